@@ -1,0 +1,45 @@
+"""Errors for people: what happened, why, and the command that mends it. Each kind has its exit code."""
+
+from __future__ import annotations
+
+
+class LabError(Exception):
+    """Something a user can mend. `mend` is a command or an action, said after the reason."""
+
+    exit_code = 1
+
+    def __init__(self, what: str, mend: str | None = None) -> None:
+        super().__init__(what if mend is None else f"{what}\n  to mend it: {mend}")
+        self.what = what
+        self.mend = mend
+
+    def __reduce__(self) -> tuple[type[LabError], tuple[str, str | None]]:
+        return type(self), (self.what, self.mend)  # both parts survive the way back from a worker process
+
+
+class RunFailed(LabError):
+    """A run started and could not finish."""
+
+
+class ConfigError(LabError):
+    """A wrong key, value or combination of settings."""
+
+    exit_code = 2
+
+
+class MissingInput(LabError):
+    """An earlier phase has not run and cannot be derived here."""
+
+    exit_code = 3
+
+
+class DataUnavailable(LabError):
+    """Data, disk or machine cannot do what was asked."""
+
+    exit_code = 4
+
+
+class ClaimFailed(LabError):
+    """What an experiment expects did not come out (`reproduce --check`)."""
+
+    exit_code = 5

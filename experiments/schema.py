@@ -1,0 +1,368 @@
+"""Every setting: its type, bounds, unit and meaning. A wrong value stops here, before anything runs."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Discriminator, Field, model_validator
+
+Fraction = Annotated[float, Field(gt=0, le=1)]
+Share = Annotated[float, Field(ge=0, lt=1)]
+Count = Annotated[int, Field(ge=1)]
+Rule = Literal["hard", "easy", "middle", "random", "stratified"]
+Budget = Literal["epochs", "steps"]
+
+
+class Settings(BaseModel):
+    """Frozen, nothing unknown accepted, no NaN or infinity."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
+
+
+# ---- task: which data ------------------------------------------------------------------------------------------------
+
+
+class DigitsTask(Settings):
+    """scikit-learn's 1,797 handwritten digits, 8x8, embedded: runs anywhere."""
+
+    name: Literal["digits"]
+    examples: Count | None = None  # size of the training pool; null: all of it
+    dev: Annotated[float, Field(gt=0, le=0.5)] = 0.1  # share of the training data carved out as dev
+    label_noise: Share = 0.0  # share of training labels replaced by another class
+
+
+class PerceptronTask(Settings):
+    """Teacher-student perceptron: Gaussian inputs, labels by a random teacher (arXiv:2206.14486 §2)."""
+
+    name: Literal["perceptron"]
+    examples: Count | None = None
+    dev: Annotated[float, Field(gt=0, le=0.5)] = 0.1
+    label_noise: Share = 0.0
+    dimension: Annotated[int, Field(ge=2)] = 64
+    train: Annotated[int, Field(ge=20)] = 4096  # examples before dev is carved out
+    test: Annotated[int, Field(ge=2)] = 8192
+    data_seed: int = 0  # of the teacher and of the inputs
+
+
+class ImageTask(Settings):
+    """CIFAR-10, or anybody's images: class folders or parquet, 8 to 64 pixels."""
+
+    name: Literal["cifar10", "images"]
+    path: str | None = None
+    examples: Count | None = None
+    dev: Annotated[float, Field(gt=0, le=0.5)] = 0.1
+    label_noise: Share = 0.0
+    label: str | None = None  # the label's column in parquet; null: label or fine_label or class
+    test: Annotated[float, Field(gt=0, le=0.5)] = 0.2  # share split off as test where the source has no test part
+    size: Annotated[int, Field(ge=8, le=64)] | None = None  # pixels to resize to; null: as they are
+
+    @model_validator(mode="after")
+    def _path(self) -> ImageTask:
+        if self.name == "images" and self.path is None:
+            raise ValueError("task=images needs task.path=FOLDER_OR_PARQUET")
+        return self
+
+
+class TextTask(Settings):
+    """Text: anybody's, a preset of it, or the interpreter's own documentation (pydoc, embedded)."""
+
+    name: Literal["text", "imdb", "tinystories", "pydoc"]
+    path: str | None = None
+    examples: Count | None = None  # training windows
+    dev: Annotated[float, Field(gt=0, le=0.5)] = 0.05
+    column: str = "text"  # the text's column in parquet or field in jsonl
+    test: Annotated[float, Field(gt=0, le=0.5)] = 0.1
+    documents: Count | None = None  # read at most this many documents a split; null: all
+    vocabulary: Annotated[int, Field(ge=260, le=65536)] = 1024  # tokens of the byte-level BPE
+    context: Annotated[int, Field(ge=8, le=4096)] = 64  # tokens a window
+
+    @model_validator(mode="after")
+    def _path(self) -> TextTask:
+        if self.name == "text" and self.path is None:
+            raise ValueError("task=text needs task.path=FOLDER_OR_FILE")
+        return self
+
+
+TaskSettings = Annotated[DigitsTask | PerceptronTask | ImageTask | TextTask, Discriminator("name")]
+
+
+# ---- model: which network, size a dial -------------------------------------------------------------------------------
+
+
+class ConvnetModel(Settings):
+    """The airbench family: whitening stem and three blocks; width 1 = 64, 256, 256 channels."""
+
+    name: Literal["convnet"]
+    width: Annotated[float, Field(gt=0, le=8)] = 0.25
+    whitening: bool = True
+
+
+class ResnetModel(Settings):
+    """ResNet-18 with the stem for small images; width 1 = 64 channels first."""
+
+    name: Literal["resnet18"]
+    width: Annotated[float, Field(gt=0, le=8)] = 1.0
+
+
+class MlpModel(Settings):
+    name: Literal["mlp"]
+    width: Count = 128
+    depth: Count = 2  # hidden layers
+
+
+class LinearModel(Settings):
+    name: Literal["linear"]
+
+
+class PerceptronModel(Settings):
+    """One weight vector, no bias: logistic regression through the origin."""
+
+    name: Literal["perceptron"]
+
+
+class GptModel(Settings):
+    """A decoder-only transformer with RMSNorm."""
+
+    name: Literal["gpt"]
+    width: Annotated[int, Field(ge=8)] = 64
+    depth: Count = 2
+    heads: Count = 4
+    positions: Literal["rotary", "learned"] = "rotary"
+    tied: bool = True  # input and output embeddings share their weights
+
+    @model_validator(mode="after")
+    def _heads(self) -> GptModel:
+        if self.width % (2 * self.heads):
+            raise ValueError(f"model.width={self.width} must be a multiple of 2 x model.heads={self.heads}")
+        return self
+
+
+ModelSettings = Annotated[
+    ConvnetModel | ResnetModel | MlpModel | LinearModel | PerceptronModel | GptModel, Discriminator("name")
+]
+
+
+# ---- recipe: how to train --------------------------------------------------------------------------------------------
+
+
+class RecipeSettings(Settings):
+    """Optimiser, schedule, duration. The duration is exactly one of epochs, steps, examples, for the unpruned pool."""
+
+    optimizer: Literal["sgd", "adamw", "muon"] = "sgd"
+    learning_rate: Annotated[float, Field(gt=0)] = 0.1
+    momentum: Share = 0.9  # SGD (Nesterov) and Muon
+    weight_decay: Annotated[float, Field(ge=0)] = 5e-4
+    batch_size: Count = 128
+    epochs: Annotated[float, Field(gt=0)] | None = None
+    steps: Count | None = None
+    examples: Count | None = None
+    schedule: Literal["constant", "linear", "cosine"] = "linear"
+    warmup: Share = 0.2  # share of the steps in which the learning rate rises from near zero
+    clip: Annotated[float, Field(gt=0)] | None = None  # largest norm of the gradient
+    flip: bool = False  # augmentation: mirror half of the images
+    shift: Annotated[int, Field(ge=0, le=16)] = 0  # augmentation: translate by up to this many pixels
+    precision: Literal["auto", "float32", "bfloat16"] = "auto"
+
+    @model_validator(mode="after")
+    def _one_duration(self) -> RecipeSettings:
+        given = [name for name in ("epochs", "steps", "examples") if getattr(self, name) is not None]
+        if len(given) != 1:
+            raise ValueError(
+                f"recipe: give exactly one of epochs, steps, examples (given: {', '.join(given) or 'none'}); "
+                "for example recipe.steps=1000 recipe.epochs=null"
+            )
+        return self
+
+
+# ---- scorer: what difficult means ------------------------------------------------------------------------------------
+
+Proxies = Annotated[int, Field(ge=1, le=100)]
+Epoch = Annotated[int, Field(ge=0)] | None  # of the proxies' schedule; null: derived and said
+
+
+class RandomScorer(Settings):
+    """A uniform random number: the control."""
+
+    name: Literal["random"]
+    seed: int = 0
+
+
+class El2nScorer(Settings):
+    """EL2N: norm of softmax minus one-hot (arXiv:2107.07075), in four published conventions.
+
+    data_diet: L2 norm at an early epoch, mean over proxies. squared: its square (the Brier form of arXiv:2303.14753).
+    ccs: sum over the first ten epochs of the training-mode value (arXiv:2210.15809). single: data_diet with one proxy.
+    """
+
+    name: Literal["el2n"]
+    convention: Literal["data_diet", "squared", "ccs", "single"] = "data_diet"
+    epoch: Epoch = None  # null: a tenth of the schedule, at least 1 (Data Diet: 20 of 200)
+    proxies: Proxies = 3
+
+
+class GrandScorer(Settings):
+    """GraNd: norm of the example's gradient (arXiv:2107.07075), exact, or of the last layer alone (DeepCore)."""
+
+    name: Literal["grand"]
+    gradients: Literal["all", "last_layer"] = "all"
+    epoch: Epoch = None
+    proxies: Proxies = 3
+
+
+class ForgettingScorer(Settings):
+    """Forgetting events (arXiv:1812.05159): correct at one presentation, wrong at the next; over the whole schedule."""
+
+    name: Literal["forgetting"]
+    never_learned: Literal["most", "zero"] = "most"  # Toneva: the number of presentations; DeepCore and CCS: 0 events
+    proxies: Proxies = 3
+
+
+class MarginScorer(Settings):
+    """Minus the margin at the end of training; aum: minus its mean over epochs (arXiv:2001.10528)."""
+
+    name: Literal["margin", "aum"]
+    measure: Literal["logits", "probabilities"] = "logits"  # Pleiss: logits; CCS: probabilities
+    proxies: Proxies = 3
+
+
+class LossScorer(Settings):
+    """Loss, or entropy of the prediction, at the end of training or at an epoch of it."""
+
+    name: Literal["loss", "entropy"]
+    epoch: Epoch = None  # null: the end
+    proxies: Proxies = 3
+
+
+class PrototypesScorer(Settings):
+    """Cosine distance to the nearest k-means centre of features, or to the own class's mean (arXiv:2206.14486 §6)."""
+
+    name: Literal["prototypes"]
+    supervised: bool = False
+    clusters: Count = 10  # of k-means; ignored by none: refused where supervised
+    epoch: Epoch = None  # null: the end
+    proxies: Proxies = 1
+
+    @model_validator(mode="after")
+    def _clusters(self) -> PrototypesScorer:
+        if self.supervised and "clusters" in self.model_fields_set and self.clusters != 10:
+            raise ValueError("scorer.clusters has no meaning with scorer.supervised=true (one prototype a class)")
+        return self
+
+
+class PerplexityScorer(Settings):
+    """Mean loss of a window under proxies that never saw its document (cross-fitted; arXiv:2309.04564, 2405.20541)."""
+
+    name: Literal["perplexity"]
+    folds: Annotated[int, Field(ge=2, le=20)] = 2
+    proxies: Proxies = 1  # per fold
+
+
+class FileScorer(Settings):
+    """Any score of yours: .npy, .csv (image or id, score) or parquet, aligned by id."""
+
+    name: Literal["file"]
+    path: str
+
+
+ScorerSettings = Annotated[
+    RandomScorer
+    | El2nScorer
+    | GrandScorer
+    | ForgettingScorer
+    | MarginScorer
+    | LossScorer
+    | PrototypesScorer
+    | PerplexityScorer
+    | FileScorer,
+    Discriminator("name"),
+]
+
+
+# ---- the study -------------------------------------------------------------------------------------------------------
+
+
+class LauncherSettings(Settings):
+    """Where runs happen; never part of a result's identity."""
+
+    name: Literal["local", "processes", "submitit"] = "local"
+    workers: Count | None = None  # processes at once; null: one a core, or one a GPU
+    partition: str | None = None  # submitit: the cluster's queue
+    minutes: Count = 240  # submitit: time limit of a job
+
+
+class Study(Settings):
+    """One run of the pipeline. A phase reads the part that it needs; that part alone is its identity."""
+
+    task: TaskSettings
+    model: ModelSettings
+    recipe: RecipeSettings
+    scorer: ScorerSettings
+    keep: Fraction = 1.0  # the fraction kept, never the fraction dropped
+    rule: Rule = "hard"
+    balance: Annotated[float, Field(ge=0, le=1)] = 0.0  # each class keeps at least this share of its proportional part
+    drop_hardest: Share = 0.0  # stratified (CCS beta): share of the pool dropped as too hard before binning
+    budget: Budget = "epochs"  # epochs: a smaller set trains for fewer steps; steps: as many as the whole pool
+    seed: Annotated[int, Field(ge=0)] = 0
+    device: Annotated[str, Field(pattern=r"^(auto|cpu|mps|cuda(:\d+)?)$")] = "auto"
+    results: str = "results"
+    launcher: LauncherSettings = LauncherSettings()
+
+    @model_validator(mode="after")
+    def _fits(self) -> Study:
+        text = isinstance(self.task, TextTask)
+        if text != isinstance(self.model, GptModel):
+            fitting = "model=gpt" if text else "model=convnet, resnet18, mlp or linear"
+            raise ValueError(f"model={self.model.name} does not fit task={self.task.name}: use {fitting}")
+        if isinstance(self.scorer, PerplexityScorer) and not text:
+            raise ValueError(f"scorer=perplexity judges text; for task={self.task.name} use scorer=loss")
+        if text and isinstance(self.scorer, PrototypesScorer) and self.scorer.supervised:
+            raise ValueError("scorer.supervised=true needs classes, and text has none")
+        if text and self.balance:
+            raise ValueError("balance needs classes, and text has none: use balance=0")
+        if self.drop_hardest and self.rule != "stratified":
+            raise ValueError(f"drop_hardest belongs to rule=stratified and would be ignored by rule={self.rule}")
+        if self.drop_hardest + self.keep > 1:
+            raise ValueError(f"drop_hardest={self.drop_hardest} leaves fewer than keep={self.keep} of the pool")
+        image = isinstance(self.task, ImageTask | DigitsTask)
+        if not image and isinstance(self.model, ConvnetModel | ResnetModel):
+            raise ValueError(f"model={self.model.name} needs images, and task={self.task.name} has vectors: use model=mlp")
+        if not image and (self.recipe.flip or self.recipe.shift):
+            raise ValueError(f"recipe.flip and recipe.shift augment images, and task={self.task.name} has none")
+        return self
+
+
+# ---- experiments -----------------------------------------------------------------------------------------------------
+
+
+class Point(Settings):
+    """Which evaluated runs: every setting named must match (dotted keys as in `table.csv`)."""
+
+    where: dict[str, Any]
+    metric: str = "accuracy"
+
+
+class Expectation(Settings):
+    """What should come out, as data: the mean of `point` (minus that of `versus`) lies in [at_least, at_most]."""
+
+    claim: str
+    source: str
+    point: Point
+    versus: Point | None = None
+    at_least: float | None = None
+    at_most: float | None = None
+    tolerance: Annotated[float, Field(ge=0)] = 0.0
+
+    @model_validator(mode="after")
+    def _bounded(self) -> Expectation:
+        if self.at_least is None and self.at_most is None:
+            raise ValueError(f"expectation {self.claim!r} needs at_least or at_most")
+        return self
+
+
+class Experiment(Settings):
+    """A figure or a table: the grids of overrides that make its runs, and what is expected of them."""
+
+    name: Annotated[str, Field(pattern=r"^[a-z0-9_]+$")]
+    title: str
+    grids: tuple[tuple[str, ...], ...]
+    expect: tuple[Expectation, ...] = ()

@@ -1,0 +1,145 @@
+"""Content-addressed folders: `results/<phase>/<key>/`, published by one atomic rename.
+
+A phase writes into a private draft beside its final place, `record.json` last. A folder that exists is whole; whoever
+publishes a key first wins, and nothing that was published is ever written again.
+"""
+
+from __future__ import annotations
+
+import errno
+import hashlib
+import json
+import os
+import shutil
+import tempfile
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from .errors import DataUnavailable, MissingInput, RunFailed
+
+PHASES = ("score", "prune", "train", "evaluate", "report")
+RECORD = "record.json"
+KEY_LENGTH = 16
+
+
+def canonical(value: Any) -> str:
+    """JSON with one spelling for one value: what a key hashes."""
+    return json.dumps(value, sort_keys=True, separators=(",", ":"), allow_nan=False)
+
+
+def key_of(content: Mapping[str, Any]) -> str:
+    """The first 16 hexadecimal digits of the SHA-256 of the canonical JSON."""
+    return hashlib.sha256(canonical(content).encode()).hexdigest()[:KEY_LENGTH]
+
+
+@dataclass(frozen=True, slots=True)
+class Folder:
+    """One published result."""
+
+    path: Path
+    record: dict[str, Any]
+
+    @property
+    def phase(self) -> str:
+        return str(self.record["phase"])
+
+    @property
+    def key(self) -> str:
+        return str(self.record["key"])
+
+
+class Store:
+    """The results below one root. Folders appear whole or not at all."""
+
+    def __init__(self, root: Path | str) -> None:
+        self.root = Path(root)
+
+    def path(self, phase: str, key: str) -> Path:
+        return self.root / phase / key
+
+    def find(self, phase: str, key: str) -> Folder | None:
+        """The published folder, or None. A folder without a readable record counts as damaged and is named."""
+        path = self.path(phase, key)
+        try:
+            record = json.loads((path / RECORD).read_text())
+        except FileNotFoundError:
+            if path.exists():
+                raise RunFailed(f"{path} has no {RECORD}: it was changed by hand", f"rm -r {path}") from None
+            return None
+        except (json.JSONDecodeError, UnicodeDecodeError) as error:
+            raise RunFailed(f"{path / RECORD} is damaged ({error})", f"rm -r {path}") from None
+        return Folder(path, record)
+
+    def get(self, phase: str, key: str) -> Folder:
+        """The published folder, or MissingInput."""
+        folder = self.find(phase, key)
+        if folder is None:
+            raise MissingInput(f"no {phase} {key} in {self.root}", f"prune-lab {phase}")
+        return folder
+
+    def folders(self, phase: str | None = None) -> list[Folder]:
+        """All published folders, by phase and then by key."""
+        phases = PHASES if phase is None else (phase,)
+        keys = [(p, path.name) for p in phases for path in sorted((self.root / p).glob("[!.]*")) if path.is_dir()]
+        return [folder for p, key in keys if (folder := self.find(p, key)) is not None]
+
+    def resume_folder(self, phase: str, key: str) -> Path:
+        """Where a run in flight keeps its checkpoints; gone once it is published."""
+        path = self.root / phase / f".{key}.resume"
+        with _disk(path):
+            path.mkdir(parents=True, exist_ok=True)
+        return path
+
+    @contextmanager
+    def draft(self, phase: str, key: str, record: dict[str, Any]) -> Iterator[Path]:
+        """A private folder to fill; published with `record` when the block ends well, removed when it does not.
+
+        `record` may be filled inside the block. Publishing a key that another process has just published keeps theirs.
+        """
+        parent = self.root / phase
+        with _disk(parent):
+            parent.mkdir(parents=True, exist_ok=True)
+            path = Path(tempfile.mkdtemp(prefix=f".{key}.draft.", dir=parent))
+        try:
+            with _disk(parent):
+                yield path
+                with (path / RECORD).open("w") as file:
+                    file.write(json.dumps(record, indent=1, allow_nan=False, default=str) + "\n")
+                    file.flush()
+                    os.fsync(file.fileno())
+                path.chmod(0o755)
+                try:
+                    path.rename(self.path(phase, key))
+                except OSError as error:
+                    if error.errno not in (errno.EEXIST, errno.ENOTEMPTY):
+                        raise
+        finally:
+            shutil.rmtree(path, ignore_errors=True)
+        shutil.rmtree(self.root / phase / f".{key}.resume", ignore_errors=True)
+
+    def remove(self, folder: Folder) -> None:
+        """Remove one result: first out of sight by a rename, then from the disk."""
+        hidden = folder.path.with_name(f".{folder.path.name}.removed")
+        with _disk(folder.path):
+            folder.path.rename(hidden)
+        shutil.rmtree(hidden, ignore_errors=True)
+
+    def leftovers(self) -> list[Path]:
+        """Drafts, checkpoints and removals that a killed process left behind."""
+        return [path for phase in PHASES for path in sorted((self.root / phase).glob(".*.*")) if path.is_dir()]
+
+
+@contextmanager
+def _disk(path: Path) -> Iterator[None]:
+    """Say in words what the disk refuses."""
+    try:
+        yield
+    except OSError as error:
+        if error.errno in (errno.ENOSPC, errno.EDQUOT):
+            raise DataUnavailable(f"no space left while writing to {path}", "prune-lab runs --clean") from error
+        if error.errno in (errno.EROFS, errno.EACCES, errno.EPERM):
+            raise DataUnavailable(f"{path} cannot be written ({error.strerror})", "results=FOLDER") from error
+        raise
