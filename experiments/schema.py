@@ -325,7 +325,9 @@ class Study(Settings):
             raise ValueError(f"drop_hardest={self.drop_hardest} leaves fewer than keep={self.keep} of the pool")
         image = isinstance(self.task, ImageTask | DigitsTask)
         if not image and isinstance(self.model, ConvnetModel | ResnetModel):
-            raise ValueError(f"model={self.model.name} needs images, and task={self.task.name} has vectors: use model=mlp")
+            raise ValueError(
+                f"model={self.model.name} needs images, not task={self.task.name}: use model=mlp or linear"
+            )
         if not image and (self.recipe.flip or self.recipe.shift):
             raise ValueError(f"recipe.flip and recipe.shift augment images, and task={self.task.name} has none")
         return self

@@ -140,6 +140,6 @@ def _disk(path: Path) -> Iterator[None]:
     except OSError as error:
         if error.errno in (errno.ENOSPC, errno.EDQUOT):
             raise DataUnavailable(f"no space left while writing to {path}", "prune-lab runs --clean") from error
-        if error.errno in (errno.EROFS, errno.EACCES, errno.EPERM):
-            raise DataUnavailable(f"{path} cannot be written ({error.strerror})", "results=FOLDER") from error
+        if error.errno in (errno.EROFS, errno.EACCES, errno.EPERM, errno.ENOTDIR, errno.EEXIST):
+            raise DataUnavailable(f"{error.filename or path}: {error.strerror}", "results=FOLDER") from error
         raise

@@ -1,0 +1,71 @@
+"""Device, precision and threads: derived from the machine, with the reason said."""
+
+from __future__ import annotations
+
+import os
+import platform
+from contextlib import AbstractContextManager, nullcontext
+
+import torch
+
+from .errors import DataUnavailable
+
+
+def resolve_device(name: str) -> tuple[torch.device, str]:
+    """The device for "auto", "cpu", "mps", "cuda" or "cuda:N", and why."""
+    if name == "auto":
+        if torch.cuda.is_available():
+            return torch.device("cuda"), f"device cuda: {torch.cuda.get_device_name()} is here"
+        return torch.device("cpu"), f"device cpu: no GPU that this torch can use; {torch.get_num_threads()} threads"
+    if name.startswith("cuda") and not torch.cuda.is_available():
+        raise DataUnavailable(f"device={name}: torch sees no CUDA GPU", "device=auto")
+    if name.startswith("cuda:") and int(name[5:]) >= torch.cuda.device_count():
+        raise DataUnavailable(f"device={name}: this machine has {torch.cuda.device_count()} GPU(s)", "device=cuda")
+    if name == "mps" and not torch.backends.mps.is_available():
+        raise DataUnavailable("device=mps: torch sees no Apple GPU", "device=auto")
+    return torch.device(name), f"device {name}: as asked"
+
+
+def fast_bfloat16(device: torch.device) -> bool:
+    """Whether the hardware multiplies bfloat16 faster than float32."""
+    if device.type == "cuda":
+        return torch.cuda.get_device_capability(device) >= (8, 0)
+    if device.type == "cpu":
+        return bool(torch.cpu._is_amx_tile_supported() or torch.cpu._is_avx512_bf16_supported())
+    return False
+
+
+def resolve_precision(name: str, device: torch.device) -> tuple[torch.dtype, str]:
+    """float32 or bfloat16 (autocast), and why."""
+    if name == "auto":
+        if fast_bfloat16(device):
+            return torch.bfloat16, f"precision bfloat16: this {device.type} is fast at it"
+        return torch.float32, f"precision float32: this {device.type} is not faster at bfloat16"
+    return {"float32": torch.float32, "bfloat16": torch.bfloat16}[name], f"precision {name}: as asked"
+
+
+def autocast(device: torch.device, precision: torch.dtype) -> AbstractContextManager[object]:
+    """The context to run a forward pass in."""
+    return nullcontext() if precision == torch.float32 else torch.autocast(device.type, precision)
+
+
+def machine(device: torch.device) -> dict[str, str | int]:
+    """What a result was made on, for its record."""
+    return {
+        "system": f"{platform.system()} {platform.machine()}",
+        "processor": processor(),
+        "cores": os.cpu_count() or 1,
+        "threads": torch.get_num_threads(),
+        "device": torch.cuda.get_device_name(device) if device.type == "cuda" else device.type,
+        "python": platform.python_version(),
+        "torch": torch.__version__,
+    }
+
+
+def processor() -> str:
+    """The processor's name."""
+    try:
+        with open("/proc/cpuinfo") as lines:
+            return next(line.split(":", 1)[1].strip() for line in lines if line.startswith("model name"))
+    except (OSError, StopIteration):
+        return platform.processor() or "unknown"

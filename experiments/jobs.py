@@ -1,0 +1,144 @@
+"""Which folders a study needs: each job's recipe, inputs and key, worked out without running or loading anything.
+
+A recipe holds what the result depends on and nothing else: no path, device, launcher or output folder.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from . import schema
+from .errors import ConfigError
+from .loading import fingerprint
+from .store import key_of
+
+PHASE_VERSION = {"score": 1, "prune": 1, "train": 1, "evaluate": 1}  # raised by hand when a phase's meaning changes
+PROXY_SEED = 1_000_000  # proxies' seeds lie apart from every study's
+CCS_EPOCHS = 10  # epochs that CCS sums EL2N over (arXiv:2210.15809)
+EARLY = 0.1  # share of the schedule after which EL2N and GraNd look: epoch 20 of 200 (arXiv:2107.07075)
+
+
+@dataclass(frozen=True, slots=True)
+class Job:
+    """One phase of one study: `key` names its folder."""
+
+    phase: str
+    recipe: Mapping[str, Any]
+    inputs: Mapping[str, Job]
+    study: schema.Study
+    key: str = field(init=False)
+
+    def __post_init__(self) -> None:
+        inputs = {name: job.key for name, job in self.inputs.items()}
+        content = {"phase": self.phase, "phase_version": PHASE_VERSION[self.phase], "recipe": self.recipe}
+        object.__setattr__(self, "key", key_of({**content, "inputs": inputs}))
+
+
+def job_of(phase: str, study: schema.Study) -> Job:
+    """The job that makes a phase's folder for a study."""
+    return {"score": score_job, "prune": prune_job, "train": train_job, "evaluate": evaluate_job}[phase](study)
+
+
+def closure(jobs: Iterable[Job]) -> list[Job]:
+    """The jobs and all that they need, each key once, inputs before what needs them."""
+    found: dict[str, Job] = {}
+
+    def visit(job: Job) -> None:
+        for needed in job.inputs.values():
+            visit(needed)
+        found.setdefault(job.key, job)
+
+    for job in jobs:
+        visit(job)
+    return list(found.values())
+
+
+def score_job(study: schema.Study) -> Job:
+    """Scores over the training pool. Where proxies judge, they are train jobs of their own."""
+    scorer = study.scorer
+    proxies = {f"train_{number}": _proxy_job(study, proxy) for number, proxy in enumerate(_proxies(study))}
+    recipe = _data(study) | {"scorer": scorer.model_dump(mode="json")}
+    if isinstance(scorer, schema.FileScorer):
+        from .tasks.sources import fingerprint_files
+
+        recipe["scorer"] = {"name": "file", "fingerprint": fingerprint_files([_existing(scorer.path)])}
+    return Job("score", recipe, proxies, study)
+
+
+def prune_job(study: schema.Study) -> Job:
+    """Which examples are kept. A random choice needs no scores, and depends on the seed."""
+    recipe = _data(study) | {"keep": study.keep, "rule": study.rule, "balance": study.balance}
+    if study.rule == "stratified":
+        recipe["drop_hardest"] = study.drop_hardest
+    if study.rule in ("random", "stratified"):
+        recipe["seed"] = study.seed
+    inputs = {} if study.rule == "random" else {"score": score_job(study)}
+    return Job("prune", recipe, inputs, study)
+
+
+def train_job(study: schema.Study) -> Job:
+    """A model trained on what is kept. With keep=1 nothing is pruned and both budgets are one."""
+    recipe = _data(study) | _training(study) | {"seed": study.seed}
+    if study.keep == 1:
+        return Job("train", recipe, {}, study)
+    return Job("train", recipe | {"budget": study.budget}, {"prune": prune_job(study)}, study)
+
+
+def evaluate_job(study: schema.Study) -> Job:
+    """The test split under a trained model: the one phase that touches it."""
+    return Job("evaluate", {"split": "test"}, {"train": train_job(study)}, study)
+
+
+def _proxy_job(study: schema.Study, proxy: dict[str, Any]) -> Job:
+    recipe = _data(study) | _training(study) | {"seed": PROXY_SEED + proxy["number"], "proxy": proxy}
+    return Job("train", recipe, {}, study)
+
+
+def _proxies(study: schema.Study) -> list[dict[str, Any]]:
+    """What each proxy is asked for: when to stop, whether to record the trajectory, which fold to leave out."""
+    scorer = study.scorer
+    if isinstance(scorer, schema.RandomScorer | schema.FileScorer):
+        return []
+    if isinstance(scorer, schema.PerplexityScorer):
+        numbers = range(scorer.proxies * scorer.folds)
+        return [{"number": n, "fold": n % scorer.folds, "folds": scorer.folds} for n in numbers]
+    proxy: dict[str, Any] = {}
+    count = scorer.proxies
+    if isinstance(scorer, schema.El2nScorer) and scorer.convention == "ccs":
+        if scorer.epoch is not None:
+            raise ConfigError("scorer.epoch has no meaning with scorer.convention=ccs", "leave scorer.epoch out")
+        proxy = {"most_epochs": CCS_EPOCHS, "observe": True}
+    elif isinstance(scorer, schema.El2nScorer | schema.GrandScorer):
+        proxy = {"epoch": scorer.epoch} if scorer.epoch is not None else {"share": EARLY}
+        if isinstance(scorer, schema.El2nScorer) and scorer.convention == "single":
+            count = 1
+    elif isinstance(scorer, schema.LossScorer | schema.PrototypesScorer):
+        proxy = {} if scorer.epoch is None else {"epoch": scorer.epoch}
+    elif isinstance(scorer, schema.ForgettingScorer) or scorer.name == "aum":
+        proxy = {"observe": True}
+    return [{"number": number} | proxy for number in range(count)]
+
+
+def _data(study: schema.Study) -> dict[str, Any]:
+    """The task's settings, and the fingerprint of the bytes that its path led to instead of the path."""
+    return {
+        "task": study.task.model_dump(mode="json", exclude={"path"}),
+        "fingerprint": fingerprint(study.task),
+    }
+
+
+def _training(study: schema.Study) -> dict[str, Any]:
+    recipe = study.recipe.model_dump(mode="json", exclude_none=True)
+    return {"model": study.model.model_dump(mode="json"), "recipe": recipe}
+
+
+def _existing(path: str) -> Any:
+    from pathlib import Path
+
+    from .errors import DataUnavailable
+
+    if not Path(path).is_file():
+        raise DataUnavailable(f"scorer.path={path}: there is no such file", "scorer.path=FILE (.npy, .csv, .parquet)")
+    return Path(path)

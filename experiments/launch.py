@@ -1,0 +1,184 @@
+"""Run jobs here, in processes, or on a cluster: an Outcome each, never an exception.
+
+All launchers are one loop: a job starts when its inputs are there and a place is free.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import time
+import traceback
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import Future, ProcessPoolExecutor
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from multiprocessing import get_context
+from typing import Any, Literal, Protocol
+
+from .errors import DataUnavailable, LabError, RunFailed
+from .jobs import Job
+from .schema import LauncherSettings
+from .store import Store
+
+Status = Literal["done", "cached", "failed", "blocked", "planned"]
+Watch = Callable[[Job, str, float], None]  # the job, a sentence or "", and the share of it that is done
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What became of a job."""
+
+    phase: str
+    key: str
+    path: str
+    status: Status
+    seconds: float = 0.0
+    metrics: dict[str, Any] = field(default_factory=dict)
+    error: LabError | None = None
+
+    def as_json(self) -> dict[str, Any]:
+        """The object that `--json` prints."""
+        names = ("phase", "key", "path", "status", "seconds", "metrics")
+        content = {name: getattr(self, name) for name in names}
+        return content if self.error is None else content | {"error": str(self.error)}
+
+
+class _Pending(Protocol):
+    """A future, as the standard library and submitit both have it."""
+
+    def done(self) -> bool: ...
+    def result(self) -> Outcome: ...
+
+
+def launch(jobs: Sequence[Job], store: Store, settings: LauncherSettings, watch: Watch) -> Iterator[Outcome]:
+    """Outcomes of jobs, which are ordered inputs first, as they come. What is in the store is not run again."""
+    todo = [job for job in jobs if store.find(job.phase, job.key) is None]
+    done = {job.key for job in jobs} - {job.key for job in todo}
+    yield from (found(job, store) for job in jobs if job.key in done)
+    if not todo:
+        return
+    starters = {"local": _local, "processes": _processes, "submitit": _submitit}
+    with starters[settings.name](store, settings, watch) as (submit, places, pause):
+        yield from _schedule(todo, done, submit, places, pause, store)
+
+
+def work(job: Job, store: Store, watch: Watch) -> Outcome:
+    """Run one job to its outcome. Only an interrupt passes."""
+    from . import phases
+
+    started = time.monotonic()
+    try:
+        folder = phases.run(job, store, lambda sentence, share: watch(job, sentence, share))
+    except LabError as error:
+        return _failed(job, store, error, time.monotonic() - started)
+    except Exception as error:
+        trace = "".join(traceback.format_exception(error)[-4:])
+        failure = RunFailed(
+            f"{job.phase} {job.key} broke: {error!r} (a defect of prune-lab; please report it)\n{trace}"
+        )
+        return _failed(job, store, failure, time.monotonic() - started)
+    seconds = round(time.monotonic() - started, 3)
+    return Outcome(job.phase, job.key, str(folder.path), "done", seconds, folder.record["metrics"])
+
+
+def found(job: Job, store: Store) -> Outcome:
+    """The outcome of a job that ran before."""
+    folder = store.get(job.phase, job.key)
+    return Outcome(job.phase, job.key, str(folder.path), "cached", 0.0, folder.record["metrics"])
+
+
+def _failed(job: Job, store: Store, error: LabError, seconds: float = 0.0) -> Outcome:
+    path = str(store.path(job.phase, job.key))
+    return Outcome(job.phase, job.key, path, "failed", round(seconds, 3), error=error)
+
+
+def _schedule(
+    todo: Sequence[Job],
+    done: set[str],
+    submit: Callable[[Job], _Pending],
+    places: int,
+    pause: float,
+    store: Store,
+) -> Iterator[Outcome]:
+    waiting, lost = list(todo), set[str]()
+    running: dict[str, tuple[Job, _Pending]] = {}
+    while waiting or running:
+        for job in list(waiting):
+            needed = {needed.key for needed in job.inputs.values()}
+            if needed & lost:
+                waiting.remove(job)
+                lost.add(job.key)
+                yield Outcome(job.phase, job.key, str(store.path(job.phase, job.key)), "blocked")
+            elif needed <= done and len(running) < places:
+                waiting.remove(job)
+                running[job.key] = job, submit(job)
+        settled = [key for key, (_, pending) in running.items() if pending.done()]
+        for key in settled:
+            job, pending = running.pop(key)
+            outcome = _settle(job, pending, store)
+            (lost if outcome.status == "failed" else done).add(key)
+            yield outcome
+        if not settled and running:
+            time.sleep(pause)
+
+
+def _settle(job: Job, pending: _Pending, store: Store) -> Outcome:
+    try:
+        return pending.result()
+    except Exception as error:  # the worker itself died: out of memory, killed, lost node
+        return _failed(job, store, RunFailed(f"the worker of {job.phase} {job.key} died ({error!r})", "fewer workers"))
+
+
+Starter = tuple[Callable[[Job], _Pending], int, float]  # submit, places, seconds between looks
+
+
+@contextmanager
+def _local(store: Store, settings: LauncherSettings, watch: Watch) -> Iterator[Starter]:
+    """One after the other, in this process, with all of its threads."""
+
+    def submit(job: Job) -> _Pending:
+        future: Future[Outcome] = Future()
+        future.set_result(work(job, store, watch))
+        return future
+
+    yield submit, 1, 0.0
+
+
+@contextmanager
+def _processes(store: Store, settings: LauncherSettings, watch: Watch) -> Iterator[Starter]:
+    """Several at once. Every worker gets its share of the cores: two that each start two threads on two cores crawl."""
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    workers = min(settings.workers or cores, 64)
+    os.environ["OMP_NUM_THREADS"] = str(max(1, cores // workers))  # read by the workers as they start
+    pool = ProcessPoolExecutor(workers, mp_context=get_context("spawn"), initializer=_leave_interrupts)
+    try:
+        yield lambda job: pool.submit(_quietly, job, store), workers, 0.05
+    finally:
+        processes = list((pool._processes or {}).values())
+        pool.shutdown(wait=False, cancel_futures=True)
+        for process in processes:
+            process.terminate()
+
+
+@contextmanager
+def _submitit(store: Store, settings: LauncherSettings, watch: Watch) -> Iterator[Starter]:
+    """On a Slurm cluster (or, where there is none, as submitit's local jobs). `results` must be on a shared disk."""
+    try:
+        import submitit
+    except ImportError as error:
+        raise DataUnavailable("launcher=submitit needs submitit", "pip install 'prune-lab[cluster]'") from error
+    executor = submitit.AutoExecutor(folder=store.root / ".submitit")
+    executor.update_parameters(timeout_min=settings.minutes, name="prune-lab")
+    if settings.partition is not None:
+        executor.update_parameters(slurm_partition=settings.partition)
+    yield lambda job: executor.submit(_quietly, job, store), settings.workers or 256, 1.0
+
+
+def _quietly(job: Job, store: Store) -> Outcome:
+    return work(job, store, lambda *_: None)
+
+
+def _leave_interrupts() -> None:
+    """Ctrl-C is the parent's to handle: it ends its workers."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)

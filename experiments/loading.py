@@ -1,0 +1,110 @@
+"""From a task's and a model's settings to a task on a device. The loaders themselves never see a settings object."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from functools import lru_cache
+from typing import TYPE_CHECKING
+
+from . import schema
+from .contracts import Data
+
+if TYPE_CHECKING:
+    import torch
+    from torch import Generator, Tensor, nn
+
+    from .tasks.task import DeviceTask
+
+
+def fingerprint(task: schema.TaskSettings) -> str:
+    """A hash of the bytes that a task's results depend on, without loading them."""
+    from .tasks import digits, images, perceptron, text
+
+    if isinstance(task, schema.DigitsTask):
+        return digits.fingerprint()
+    if isinstance(task, schema.PerceptronTask):
+        return perceptron.fingerprint()
+    if isinstance(task, schema.ImageTask):
+        return images.fingerprint(task.name, task.path)
+    return text.fingerprint(task.name, task.path)
+
+
+@lru_cache(maxsize=2)
+def load_data(task: schema.TaskSettings) -> Data:
+    """The three splits, the training pool cut to size, its labels made noisy where asked."""
+    from .tasks import digits, images, perceptron, text
+    from .tasks.splits import flip_labels, pool
+
+    if isinstance(task, schema.DigitsTask):
+        data = digits.load(dev=task.dev)
+    elif isinstance(task, schema.PerceptronTask):
+        data = perceptron.load(
+            dimension=task.dimension, train=task.train, test=task.test, dev=task.dev, seed=task.data_seed
+        )
+    elif isinstance(task, schema.ImageTask):
+        data = images.load(task.name, task.path, dev=task.dev, test=task.test, label=task.label, size=task.size)
+    else:
+        data = text.load(
+            task.name,
+            task.path,
+            column=task.column,
+            documents=task.documents,
+            vocabulary=task.vocabulary,
+            context=task.context,
+            dev=task.dev,
+            test=task.test,
+        )
+    train = data.splits["train"]
+    if task.examples is not None:
+        train = pool(train, task.examples)
+    if not isinstance(task, schema.TextTask) and task.label_noise:
+        train = flip_labels(train, task.label_noise, len(data.classes))
+    return replace(data, splits={**data.splits, "train": train})
+
+
+def build_task(study: schema.Study, device: torch.device) -> DeviceTask:
+    """The task of a study on a device, with the study's model family."""
+    return _build_task(study.task, study.model, study.recipe.flip, study.recipe.shift, device)
+
+
+@lru_cache(maxsize=2)
+def _build_task(
+    task: schema.TaskSettings, model: schema.ModelSettings, flip: bool, shift: int, device: torch.device
+) -> DeviceTask:
+    from .tasks.task import DeviceTask
+
+    data = load_data(task)
+
+    def architecture(examples: Tensor, init: Generator) -> nn.Module:
+        return build_model(model, data, examples, init)
+
+    return DeviceTask(data, architecture, device=device, flip=flip, shift=shift)
+
+
+def build_model(model: schema.ModelSettings, data: Data, examples: Tensor, init: Generator) -> nn.Module:
+    """An untrained model for examples like these."""
+    from .models import convnet, dense, gpt, resnet
+
+    classes = len(data.classes)
+    match model:
+        case schema.ConvnetModel():
+            return convnet.convnet(examples, init, classes=classes, width=model.width, whitening=model.whitening)
+        case schema.ResnetModel():
+            return resnet.resnet18(examples, init, classes=classes, width=model.width)
+        case schema.MlpModel():
+            return dense.mlp(examples, init, classes=classes, width=model.width, depth=model.depth)
+        case schema.LinearModel():
+            return dense.mlp(examples, init, classes=classes, width=0, depth=0)
+        case schema.PerceptronModel():
+            return dense.perceptron(examples, init)
+        case schema.GptModel():
+            return gpt.gpt(
+                init,
+                vocabulary=data.vocabulary,
+                context=examples.shape[1],
+                width=model.width,
+                depth=model.depth,
+                heads=model.heads,
+                positions=model.positions,
+                tied=model.tied,
+            )

@@ -1,0 +1,99 @@
+"""The airbench-family convnet (KellerJordan/cifar10-airbench): a whitening stem, three blocks of two 3x3 convolutions.
+
+Images of 8 to 64 pixels: the stem's stride and the number of poolings follow from the size.
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Generator, Tensor, nn
+
+from ..errors import ConfigError
+
+WIDTHS = (64, 256, 256)  # of the published network, at width=1
+STEM = 2  # pixels of a whitening patch
+PATCH_IMAGES = 2_000
+
+
+class Block(nn.Module):
+    """Convolution, pooling, convolution; each followed by batch norm and GELU."""
+
+    def __init__(self, channels_in: int, channels_out: int, *, pool: bool) -> None:
+        super().__init__()
+        self.first = nn.Conv2d(channels_in, channels_out, 3, padding=1, bias=False)
+        self.pool = nn.MaxPool2d(2) if pool else nn.Identity()
+        self.first_norm = nn.BatchNorm2d(channels_out)
+        self.second = nn.Conv2d(channels_out, channels_out, 3, padding=1, bias=False)
+        self.second_norm = nn.BatchNorm2d(channels_out)
+        self.activation = nn.GELU()
+
+    def forward(self, images: Tensor) -> Tensor:
+        images = self.activation(self.first_norm(self.pool(self.first(images))))
+        activated: Tensor = self.activation(self.second_norm(self.second(images)))
+        return activated
+
+
+class Convnet(nn.Module):
+    """(B, C, H, W) normalised images to (B, classes) logits."""
+
+    def __init__(self, channels: int, pixels: int, classes: int, *, width: float) -> None:
+        super().__init__()
+        widths = [max(8, round(w * width / 8) * 8) for w in WIDTHS]
+        stem = 2 * channels * STEM**2
+        self.whitening = nn.Conv2d(channels, stem, STEM, stride=stem_stride(pixels))
+        self.activation = nn.GELU()
+        side = (pixels - STEM) // stem_stride(pixels) + 1
+        blocks = []
+        for channels_in, channels_out in zip([stem, *widths], widths, strict=False):
+            pool = side >= 4
+            blocks.append(Block(channels_in, channels_out, pool=pool))
+            side = side // 2 if pool else side
+        self.blocks = nn.Sequential(*blocks)
+        self.pool = nn.AdaptiveMaxPool2d(1)
+        self.head = nn.Linear(widths[-1], classes)
+
+    def forward(self, images: Tensor) -> Tensor:
+        images = self.blocks(self.activation(self.whitening(images)))
+        logits: Tensor = self.head(self.pool(images).flatten(1))
+        return logits
+
+
+def stem_stride(pixels: int) -> int:
+    """2 from 48 pixels on: the blocks then see about as many positions as with 32-pixel images."""
+    return 2 if pixels >= 48 else 1
+
+
+def convnet(images: Tensor, init: Generator, *, classes: int, width: float, whitening: bool) -> Convnet:
+    """A network for images like these (N, C, H, W), with its stem set to whiten their 2x2 patches, and then frozen."""
+    channels, height, pixels = images.shape[1:]
+    if not 8 <= min(height, pixels) <= max(height, pixels) <= 64:
+        raise ConfigError(
+            f"model=convnet takes images of 8 to 64 pixels; these are {height} x {pixels}", "task.size=32"
+        )
+    model = Convnet(channels, min(height, pixels), classes, width=width)
+    initialise(model, init)
+    if whitening:
+        weight = whitening_filters(images[:PATCH_IMAGES])
+        with torch.no_grad():
+            model.whitening.weight.copy_(weight)
+        model.whitening.weight.requires_grad_(False)
+    return model
+
+
+def whitening_filters(images: Tensor) -> Tensor:
+    """(8 C, C, 2, 2): eigenvectors of the patches' covariance, scaled to unit variance, and their negatives."""
+    patches = images.unfold(2, STEM, 1).unfold(3, STEM, 1)  # (N, C, H', W', 2, 2)
+    patches = patches.permute(0, 2, 3, 1, 4, 5).reshape(-1, images.shape[1] * STEM**2).double()
+    values, vectors = torch.linalg.eigh(patches.T @ patches / len(patches))
+    filters = (vectors / torch.sqrt(values + 5e-4)).T.flip(0).reshape(-1, images.shape[1], STEM, STEM)
+    return torch.cat([filters, -filters]).float()
+
+
+def initialise(model: nn.Module, init: Generator) -> None:
+    """Draw every weight from `init` alone: He-uniform as PyTorch's layers do it, embeddings and norms as usual."""
+    for module in model.modules():
+        if isinstance(module, nn.Conv2d | nn.Linear):
+            nn.init.kaiming_uniform_(module.weight, a=5**0.5, generator=init)
+            if module.bias is not None:
+                bound = 1 / (module.weight[0].numel() ** 0.5)
+                nn.init.uniform_(module.bias, -bound, bound, generator=init)

@@ -1,0 +1,331 @@
+"""The phases: score, prune, train, evaluate. Each turns a job into a published folder, and is the only one to do so."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from . import schema
+from .contracts import Data, Indices, Proxy
+from .errors import LabError
+from .jobs import Job
+from .loading import build_task, load_data
+from .provenance import code_version
+from .seeds import numpy_stream, torch_stream
+from .store import Folder, Store
+
+Notify = Callable[[str, float], None]  # a sentence or "", and the share of the phase that is done
+
+
+@dataclass(slots=True)
+class Work:
+    """What a running phase fills: its folder's files, decisions said aloud, and metrics."""
+
+    job: Job
+    folder: Path
+    inputs: Mapping[str, Folder]
+    store: Store
+    notify: Notify
+    derived: list[str] = field(default_factory=list)
+    machine: dict[str, Any] = field(default_factory=dict)
+
+    def decide(self, sentence: str) -> None:
+        """Say a decision once and record it."""
+        self.derived.append(sentence)
+        self.notify(sentence, 0.0)
+
+
+def run(job: Job, store: Store, notify: Notify) -> Folder:
+    """The job's folder: found in the store, or made and published. Its inputs must be there."""
+    existing = store.find(job.phase, job.key)
+    if existing is not None:
+        return existing
+    inputs = {name: store.get(needed.phase, needed.key) for name, needed in job.inputs.items()}
+    started = time.monotonic()
+    record: dict[str, Any] = {
+        "phase": job.phase,
+        "key": job.key,
+        "recipe": dict(job.recipe),
+        "inputs": {name: needed.key for name, needed in job.inputs.items()},
+        "code": code_version(),
+        "created": datetime.now(UTC).isoformat(timespec="seconds"),
+    }
+    with store.draft(job.phase, job.key, record) as folder:
+        work = Work(job, folder, inputs, store, notify)
+        metrics = {"score": _score, "prune": _prune, "train": _train, "evaluate": _evaluate}[job.phase](work)
+        record |= {"derived": work.derived, "machine": work.machine, "metrics": metrics}
+        record["seconds"] = round(time.monotonic() - started, 3)
+    return store.get(job.phase, job.key)
+
+
+# ---- score -----------------------------------------------------------------------------------------------------------
+
+
+def _score(work: Work) -> dict[str, Any]:
+    study = work.job.study
+    data = _data(work)
+    train = data.splits["train"]
+    judged = _judge(work, data)
+    counted = (~np.isnan(judged)).sum(0)
+    if not counted.all():
+        raise LabError(f"{int((counted == 0).sum())} examples got no score from any proxy")
+    mean = np.nanmean(judged, axis=0)
+    spread = np.nanstd(judged, axis=0)
+    table = pd.DataFrame({"index": np.arange(len(train.ids)), "id": train.ids, "score": mean})
+    if data.kind != "text":
+        table["label"] = train.targets
+    table["spread"] = spread
+    table.to_parquet(work.folder / "scores.parquet", index=False)
+    return {
+        "examples": len(table),
+        "scorer": study.scorer.name,
+        "proxies": len(judged),
+        "mean": float(mean.mean()),
+        "mean_spread": float(spread.mean()),
+    }
+
+
+def _judge(work: Work, data: Data) -> np.ndarray[Any, np.dtype[np.float64]]:
+    """(proxies, N) scores of the study's scorer."""
+    study, scorer = work.job.study, work.job.study.scorer
+    train = data.splits["train"]
+    if isinstance(scorer, schema.RandomScorer):
+        return numpy_stream(scorer.seed, "score").random((1, len(train.ids)))
+    if isinstance(scorer, schema.FileScorer):
+        from .scoring.files import read
+
+        scores, note = read(Path(scorer.path), train.ids)
+        work.decide(note)
+        return scores[None]
+    from .scoring import features, gradients, outputs, trajectory
+
+    task = _task(work)
+    proxies = [_proxy(work, folder, task) for folder in work.inputs.values()]
+    match scorer:
+        case schema.El2nScorer(convention="ccs"):
+            return trajectory.el2n_sum(task, proxies)
+        case schema.El2nScorer():
+            return outputs.el2n(task, proxies, squared=scorer.convention == "squared")
+        case schema.GrandScorer():
+            return gradients.grand(task, proxies, gradients=scorer.gradients)
+        case schema.ForgettingScorer():
+            return trajectory.forgetting(task, proxies, never_learned=scorer.never_learned)
+        case schema.MarginScorer(name="aum"):
+            return trajectory.aum(task, proxies, measure=scorer.measure)
+        case schema.MarginScorer():
+            return outputs.margin(task, proxies, measure=scorer.measure)
+        case schema.LossScorer(name="loss"):
+            return outputs.loss(task, proxies)
+        case schema.LossScorer():
+            return outputs.entropy(task, proxies)
+        case schema.PrototypesScorer():
+            return features.prototypes(task, proxies, supervised=scorer.supervised, clusters=scorer.clusters)
+        case schema.PerplexityScorer():
+            return outputs.perplexity(task, proxies)
+    raise AssertionError(f"no translation for scorer {study.scorer.name}")
+
+
+def _proxy(work: Work, folder: Folder, task: Any) -> Proxy:
+    model = _trained(folder, task, "model")
+    path = folder.path / "trajectory.npz"
+    trajectory: dict[str, Any] = {}
+    if path.exists():
+        with np.load(path, allow_pickle=False) as arrays:
+            trajectory = {name: arrays[name].astype(np.float64) for name in arrays.files}
+    proxy = folder.record["recipe"]["proxy"]
+    held_out = None
+    if "fold" in proxy:
+        held_out = fold_of(task.examples("train").groups, proxy["folds"]) == proxy["fold"]
+    return Proxy(model, trajectory, held_out)
+
+
+def fold_of(groups: Indices, folds: int) -> Indices:
+    """(N,) the fold of each example: whole groups (documents), dealt at random by a fixed seed."""
+    unique, member = np.unique(groups, return_inverse=True)
+    dealt: Indices = numpy_stream(0, "folds").permutation(len(unique)) % folds
+    return dealt[member]
+
+
+# ---- prune -----------------------------------------------------------------------------------------------------------
+
+
+def _prune(work: Work) -> dict[str, Any]:
+    from .pruning import select
+
+    study = work.job.study
+    data = _data(work)
+    train = data.splits["train"]
+    labels = None if data.kind == "text" else train.targets
+    scores = None
+    if "score" in work.inputs:
+        scored = pd.read_parquet(work.inputs["score"].path / "scores.parquet").sort_values("index")
+        scores = scored["score"].to_numpy(np.float64)
+    kept = select(
+        scores,
+        study.keep,
+        rule=study.rule,
+        labels=labels,
+        order=numpy_stream(study.seed, "prune"),
+        balance=study.balance,
+        drop_hardest=study.drop_hardest,
+        size=len(train.ids),
+    )
+    pd.DataFrame({"index": kept, "id": train.ids[kept]}).to_parquet(work.folder / "kept.parquet", index=False)
+    metrics: dict[str, Any] = {"kept": len(kept), "pool": len(train.ids)}
+    if labels is not None:
+        pool_counts = np.bincount(labels, minlength=len(data.classes))
+        kept_counts = np.bincount(labels[kept], minlength=len(data.classes))
+        classes = {
+            "label": np.arange(len(data.classes)),
+            "name": data.classes,
+            "pool": pool_counts,
+            "kept": kept_counts,
+        }
+        pd.DataFrame(classes).to_parquet(work.folder / "classes.parquet", index=False)
+        share = kept_counts / np.maximum(1, pool_counts)
+        metrics |= {"smallest_class_kept": float(share.min()), "largest_class_kept": float(share.max())}
+        lost = [data.classes[c] for c in np.flatnonzero((kept_counts == 0) & (pool_counts > 0))]
+        if lost:
+            work.decide(f"every example of {', '.join(lost)} was dropped (balance={study.balance}): see balance=0.5")
+    from .gallery import gallery
+
+    gallery(data, kept, scores).to_parquet(work.folder / "gallery.parquet", index=False)
+    return metrics
+
+
+# ---- train -----------------------------------------------------------------------------------------------------------
+
+
+def _train(work: Work) -> dict[str, Any]:
+    from safetensors.torch import save_model
+
+    from .devices import resolve_precision
+    from .fitting import Fit, fit
+    from .policy import Uniform
+    from .recipes import optimizers, plan, schedulers
+    from .training import State
+
+    recipe = work.job.study.recipe
+    task = _task(work)
+    seed, proxy = work.job.recipe["seed"], work.job.recipe.get("proxy", {})
+    support = None
+    if "prune" in work.inputs:
+        support = pd.read_parquet(work.inputs["prune"].path / "kept.parquet")["index"].to_numpy(np.int64)
+    elif "fold" in proxy:
+        groups = task.examples("train").groups
+        assert groups is not None
+        support = np.flatnonzero(fold_of(groups, proxy["folds"]) != proxy["fold"])
+    pool = task.size("train")
+    visited = pool if support is None else len(support)
+    duration = plan(
+        pool,
+        visited,
+        batch_size=recipe.batch_size,
+        budget=work.job.recipe.get("budget", "epochs"),
+        epochs=recipe.epochs,
+        steps=recipe.steps,
+        examples=recipe.examples,
+        stop_epoch=proxy.get("epoch"),
+        stop_share=proxy.get("share"),
+        most_epochs=proxy.get("most_epochs"),
+    )
+    work.decide(
+        f"{duration.stop} of {duration.steps} steps: {duration.epochs:.3g} epochs of {visited} examples "
+        f"in batches of about {recipe.batch_size}"
+    )
+    precision, reason = resolve_precision(recipe.precision, task.device)
+    work.decide(reason)
+    model = task.model(torch_stream(seed, "init"))
+    optimiser_list = optimizers(
+        model,
+        recipe.optimizer,
+        learning_rate=recipe.learning_rate,
+        momentum=recipe.momentum,
+        weight_decay=recipe.weight_decay,
+    )
+    schedule = schedulers(optimiser_list, recipe.schedule, steps=duration.steps, warmup=recipe.warmup)
+    result: Fit = fit(
+        task,
+        State(model, optimiser_list, schedule),
+        Uniform(support),
+        duration,
+        seed=seed,
+        batch_size=recipe.batch_size,
+        precision=precision,
+        clip=recipe.clip,
+        observe=proxy.get("observe", False),
+        checkpoint=work.store.resume_folder("train", work.job.key) / "checkpoint.pt",
+        notify=work.notify,
+    )
+    save_model(model, str(work.folder / "model.safetensors"))
+    if result.best is not None:
+        model.load_state_dict(result.best)
+        save_model(model, str(work.folder / "best.safetensors"))
+    pd.DataFrame(result.steps).to_parquet(work.folder / "steps.parquet", index=False)
+    pd.DataFrame(result.epochs).to_parquet(work.folder / "epochs.parquet", index=False)
+    if result.trajectory:
+        np.savez(work.folder / "trajectory.npz", **result.trajectory)  # type: ignore[arg-type]
+    parameters = sum(weight.numel() for weight in model.parameters())
+    sizes = {"examples": visited, "pool": pool, "steps": duration.stop, "parameters": parameters}
+    return sizes | {"epochs": duration.stop / duration.steps_per_epoch} | result.metrics
+
+
+# ---- evaluate --------------------------------------------------------------------------------------------------------
+
+
+def _evaluate(work: Work) -> dict[str, Any]:
+    from .evaluation import evaluate
+
+    task = _task(work)
+    trained = work.inputs["train"]
+    metrics, examples = evaluate(task, _trained(trained, task, "model"), "test")
+    test = task.examples("test")
+    table = pd.DataFrame({"index": np.arange(len(test.ids)), "id": test.ids} | examples)
+    if (trained.path / "best.safetensors").exists():
+        best, _ = evaluate(task, _trained(trained, task, "best"), "test")
+    else:
+        best = metrics
+    metrics |= {f"{name}_best": best[name] for name in ("accuracy", "error", "loss", "bits_per_byte") if name in best}
+    table.to_parquet(work.folder / "examples.parquet", index=False)
+    (work.folder / "metrics.json").write_text(json.dumps(metrics, indent=1) + "\n")
+    return dict(metrics)
+
+
+# ---- shared ----------------------------------------------------------------------------------------------------------
+
+
+def _data(work: Work) -> Data:
+    data = load_data(work.job.study.task)
+    for note in data.notes:
+        work.decide(note)
+    return data
+
+
+def _task(work: Work) -> Any:
+    """The study's task on its device, the choices said and recorded."""
+    from .devices import machine, resolve_device
+    from .seeds import deterministic
+
+    deterministic()
+    device, reason = resolve_device(work.job.study.device)
+    _data(work)
+    work.decide(reason)
+    work.machine.update(machine(device))
+    return build_task(work.job.study, device)
+
+
+def _trained(folder: Folder, task: Any, name: str) -> Any:
+    """The trained model of a train folder, in eval mode."""
+    from safetensors.torch import load_model
+
+    model = task.model(torch_stream(0, "init"))
+    load_model(model, str(folder.path / f"{name}.safetensors"), device=str(task.device))
+    return model.eval()
