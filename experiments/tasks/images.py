@@ -1,0 +1,288 @@
+"""Images of 8 to 64 pixels: CIFAR-10 in four layouts, class folders, or parquet with the images inside."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping, Sequence, Sized
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from ..contracts import Data, Examples, Indices
+from ..errors import ConfigError, DataUnavailable
+from . import cifar, sources
+from .pixels import Pixels, check_size, decode, resize, same_channels
+from .splits import carve
+
+VERSION = 1  # of what is made from the bytes: part of the fingerprint
+ENDINGS = (".png", ".jpg", ".jpeg", ".bmp", ".gif", ".webp", ".ppm", ".pgm", ".tif", ".tiff")
+IMAGE_COLUMNS, LABEL_COLUMNS = ("img", "image"), ("label", "fine_label", "class")
+ADVICE = "with a network, the same command again (torchvision downloads it)"
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """Files found, by part: `train` and `test`, or `all` where the source has no such parts."""
+
+    root: Path
+    layout: str  # python, binary, parquet, folders
+    parts: Mapping[str, tuple[Path, ...]]
+    notes: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """One part as read: labels are numbers or names still."""
+
+    pixels: Pixels
+    labels: Sequence[Any]
+    ids: Sequence[str]
+
+
+def fingerprint(name: str, path: str | None) -> str:
+    """16 hexadecimal digits: the bytes of the files and the version of their reading."""
+    source = _find(name, path)
+    files = [file for part in source.parts.values() for file in part]
+    return sources.key_of("images", VERSION, sources.fingerprint_files(files, source.root))
+
+
+def load(
+    name: str, path: str | None, *, dev: float, test: float = 0.2, label: str | None = None, size: int | None = None
+) -> Data:
+    """`cifar10` or `images` as train, dev and test: inputs (N, C, H, W) uint8, targets (N,) classes.
+
+    `dev` is a share of the training part; `test` one of the whole, where the source has no test part of its own.
+    """
+    source = _find(name, path)
+    if label is not None and source.layout != "parquet":
+        raise ConfigError(
+            f"task.label={label} names a parquet column, and {source.root} holds {source.layout}", "task.label=null"
+        )
+    key = sources.key_of("images", name, fingerprint(name, path), source.layout, label, size)
+    arrays = sources.cached_arrays(key, lambda: _read(source, name, label, size))
+    parts = {
+        part: Examples(arrays[f"{part}_inputs"], arrays[f"{part}_targets"], arrays[f"{part}_ids"])
+        for part in source.parts
+    }
+    notes = [*source.notes, *map(str, arrays["notes"])]
+    if "all" in parts:
+        rest, held = carve(test, labels=parts["all"].targets, stream="test")
+        parts = {"train": parts["all"].take(rest), "test": parts["all"].take(held)}
+        notes.append(f"no test part in the source: {len(held)} of {len(rest) + len(held)} split off, by class")
+    rest, held = carve(dev, labels=parts["train"].targets, stream="dev")
+    notes.append(f"dev: {len(held)} of {len(rest) + len(held)} training examples, by class")
+    train, developed = parts["train"].take(rest), parts["train"].take(held)
+    for part, examples in (("train", train), ("dev", developed), ("test", parts["test"])):
+        if not len(examples.targets):
+            raise DataUnavailable(f"{source.root} has too few images: none are left for {part}")
+    classes = tuple(map(str, arrays["classes"]))
+    return Data(name, "images", {"train": train, "dev": developed, "test": parts["test"]}, classes, tuple(notes))
+
+
+# ---- finding ---------------------------------------------------------------------------------------------------------
+
+
+def _find(name: str, path: str | None) -> Source:
+    """The files and their layout."""
+    if name == "cifar10":
+        root, found = sources.locate(name, path, download=cifar.download, advice=ADVICE)
+        if root.is_dir() and (batches := cifar.batch_files(root)):
+            return Source(root, *batches, (found,))
+    else:
+        root, found = sources.locate(name, path)
+    if tables := sources.list_files(root, (".parquet",)):
+        parts, notes = sources.parts_of(tables, root)
+        return Source(root, "parquet", parts, (found, *notes))
+    if name == "images" and root.is_dir():
+        parts, notes = _class_folders(root)
+        if parts:
+            return Source(root, "folders", parts, (found, *notes))
+    looked = (
+        f"parquet files, {cifar.PYTHON} or {cifar.BINARY}" if name == "cifar10" else "class folders or parquet files"
+    )
+    raise DataUnavailable(f"{root} has no {looked}", "task.path=FOLDER_OR_PARQUET")
+
+
+def _class_folders(root: Path) -> tuple[dict[str, tuple[Path, ...]], list[str]]:
+    """Image files by part. `train` is a part and not a class where it has folders inside."""
+    files = sources.list_files(root, ENDINGS)
+    if not any(len(file.relative_to(root).parts) > 2 for file in files if file.relative_to(root).parts[0] == "train"):
+        return ({"all": tuple(files)} if files else {}), []
+    sorts: dict[str, list[Path]] = {}
+    for file in files:
+        sorts.setdefault(file.relative_to(root).parts[0], []).append(file)
+    unread = sorted(set(sorts) - {"train", "test"})
+    notes = [f"not read: {', '.join(unread)} beside train and test"] if unread else []
+    if "test" not in sorts:
+        return {"all": tuple(sorts["train"])}, notes
+    return {"train": tuple(sorts["train"]), "test": tuple(sorts["test"])}, notes
+
+
+# ---- reading ---------------------------------------------------------------------------------------------------------
+
+
+def _read(source: Source, name: str, label: str | None, size: int | None) -> sources.Arrays:
+    """Every part decoded, its labels checked and numbered."""
+    parts: dict[str, Part] = {}
+    notes: list[str] = []
+    classes: tuple[str, ...] | None = cifar.CLASSES if name == "cifar10" else None
+    shape: tuple[int, int] | None = None
+    for part, files in source.parts.items():
+        if source.layout == "parquet":
+            parts[part], names, formats = _parquet(files, part, label, size, shape)
+            classes = names or classes
+        elif source.layout == "folders":
+            parts[part], formats = _folders(files, source.root, size, shape)
+        else:
+            pixels, labels = cifar.read_batches(source.layout, files)
+            parts[part], formats = Part(resize(pixels, size), labels.tolist(), _ids(part, len(pixels))), set()
+        if "JPEG" in formats and not notes:
+            slightly = "; expect accuracies slightly below those of the original pixels" if name == "cifar10" else ""
+            notes.append(f"the images are JPEG-encoded{slightly}")
+        if len(parts[part].pixels) == 0:
+            raise DataUnavailable(f"the {part} part of {source.root} has no images")
+        height, width = parts[part].pixels.shape[2:]
+        check_size(height, width, parts[part].ids[0])
+        shape = (height, width)
+    if size is not None:
+        notes.append(f"images resized to {size}x{size}, bilinear")
+    numbered, classes = _number(parts, classes)
+    arrays: sources.Arrays = {"classes": np.array(classes, np.str_), "notes": np.array(notes, np.str_)}
+    for part, pixels in same_channels({part: read.pixels for part, read in parts.items()}).items():
+        arrays[f"{part}_inputs"] = pixels
+        arrays[f"{part}_targets"] = numbered[part]
+        arrays[f"{part}_ids"] = np.array(parts[part].ids, np.str_)
+    return arrays
+
+
+def _parquet(
+    files: tuple[Path, ...], part: str, label: str | None, size: int | None, shape: tuple[int, int] | None
+) -> tuple[Part, tuple[str, ...] | None, set[str]]:
+    """A part's rows, its class names where the schema has them (the data set hubs' `huggingface` metadata)."""
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    labels: list[Any] = []
+    paths: list[str | None] = []
+    current = files[0]
+    try:
+        tables = []
+        for current in files:
+            tables.append((current, pq.ParquetFile(current)))
+        number = sum(table.metadata.num_rows for _, table in tables)
+        rows = _ids(part, number)
+        schema = tables[0][1].schema_arrow
+        column = _image_column(schema, files[0])
+        chosen = sources.choose(label, LABEL_COLUMNS, schema.names, files[0].name, "task.label")
+        value = schema.field(chosen).type
+        if not (pa.types.is_integer(value) or pa.types.is_string(value) or pa.types.is_large_string(value)):
+            raise ConfigError(f"column {chosen} of {files[0].name} holds {value}; labels are integers or names")
+
+        def images() -> Iterator[tuple[str, bytes]]:
+            nonlocal current
+            for current, table in tables:
+                for batch in table.iter_batches(batch_size=1024, columns=[column, chosen]):
+                    images = batch.column(column)
+                    if pa.types.is_struct(images.type):
+                        fields = [images.type.field(place).name for place in range(images.type.num_fields)]
+                        has_path = "path" in fields
+                        paths.extend(images.field("path").to_pylist() if has_path else [None] * len(images))
+                        images = images.field("bytes")
+                    labels.extend(batch.column(chosen).to_pylist())
+                    first = len(labels) - len(images)
+                    for place, content in enumerate(images.to_pylist()):
+                        if content is None:
+                            raise DataUnavailable(f"image {rows[first + place]} is null in {current}")
+                        yield rows[first + place], content
+
+        pixels, formats = decode(images(), number, size, shape)
+    except (pa.ArrowException, OSError, KeyError) as error:
+        raise DataUnavailable(f"{current} cannot be read: {error}", "copy the file again") from error
+    unique = None not in paths and len(set(paths)) == len(paths) == number
+    ids = [str(path) for path in paths] if unique else rows
+    return Part(pixels, labels, ids), _class_names(schema.metadata, chosen), formats
+
+
+def _image_column(schema: Any, file: Path) -> str:
+    import pyarrow as pa
+
+    def encoded(column: Any) -> bool:
+        if pa.types.is_struct(column):
+            return any(column.field(place).name == "bytes" for place in range(column.num_fields))
+        return bool(pa.types.is_binary(column) or pa.types.is_large_binary(column))
+
+    columns = [field.name for field in schema if encoded(field.type)]
+    for name in (*IMAGE_COLUMNS, *columns):
+        if name in columns:
+            return str(name)
+    raise ConfigError(f"{file.name} has no column of encoded images: it has {', '.join(schema.names)}")
+
+
+def _class_names(metadata: Mapping[bytes, bytes] | None, column: str) -> tuple[str, ...] | None:
+    try:
+        features = json.loads((metadata or {})[b"huggingface"])["info"]["features"]
+        return tuple(str(name) for name in features[column]["names"])
+    except (KeyError, TypeError, ValueError):
+        return None  # the metadata are a courtesy: names are then the numbers
+
+
+def _folders(
+    files: tuple[Path, ...], root: Path, size: int | None, shape: tuple[int, int] | None
+) -> tuple[Part, set[str]]:
+    """Files in class folders; the class is the first folder below the part's."""
+    names = [file.relative_to(root).as_posix() for file in files]
+    depth = 1 if all(name.startswith(("train/", "test/")) and name.count("/") > 1 for name in names) else 0
+    folders = [name.split("/")[depth:-1] for name in names]
+    if loose := next((name for name, folder in zip(names, folders, strict=True) if not folder), None):
+        raise DataUnavailable(
+            f"image {loose} is in no class folder", "put every image into a folder named by its class"
+        )
+    pixels, formats = decode(zip(names, files, strict=True), len(files), size, shape)
+    return Part(pixels, [folder[0] for folder in folders], names), formats
+
+
+def _ids(part: str, number: int) -> list[str]:
+    """`train/00017`: the row's number within the source's part."""
+    width = max(5, len(str(number - 1)))
+    return [f"{part}/{row:0{width}}" for row in range(number)]
+
+
+# ---- labels ----------------------------------------------------------------------------------------------------------
+
+
+def _number(parts: Mapping[str, Part], classes: tuple[str, ...] | None) -> tuple[dict[str, Indices], tuple[str, ...]]:
+    """Labels as 0..classes-1. Names of classes, where none are given, come from the training part."""
+    first = next(iter(parts.values()))  # train, or all
+    for part in parts.values():
+        if None in part.labels:
+            raise DataUnavailable(f"the label of {part.ids[part.labels.index(None)]} is null", "take the row out")
+    if classes is None:
+        named = [label for label in first.labels if isinstance(label, str)]
+        largest = max((label for label in first.labels if not isinstance(label, str)), default=-1)
+        if largest >= len(first.labels):
+            place = first.ids[list(first.labels).index(largest)]
+            raise DataUnavailable(
+                f"the label of {place} is {largest}, more than there are images", "number classes from 0"
+            )
+        classes = tuple(sorted(set(named))) if named else _numbers(range(largest + 1))
+    places = {label: place for place, label in enumerate(classes)}
+    numbered: dict[str, Indices] = {}
+    for name, read in parts.items():
+        values = [places.get(label, -1) if isinstance(label, str) else label for label in read.labels]
+        row = next((row for row, value in enumerate(values) if not 0 <= value < len(classes)), None)
+        if row is not None:
+            allowed = f"0 to {len(classes) - 1}" if classes == _numbers(classes) else ", ".join(classes)
+            raise DataUnavailable(
+                f"the label of {read.ids[row]} is {read.labels[row]}; the classes are {allowed}", "correct its label"
+            )
+        numbered[name] = np.array(values, np.int64)
+    if len(classes) < 2:
+        raise DataUnavailable(f"there is one class only, {''.join(classes)}: nothing to learn")
+    return numbered, classes
+
+
+def _numbers(classes: Sized) -> tuple[str, ...]:
+    """What classes without names are called."""
+    return tuple(str(label) for label in range(len(classes)))

@@ -1,0 +1,256 @@
+"""Where data comes from, what identifies it, and the cache of what was made from it. Never a pickle."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import re
+import shutil
+import sys
+import tempfile
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from difflib import get_close_matches
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..errors import ConfigError, DataUnavailable
+
+Arrays = dict[str, NDArray[Any]]
+MANIFEST = "arrays.json"
+PARTS = {"train": "train|training", "test": "test|testing", "validation": "val|valid|validation|dev"}
+
+
+def cache_folder() -> Path:
+    """`$PRUNE_LAB_CACHE`, else `prune-lab` in the user's cache. It need not exist, and all of it may be deleted."""
+    if given := os.environ.get("PRUNE_LAB_CACHE"):
+        return Path(given).expanduser()
+    if sys.platform == "darwin":
+        return Path.home() / "Library" / "Caches" / "prune-lab"
+    if sys.platform == "win32" and (local := os.environ.get("LOCALAPPDATA")):
+        return Path(local) / "prune-lab"
+    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "prune-lab"
+
+
+def locate(
+    name: str, path: str | None, *, download: Callable[[Path], None] | None = None, advice: str | None = None
+) -> tuple[Path, str]:
+    """The data's place, and a sentence that says how it was found.
+
+    In this order: the path given, `$PRUNE_LAB_DATA/<name>`, an earlier download, a download now (`download(folder)`
+    fills an empty folder and raises DataUnavailable where it cannot).
+    """
+    if path is not None:
+        given = Path(path).expanduser()
+        if not given.exists():
+            raise DataUnavailable(f"task.path={path} does not exist", "task.path=FOLDER_OR_FILE")
+        return given, f"{name}: read from task.path={path}"
+    if root := os.environ.get("PRUNE_LAB_DATA"):
+        shared = Path(root).expanduser() / name
+        if shared.exists():
+            return shared, f"{name}: found in PRUNE_LAB_DATA, at {shared}"
+    cached = cache_folder() / "downloads" / name
+    if cached.exists():
+        return cached, f"{name}: downloaded earlier, at {cached}"
+    if download is None:
+        raise DataUnavailable(f"{name} was not found", _mend(name, advice))
+    draft = _draft(cached)
+    if draft is None:
+        raise DataUnavailable(
+            f"{name} was not found, and the cache {cache_folder()} to download it into cannot be written",
+            f"PRUNE_LAB_CACHE=FOLDER, or {_mend(name, advice)}",
+        )
+    try:
+        try:
+            download(draft)
+        except DataUnavailable as error:
+            raise DataUnavailable(f"{name} was not found; {error.what}", _mend(name, error.mend or advice)) from error
+        _publish(draft, cached)
+    finally:
+        shutil.rmtree(draft, ignore_errors=True)
+    return cached, f"{name}: downloaded now, to {cached}"
+
+
+def _mend(name: str, advice: str | None) -> str:
+    ways = f"task.path=FOLDER_OR_FILE, or PRUNE_LAB_DATA=FOLDER with {name} inside"
+    return f"{ways}, or {advice}" if advice else ways
+
+
+def list_files(root: Path, endings: Iterable[str]) -> list[Path]:
+    """The files below a folder (or the file itself) with one of these endings, sorted by name; nothing hidden."""
+    wanted = tuple(endings)
+    if root.is_file():
+        return [root] if root.name.lower().endswith(wanted) else []
+    found = []
+    for folder, folders, names in os.walk(root):
+        folders[:] = sorted(name for name in folders if not name.startswith("."))
+        found += [os.path.join(folder, name) for name in names if name.lower().endswith(wanted) and name[0] != "."]
+    return [Path(name) for name in sorted(found)]
+
+
+def parts_of(files: Sequence[Path], root: Path) -> tuple[dict[str, tuple[Path, ...]], list[str]]:
+    """Files by the part of the data that their names say: `train` and `test`, or `all`; with notes on the choice.
+
+    The name of a folder or of a file begins with its part, or a file's ends with it: `train-0.parquet`, `test/a.txt`,
+    `stories-train.txt`. Validation files serve as test where there are no test files.
+    """
+    sorts: dict[str, list[Path]] = {"train": [], "test": [], "validation": [], "": []}
+    for file in files:
+        sorts[_part(file.name if file == root else file.relative_to(root).as_posix())].append(file)
+    if not sorts["train"]:
+        return {"all": tuple(files)}, []
+    notes: list[str] = []
+    if not sorts["test"] and sorts["validation"]:
+        sorts["test"], sorts["validation"] = sorts["validation"], []
+        notes.append("the source's validation part serves as test")
+    if unread := len(sorts["validation"]) + len(sorts[""]):
+        notes.append(f"{unread} files that belong to neither train nor test were not read")
+    if not sorts["test"]:
+        return {"all": tuple(sorts["train"])}, notes
+    return {"train": tuple(sorts["train"]), "test": tuple(sorts["test"])}, notes
+
+
+def _part(name: str) -> str:
+    """The part that a relative path names, or nothing."""
+    *folders, file = name.lower().split("/")
+    stem = file.rsplit(".", 1)[0]
+    for part, words in PARTS.items():
+        begins = re.compile(rf"({words})([^a-z]|$)")
+        if any(begins.match(word) for word in (*folders, stem)) or re.search(rf"[^a-z]({words})$", stem):
+            return part
+    return ""
+
+
+def choose(wanted: str | None, candidates: Sequence[str], names: Sequence[str], what: str, setting: str) -> str:
+    """The column to read: the one wanted, or the first candidate there is. ConfigError names the columns."""
+    for name in candidates if wanted is None else (wanted,):
+        if name in names:
+            return name
+    near = get_close_matches(wanted or candidates[0], names, n=1)
+    meant = f"; did you mean {near[0]}?" if near else ""
+    asked = wanted or " or ".join(candidates)
+    mend = f"{setting}={near[0] if near else names[0]}" if names else None
+    raise ConfigError(f"{what} has no {asked}: it has {', '.join(names) or 'no columns'}{meant}", mend)
+
+
+# ---- identity --------------------------------------------------------------------------------------------------------
+
+
+def key_of(*content: object) -> str:
+    """16 hexadecimal digits of the SHA-256 of some plain values."""
+    return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()[:16]
+
+
+def fingerprint_files(files: Sequence[Path], root: Path | None = None) -> str:
+    """16 hexadecimal digits of the SHA-256 of contents and of names below `root` (by default what all share).
+
+    Remembered by (path, size, time of change) in the cache, so that the second call only looks at the directory.
+    """
+    paths = sorted(os.path.abspath(file) for file in files)
+    if not paths:
+        raise DataUnavailable("there are no files to read")
+    base = os.path.abspath(root) if root is not None else os.path.commonpath([os.path.dirname(path) for path in paths])
+    if base in paths:
+        base = os.path.dirname(base)
+    names = [path[len(base) :].lstrip(os.sep).replace(os.sep, "/") for path in paths]
+    listing = hashlib.sha256()
+    for path, name in zip(paths, names, strict=True):
+        status = os.stat(path)
+        listing.update(f"{path}\0{name}\0{status.st_size}\0{status.st_mtime_ns}\n".encode(errors="surrogateescape"))
+    memory = cache_folder() / "fingerprints" / listing.hexdigest()
+    try:
+        remembered = memory.read_text()
+        if re.fullmatch(r"[0-9a-f]{16}", remembered):
+            return remembered
+    except (OSError, UnicodeDecodeError):
+        pass
+    total = hashlib.sha256()
+    for path, name in zip(paths, names, strict=True):
+        try:
+            with open(path, "rb") as file:
+                content = hashlib.file_digest(file, "sha256").hexdigest()
+        except OSError as error:
+            raise DataUnavailable(f"{path} cannot be read ({error.strerror})") from error
+        total.update(f"{name}\0{content}\n".encode(errors="surrogateescape"))
+    digest = total.hexdigest()[:16]
+    try:
+        memory.parent.mkdir(parents=True, exist_ok=True)
+        memory.with_suffix(f".{os.getpid()}").write_text(digest)
+        memory.with_suffix(f".{os.getpid()}").replace(memory)
+    except OSError:
+        pass  # a cache that cannot be written costs time, nothing else
+    return digest
+
+
+# ---- the cache of arrays ---------------------------------------------------------------------------------------------
+
+
+def cached_arrays(key: str, build: Callable[[], Mapping[str, NDArray[Any]]]) -> Arrays:
+    """Named arrays that are built once and then opened from the cache, memory-mapped copy-on-write.
+
+    A damaged entry is built again; where the cache cannot be written, the arrays stay in memory.
+    """
+    place = cache_folder() / "arrays" / key
+    opened = _open(place)
+    if opened is not None:
+        return opened
+    arrays = dict(build())
+    draft = _draft(place)
+    if draft is None:
+        return arrays
+    try:
+        for name, values in arrays.items():
+            np.save(draft / f"{name}.npy", values, allow_pickle=False)
+        sizes = {name: (draft / f"{name}.npy").stat().st_size for name in arrays}
+        (draft / MANIFEST).write_text(json.dumps(sizes))
+        if _open(place) is None:  # nobody was faster
+            shutil.rmtree(place, ignore_errors=True)
+            _publish(draft, place)
+    except OSError:
+        return arrays
+    finally:
+        shutil.rmtree(draft, ignore_errors=True)
+    return _open(place) or arrays
+
+
+def _open(place: Path) -> Arrays | None:
+    """The arrays of an entry, or None where it is missing or not whole."""
+    try:
+        sizes = json.loads((place / MANIFEST).read_text())
+        arrays: Arrays = {}
+        for name, size in sizes.items():
+            file = place / f"{name}.npy"
+            if file.stat().st_size != size:
+                return None
+            arrays[name] = _open_array(file)
+        return arrays
+    except (OSError, ValueError, EOFError, AttributeError):
+        return None
+
+
+def _open_array(file: Path) -> NDArray[Any]:
+    try:
+        return np.asarray(np.load(file, mmap_mode="c", allow_pickle=False))
+    except ValueError:
+        return np.asarray(np.load(file, allow_pickle=False))  # an array of no elements cannot be mapped
+
+
+def _draft(place: Path) -> Path | None:
+    """A private folder beside `place`, or None where nothing can be written."""
+    try:
+        place.parent.mkdir(parents=True, exist_ok=True)
+        return Path(tempfile.mkdtemp(prefix=f".{place.name}.", dir=place.parent))
+    except OSError:
+        return None
+
+
+def _publish(draft: Path, place: Path) -> None:
+    """Rename a finished draft to its place; another process that was faster wins."""
+    try:
+        draft.rename(place)
+    except OSError:
+        if not place.exists():
+            raise

@@ -1,0 +1,98 @@
+"""Which rows belong to which split, which to the training pool, and which labels are wrong on purpose.
+
+All of it is drawn from a fixed seed of its own: the data stay the same whatever the seed of a run.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..contracts import Examples, Indices
+from ..errors import ConfigError
+from ..seeds import numpy_stream
+
+
+def carve(
+    fraction: float,
+    *,
+    labels: Indices | None = None,
+    groups: Indices | None = None,
+    seed: int = 0,
+    stream: str = "dev",
+) -> tuple[Indices, Indices]:
+    """Rows in two parts, `(rest, part)`, both sorted, with `fraction` of them in the second.
+
+    By `labels` (N,): stratified, and a class of two rows or more has at least one on each side. By `groups` (N,):
+    whole groups (documents), `fraction` of the groups.
+    """
+    assert 0 < fraction < 1, fraction
+    assert (labels is None) != (groups is None), "by labels or by groups"
+    order = numpy_stream(seed, f"carve {stream}")
+    if labels is None:
+        assert groups is not None
+        names = np.unique(groups)
+        if len(names) < 2:
+            raise ConfigError(f"there is only {len(names)} document, too few to split off {stream}")
+        number = int(np.clip(round(fraction * len(names)), 1, len(names) - 1))
+        chosen = np.isin(groups, order.permutation(names)[:number])
+    else:
+        classes, counts = np.unique(labels, return_counts=True)
+        chosen = np.zeros(len(labels), bool)
+        for name, number in zip(classes, _apportion(fraction, counts), strict=True):
+            rows = np.flatnonzero(labels == name)
+            chosen[order.permutation(rows)[:number]] = True
+    return np.flatnonzero(~chosen), np.flatnonzero(chosen)
+
+
+def _apportion(fraction: float, counts: Indices) -> Indices:
+    """How many rows of each class: the largest remainders round up, so that the total is as exact as classes allow."""
+    exact = fraction * counts
+    taken = np.floor(exact).astype(np.int64)
+    missing = round(fraction * int(counts.sum())) - int(taken.sum())
+    taken[np.argsort(taken - exact, kind="stable")[:missing]] += 1
+    return np.where(counts < 2, 0, np.clip(taken, 1, np.maximum(counts - 1, 1)))
+
+
+def pool(examples: Examples, size: int | None, *, seed: int = 0) -> Examples:
+    """The training pool: the first `size` rows of one fixed permutation, sorted; all of them where `size` is None.
+
+    Pools are nested (100 in 200), and with classes (targets (N,)) each holds them in proportion.
+    """
+    number = len(examples.targets)
+    if size is None or size == number:
+        return examples
+    if size > number:
+        raise ConfigError(
+            f"task.examples={size}, and the training split has {number} examples", f"task.examples={number}"
+        )
+    order = _stratified_order(examples.targets, seed)
+    return examples.take(np.sort(order[:size]))
+
+
+def _stratified_order(targets: NDArray[np.int64], seed: int) -> Indices:
+    """A permutation of the rows whose every prefix has the classes in proportion."""
+    draw = numpy_stream(seed, "pool")
+    shuffled = draw.permutation(len(targets))
+    if targets.ndim > 1:
+        return shuffled
+    place = np.empty(len(targets))
+    for name in np.unique(targets):
+        rows = shuffled[targets[shuffled] == name]
+        place[rows] = (np.arange(len(rows)) + 0.5) / len(rows)
+    return shuffled[np.argsort(place[shuffled], kind="stable")]
+
+
+def flip_labels(examples: Examples, share: float, classes: int, *, seed: int = 0) -> Examples:
+    """The training split with exactly `round(share * N)` labels replaced by another class, uniformly drawn."""
+    if share == 0:
+        return examples
+    if examples.targets.ndim != 1 or classes < 2:
+        raise ConfigError("task.label_noise needs at least two classes", "task.label_noise=0")
+    draw = numpy_stream(seed, "label noise")
+    rows = draw.permutation(len(examples.targets))[: round(share * len(examples.targets))]
+    targets = np.array(examples.targets)
+    targets[rows] = (targets[rows] + draw.integers(1, classes, len(rows))) % classes
+    return replace(examples, targets=targets)
