@@ -1,0 +1,51 @@
+"""scikit-learn's 1,797 handwritten digits of 8x8 pixels (UCI, Alpaydin and Kaynak 1998): data that are always there."""
+
+from __future__ import annotations
+
+from importlib.util import find_spec
+from pathlib import Path
+
+import numpy as np
+
+from ..contracts import Data, Examples
+from ..errors import DataUnavailable
+from .sources import fingerprint_files, key_of
+from .splits import carve
+
+VERSION = 1
+TEST = 0.2  # share of the whole
+BRIGHTEST = 16  # the file's pixels count 0..16
+
+
+def fingerprint() -> str:
+    """16 hexadecimal digits of the file and of the version of its reading; scikit-learn is not imported."""
+    return key_of("digits", VERSION, fingerprint_files([_file()]))
+
+
+def load(*, dev: float) -> Data:
+    """Digits as train, dev and test: inputs (N, 1, 8, 8) uint8 scaled to 0..255, targets (N,) 0..9."""
+    table = np.loadtxt(_file(), delimiter=",")
+    pixels = np.rint(table[:, :-1] * (255 / BRIGHTEST)).astype(np.uint8).reshape(-1, 1, 8, 8)
+    labels = table[:, -1].astype(np.int64)
+    names = np.array([f"digits/{row:05}" for row in range(len(labels))])
+    everything = Examples(pixels, labels, names)
+    rest, held = carve(TEST, labels=labels, stream="test")
+    train, test = everything.take(rest), everything.take(held)
+    kept, developed = carve(dev, labels=train.targets, stream="dev")
+    notes = (
+        "digits: embedded in scikit-learn",
+        f"test: {len(held)} of {len(labels)} split off, by class",
+        f"dev: {len(developed)} of {len(rest)} training examples, by class",
+    )
+    splits = {"train": train.take(kept), "dev": train.take(developed), "test": test}
+    return Data("digits", "images", splits, tuple("0123456789"), notes)
+
+
+def _file() -> Path:
+    spec = find_spec("sklearn")
+    if spec is None or spec.origin is None:
+        raise DataUnavailable("scikit-learn, which holds the digits, is not installed", "pip install scikit-learn")
+    file = Path(spec.origin).parent / "datasets" / "data" / "digits.csv.gz"
+    if not file.is_file():
+        raise DataUnavailable(f"this scikit-learn has no digits: {file} is missing", "pip install -U scikit-learn")
+    return file
