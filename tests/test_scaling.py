@@ -108,8 +108,7 @@ def test_envelope_keeps_what_nothing_beats() -> None:
 def test_intervals_cover_and_are_as_wide_as_repeated_experiments() -> None:
     """arXiv:2404.10102: with an averaged loss and default tolerances the standard error came out 40x too small."""
     simulated = [
-        scaling.fit(SIZES, np.array([v.mean() for v in seeds(power(SIZES), seed)]), "power").rate
-        for seed in range(200)
+        scaling.fit(SIZES, np.array([v.mean() for v in seeds(power(SIZES), seed)]), "power").rate for seed in range(200)
     ]
     log_size = np.log(SIZES)
     analytic = 0.05 / np.sqrt(3) / np.sqrt(np.sum((log_size - log_size.mean()) ** 2))

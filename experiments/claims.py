@@ -1,0 +1,274 @@
+"""What the runs say about a claim, and about every rule against random selection. Torch-free; intervals are 95 % t."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Literal
+
+import numpy as np
+
+from .contracts import Floats
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from .schema import Expectation, Point
+
+Verdict = Literal["holds", "fails", "undecided", "no runs"]
+SEEDS = 3  # fewer decide nothing
+LEVEL = 0.95
+LOWER_IS_BETTER = ("error", "loss", "bits_per_byte", "perplexity")
+COMPARED = ("task", "model", "width", "setup", "label_noise", "pool", "balance", "budget", "split", "keep")
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """An expectation and what came out."""
+
+    claim: str
+    source: str
+    effect: float | None  # mean of the metric, or of the difference to `versus`
+    low: float | None  # 95 % t interval over seeds
+    high: float | None
+    n: int  # seeds; pairs of them where paired, the smaller side's where not
+    wanted: str
+    verdict: Verdict
+    sentence: str
+
+
+@dataclass(frozen=True, slots=True)
+class _Effect:
+    mean: float
+    low: float
+    high: float
+    n: int
+    paired: bool
+    how: str
+
+
+def check(expectation: Expectation, runs: pd.DataFrame) -> Outcome:
+    """Judge one expectation on the mean, as its tolerance says; fewer than 3 seeds decide nothing.
+
+    at_least: holds from the bound up, is undecided down to bound - tolerance, fails below; at_most the mirror image.
+    """
+    wanted = _wanted(expectation)
+
+    def outcome(verdict: Verdict, sentence: str, effect: _Effect | None = None) -> Outcome:
+        claim, source = expectation.claim, expectation.source
+        if effect is None:
+            return Outcome(claim, source, None, None, None, 0, wanted, verdict, sentence)
+        low, high = _end(effect.low), _end(effect.high)
+        return Outcome(claim, source, effect.mean, low, high, effect.n, wanted, verdict, sentence)
+
+    sides = []
+    for name, point in (("point", expectation.point), ("versus", expectation.versus)):
+        if point is None:
+            continue
+        values, notes = _by_seed(point, runs)
+        if not values:
+            return outcome("no runs", f"{name}: {notes}")
+        sides.append((values, notes))
+    effect = _effect(sides)
+    verdict, reason = _judge(expectation, effect)
+    low, high = (f"{end:.4g}" if math.isfinite(end) else "?" for end in (effect.low, effect.high))
+    value = f"{effect.mean:.4g} [{low}, {high}], n = {effect.n}{effect.how}"
+    return outcome(verdict, f"{expectation.point.metric}: {value}; wanted {wanted}: {reason}", effect)
+
+
+def advantage(runs: pd.DataFrame) -> pd.DataFrame:
+    """Every rule against random selection of as many examples from the same pool under the same budget.
+
+    One row for each point of a score-based rule; `effect` is paired by seed and positive where the rule is better
+    (accuracy gained, or bits per byte saved; last epoch's model). better or worse: the 95 % t interval excludes 0, with
+    at least 3 seeds, uncorrected for the number of comparisons, which is the number of rows.
+    """
+    import pandas as pd
+
+    rows = []
+    pruned = runs[~runs["rule"].isin(["none", "random"])]
+    for key, group in pruned.groupby([*COMPARED, "rule", "scorer", "selection"], dropna=False, sort=True):
+        setting = dict(zip([*COMPARED, "rule", "scorer", "selection"], key, strict=True))
+        where = {name: setting[name] for name in COMPARED if name != "balance"}
+        random = runs[(runs["rule"] == "random") & _mask(runs, where)]
+        same_balance = random[random["balance"] == setting["balance"]]
+        random = random[random["balance"] == 0] if same_balance.empty else same_balance
+        metric = "bits_per_byte" if _has(group, "bits_per_byte") else "accuracy"
+        sign = -1.0 if metric in LOWER_IS_BETTER else 1.0
+        mine, theirs = (_seeds(side, metric) for side in (group, random))
+        row = setting | {"metric": metric, "examples": float(group["examples"].mean())}
+        if not theirs:
+            missing = dict.fromkeys(("effect", "low", "high"), math.nan)
+            rows.append(row | missing | {"n": 0, "paired": False, "verdict": "no random"})
+            continue
+        found = _effect([(mine, ""), (theirs, "")])
+        low, high = sorted((sign * found.low, sign * found.high))
+        row |= {"effect": sign * found.mean, "low": low, "high": high, "n": found.n, "paired": found.paired}
+        rows.append(row | {"verdict": _better(low, high, found.n)})
+    measured = ["metric", "examples", "effect", "low", "high", "n", "paired", "verdict"]
+    return pd.DataFrame(rows, columns=[*COMPARED, "rule", "scorer", "selection", *measured])
+
+
+def summary(found: pd.DataFrame) -> str:
+    """The page's verdict: how often a rule beat random selection, and by how much at best and at worst."""
+    compared = found[found["verdict"] != "no random"]
+    if compared.empty:
+        return "No rule was compared with random selection: there are no runs of both under the same budget."
+    counts = {verdict: int((compared["verdict"] == verdict).sum()) for verdict in ("better", "worse", "undecided")}
+    number = len(compared)
+    sentence = (
+        f"Against random selection of as many examples under the same budget, choosing by score was better in "
+        f"{counts['better']}, worse in {counts['worse']} and undecided in {counts['undecided']} of {number} "
+        f"comparison{'' if number == 1 else 's'}"
+    )
+    several = any(compared[name].nunique(dropna=False) > 1 for name in ("setup", "label_noise"))
+    ends = []
+    for metric, group in compared.groupby("metric"):
+        of = f" in {metric}" if compared["metric"].nunique() > 1 else ""
+        for word, verdict, sign in (("largest gain", "better", 1), ("largest loss", "worse", -1)):
+            decided = group[group["verdict"] == verdict]
+            if len(decided):
+                ends.append(f"{word}{of}: {_named(decided.iloc[int(np.argmax(sign * decided['effect']))], several)}")
+    return sentence + (f" ({'; '.join(ends)})." if ends else ".")
+
+
+def caveat(found: pd.DataFrame) -> str:
+    """What the intervals are, how many comparisons there were, and how many would exclude 0 by chance."""
+    number = int((found["verdict"] != "no random").sum())
+    chance = number * (1 - LEVEL)
+    return (
+        f"Last epoch's model, test split; 95 % t intervals over seeds, paired by seed; not corrected for the number of "
+        f"comparisons, which is {number}: about {chance:.1f} of them would exclude 0 by chance alone."
+    )
+
+
+def describe(effect: float, low: float, high: float, metric: str) -> str:
+    """An effect in its unit: percentage points of accuracy, or bits per byte."""
+    factor, unit, digits = (1.0, "bits per byte", 3) if metric == "bits_per_byte" else (100.0, "points", 1)
+    ends = f" [{factor * low:+.{digits}f}, {factor * high:+.{digits}f}]" if math.isfinite(low + high) else ""
+    return f"{factor * effect:+.{digits}f} {unit}{ends}".replace("-", "−")
+
+
+def _named(row: pd.Series[Any], several: bool) -> str:
+    place = f"{row['task']}, {row['model']}, " if several else ""
+    return (
+        f"{place}{row['rule']} by {row['scorer']}, keep {row['keep']:g} of {row['pool']:,.0f}, equal {row['budget']}, "
+        f"{describe(row['effect'], row['low'], row['high'], row['metric'])}"
+    )
+
+
+def _judge(expectation: Expectation, effect: _Effect) -> tuple[Verdict, str]:
+    least = -math.inf if expectation.at_least is None else expectation.at_least
+    most = math.inf if expectation.at_most is None else expectation.at_most
+    if effect.n < SEEDS:
+        return "undecided", f"{effect.n} seed{'' if effect.n == 1 else 's'}, fewer than {SEEDS}"
+    if not least - expectation.tolerance <= effect.mean <= most + expectation.tolerance:
+        return "fails", "outside, beyond the tolerance"
+    if not least <= effect.mean <= most:
+        return "undecided", "outside, within the tolerance"
+    return "holds", "inside"
+
+
+def _effect(sides: list[tuple[dict[int, float], str]]) -> _Effect:
+    """The mean of one side, or the difference of two: paired where both have the same seeds, Welch's t otherwise."""
+    notes = "".join(f", {note}" for _, note in sides if note)
+    if len(sides) == 1:
+        values = np.array(list(sides[0][0].values()))
+        return _Effect(*_mean_interval(values), len(values), False, notes)
+    first, second = sides[0][0], sides[1][0]
+    if set(first) == set(second):
+        values = np.array([first[seed] - second[seed] for seed in sorted(first)])
+        return _Effect(*_mean_interval(values), len(values), True, ", paired by seed" + notes)
+    left, right = np.array(list(first.values())), np.array(list(second.values()))
+    return _Effect(*_welch(left, right), min(len(left), len(right)), False, ", unpaired (the seeds differ)" + notes)
+
+
+def _mean_interval(values: Floats) -> tuple[float, float, float]:
+    from scipy import stats
+
+    n, mean = len(values), float(values.mean())
+    if n < 2:
+        return mean, math.nan, math.nan
+    reach = float(stats.t.ppf(0.5 + LEVEL / 2, n - 1) * values.std(ddof=1) / math.sqrt(n))
+    return mean, mean - reach, mean + reach
+
+
+def _welch(left: Floats, right: Floats) -> tuple[float, float, float]:
+    from scipy import stats
+
+    difference = float(left.mean() - right.mean())
+    if min(len(left), len(right)) < 2:
+        return difference, math.nan, math.nan
+    if left.std() == 0 and right.std() == 0:
+        return difference, difference, difference
+    ends = stats.ttest_ind(left, right, equal_var=False).confidence_interval(LEVEL)
+    return difference, float(ends.low), float(ends.high)
+
+
+def _by_seed(point: Point, runs: pd.DataFrame) -> tuple[dict[int, float], str]:
+    """Seed -> metric of the runs that match, and a note; nothing, and why, where none do."""
+    unknown = [name for name in [*point.where, point.metric] if name not in runs.columns]
+    if unknown:
+        return {}, f"no column {', '.join(unknown)} in the table"
+    matching = runs[_mask(runs, point.where)]
+    matching = matching[matching[point.metric].notna()]
+    if matching.empty:
+        return {}, "no run matches " + ", ".join(f"{name}={value}" for name, value in point.where.items())
+    most = int(matching.groupby("seed").size().max())
+    note = f"each seed the mean of up to {most} runs that match" if most > 1 else ""
+    return _seeds(matching, point.metric), note
+
+
+def _seeds(runs: pd.DataFrame, metric: str) -> dict[int, float]:
+    if runs.empty:
+        return {}
+    means = runs[runs[metric].notna()].groupby("seed")[metric].mean()
+    return {int(str(seed)): float(value) for seed, value in means.items()}
+
+
+def _mask(runs: pd.DataFrame, where: Mapping[str, Any]) -> pd.Series[bool]:
+    """Rows in which every setting matches. An unpruned run is of both budgets."""
+    import pandas as pd
+
+    mask = pd.Series(True, index=runs.index)
+    for name, wanted in where.items():
+        same = runs[name].map(lambda value, wanted=wanted: _same(value, wanted)).astype(bool)
+        mask &= (same | (runs[name] == "both")) if name == "budget" else same
+    return mask
+
+
+def _same(value: Any, wanted: Any) -> bool:
+    missing = [one is None or (isinstance(one, float) and math.isnan(one)) for one in (value, wanted)]
+    if any(missing):
+        return all(missing)
+    flags = [isinstance(one, bool | np.bool_) for one in (value, wanted)]
+    if any(flags):
+        return all(flags) and bool(value) == bool(wanted)
+    if isinstance(value, int | float | np.number) and isinstance(wanted, int | float | np.number):
+        return math.isclose(float(value), float(wanted), rel_tol=1e-9, abs_tol=1e-12)
+    return str(value) == str(wanted)
+
+
+def _better(low: float, high: float, n: int) -> str:
+    if n < SEEDS or not math.isfinite(low + high):
+        return "undecided"
+    return "better" if low > 0 else "worse" if high < 0 else "undecided"
+
+
+def _has(runs: pd.DataFrame, metric: str) -> bool:
+    return metric in runs.columns and bool(runs[metric].notna().any())
+
+
+def _end(value: float) -> float | None:
+    return value if math.isfinite(value) else None
+
+
+def _wanted(expectation: Expectation) -> str:
+    parts = []
+    if expectation.at_least is not None:
+        parts.append(f"at least {expectation.at_least:g}")
+    if expectation.at_most is not None:
+        parts.append(f"at most {expectation.at_most:g}")
+    tolerance = f" (tolerance {expectation.tolerance:g})" if expectation.tolerance else ""
+    return " and ".join(parts) + tolerance

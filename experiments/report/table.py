@@ -1,0 +1,157 @@
+"""The store as one tidy table: a row for every evaluated run, and a row for every point of the figures."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from scipy import stats
+
+from ..errors import MissingInput
+from ..store import Folder, Store, key_of
+
+LEVEL = 0.95  # of every interval over seeds
+POINT = (
+    "task", "model", "width", "setup", "label_noise", "pool", "rule", "scorer", "selection", "balance", "keep",
+    "budget", "split",
+)  # fmt: skip  # what a point is: runs that differ in nothing but the seed
+TRAINED = (
+    "examples", "pool", "steps", "epochs", "examples_seen", "dev_accuracy_last", "dev_accuracy_best", "dev_loss_last",
+)  # fmt: skip
+
+METRICS = (
+    "accuracy", "error", "loss", "bits_per_byte", "perplexity", "accuracy_best", "error_best", "loss_best",
+    "bits_per_byte_best", "worst_class_accuracy", "worst_class_accuracy_best",
+)  # fmt: skip  # what evaluate measures on the test split; the last epoch's model, or the best dev epoch's (_best)
+
+
+def table(store: Store, evaluate_keys: Sequence[str] | None = None) -> pd.DataFrame:
+    """One row for each evaluate folder (all of them where the keys are None), following its inputs to the score."""
+    if evaluate_keys is None:
+        folders = store.folders("evaluate")
+    else:
+        folders = [store.get("evaluate", key) for key in dict.fromkeys(evaluate_keys)]
+    if not folders:
+        raise MissingInput(f"nothing was evaluated in {store.root}", "prune-lab reproduce experiment=demo")
+    rows = pd.DataFrame([_row(store, folder) for folder in folders])
+    order = [*POINT, "seed", "evaluate"]
+    return rows.sort_values(order, kind="stable", na_position="first", ignore_index=True)
+
+
+def ancestors(store: Store, evaluate: Folder) -> dict[str, Folder]:
+    """The folders that an evaluated run came from, by phase; prune and score where there are any."""
+    found = {"evaluate": evaluate}
+    for phase in ("train", "prune", "score"):
+        inputs = found[{"train": "evaluate", "prune": "train", "score": "prune"}[phase]].record["inputs"]
+        if phase not in inputs:
+            break
+        found[phase] = store.get(phase, str(inputs[phase]))
+    return found
+
+
+def newest(runs: pd.DataFrame) -> pd.DataFrame:
+    """One run for each point and seed, the latest: a second one (of older code) is no second seed."""
+    ordered = runs.sort_values("created", kind="stable")
+    return ordered.drop_duplicates([*POINT, "seed"], keep="last").sort_index()
+
+
+def points(runs: pd.DataFrame) -> pd.DataFrame:
+    """Mean, standard error and 95 % t interval over seeds of every metric, for each point.
+
+    Columns: those of POINT, `n` (distinct seeds), `few` (n < 3), `examples`, `steps`, and for every metric its mean,
+    `<metric>_se`, `<metric>_low`, `<metric>_high` (empty where n is 1).
+    """
+    rows: list[dict[str, Any]] = []
+    for key, group in newest(runs).groupby(list(POINT), dropna=False, sort=True):
+        row: dict[str, Any] = dict(zip(POINT, key, strict=True))
+        row |= {"n": len(group), "few": len(group) < 3}
+        row |= {name: float(group[name].mean()) for name in ("examples", "steps", "epochs", "examples_seen")}
+        for metric in metrics_of(runs):
+            mean, error, low, high = mean_interval(group[metric].dropna().to_numpy(dtype=float))
+            row |= {metric: mean, f"{metric}_se": error, f"{metric}_low": low, f"{metric}_high": high}
+        rows.append(row)
+    return pd.DataFrame(rows)
+
+
+def mean_interval(values: np.ndarray[Any, np.dtype[np.float64]]) -> tuple[float, float, float, float]:
+    """Mean, standard error, and the two ends of the 95 % t interval; NaN where there are too few values."""
+    n = len(values)
+    if n == 0:
+        return np.nan, np.nan, np.nan, np.nan
+    mean = float(values.mean())
+    if n == 1:
+        return mean, np.nan, np.nan, np.nan
+    error = float(values.std(ddof=1) / np.sqrt(n))
+    reach = float(stats.t.ppf(0.5 + LEVEL / 2, n - 1)) * error
+    return mean, error, mean - reach, mean + reach
+
+
+def metrics_of(runs: pd.DataFrame) -> list[str]:
+    """The columns that evaluate measured."""
+    return [name for name in METRICS if name in runs.columns]
+
+
+def error_metric(runs: pd.DataFrame) -> str:
+    """What the figures call error: bits per byte for text, the last epoch's test error otherwise."""
+    text = "bits_per_byte" in runs.columns and bool(runs["bits_per_byte"].notna().any())
+    return "bits_per_byte" if text else "error"
+
+
+def _row(store: Store, evaluate: Folder) -> dict[str, Any]:
+    family = ancestors(store, evaluate)
+    train, prune, score = family["train"].record, family.get("prune"), family.get("score")
+    recipe = train["recipe"]
+    pruning: Mapping[str, Any] = {} if prune is None else prune.record["recipe"]
+    scoring: Mapping[str, Any] = {} if score is None else score.record["recipe"]
+    task, model = recipe["task"], recipe["model"]
+    row: dict[str, Any] = {
+        "task": task["name"],
+        "model": model["name"],
+        "width": model.get("width", np.nan),
+        "label_noise": task.get("label_noise", 0.0),
+        "rule": pruning.get("rule", "none"),
+        "scorer": scoring["scorer"]["name"] if scoring else "none",
+        "keep": pruning.get("keep", 1.0),
+        "balance": pruning.get("balance", 0.0),
+        "budget": recipe.get("budget", "both"),  # unpruned, equal epochs and equal steps are one run
+        "seed": recipe["seed"],
+        "split": evaluate.record["recipe"].get("split", "test"),
+    }
+    row |= {name: train["metrics"].get(name, np.nan) for name in TRAINED}
+    measured = {name: value for name, value in evaluate.record["metrics"].items() if _number(value)}
+    row |= {name: value for name, value in measured.items() if name not in row}
+    row |= {"seconds": float(train.get("seconds") or 0) + float(evaluate.record.get("seconds") or 0)}
+    row |= {phase: family[phase].key if phase in family else "" for phase in ("evaluate", "train", "prune", "score")}
+    setup = {"task": _without(task, "examples", "label_noise"), "model": model, "recipe": recipe["recipe"]}
+    selection = {"scoring": _without(scoring, "task", "fingerprint"), "drop": pruning.get("drop_hardest") or 0.0}
+    row |= {
+        "setup": _short(setup),
+        "selection": _short(selection) if scoring else "none",
+        "created": str(evaluate.record.get("created", "")),
+        "commit": str(evaluate.record.get("code", {}).get("commit", "")),
+    }
+    settings = {"task": task, "model": model, "recipe": recipe["recipe"], "scorer": scoring.get("scorer", {})}
+    settings["prune"] = _without(pruning, "task", "fingerprint")
+    return row | dict(_dotted(settings))
+
+
+def _number(value: object) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool)
+
+
+def _without(settings: Mapping[str, Any], *names: str) -> dict[str, Any]:
+    return {name: value for name, value in settings.items() if name not in names}
+
+
+def _short(content: Mapping[str, Any]) -> str:
+    return key_of(content)[:6]
+
+
+def _dotted(settings: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
+    for name, value in settings.items():
+        if isinstance(value, Mapping):
+            yield from _dotted(value, f"{prefix}{name}.")
+        else:
+            yield f"{prefix}{name}", value
