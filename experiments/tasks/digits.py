@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
-from ..contracts import Data, Examples
+from ..contracts import Data, Examples, Split
 from ..errors import DataUnavailable
 from .sources import fingerprint_files, key_of
 from .splits import carve
@@ -37,7 +37,7 @@ def load(*, dev: float) -> Data:
         f"test: {len(held)} of {len(labels)} split off, by class",
         f"dev: {len(developed)} of {len(rest)} training examples, by class",
     )
-    splits = {"train": train.take(kept), "dev": train.take(developed), "test": test}
+    splits: dict[Split, Examples] = {"train": train.take(kept), "dev": train.take(developed), "test": test}
     return Data("digits", "images", splits, tuple("0123456789"), notes)
 
 

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..contracts import Examples, Indices
-from ..errors import ConfigError
+from ..errors import ConfigError, DataUnavailable
 from ..seeds import numpy_stream
 
 
@@ -35,7 +35,7 @@ def carve(
         assert groups is not None
         names = np.unique(groups)
         if len(names) < 2:
-            raise ConfigError(f"there is only {len(names)} document, too few to split off {stream}")
+            raise DataUnavailable(f"there is only {len(names)} document: too few to split off {stream}")
         number = int(np.clip(round(fraction * len(names)), 1, len(names) - 1))
         chosen = np.isin(groups, order.permutation(names)[:number])
     else:

@@ -1,0 +1,215 @@
+"""Documents, read: text files, jsonl, parquet, and the interpreter's own documentation."""
+
+from __future__ import annotations
+
+import ast
+import inspect
+import json
+import sysconfig
+import zlib
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from ..errors import ConfigError, DataUnavailable
+from . import sources
+
+ENDINGS = (".parquet", ".jsonl", ".txt")  # the first kind found is the one read
+STORY_END = "<|endoftext|>"  # what separates the stories of TinyStories
+TOPICS = "pydoc_data.topics"  # the texts of `help("if")` and the like; each is split for itself
+NAMED = ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef
+SHORTEST = 40  # characters: shorter docstrings say next to nothing
+UNREAD = {"test", "tests", "idlelib", "lib2to3", "site-packages", "dist-packages", "turtledemo", "ensurepip"}
+
+
+@dataclass(frozen=True, slots=True)
+class Documents:
+    """Some documents: what a person calls them, their text, and the unit in which they are split."""
+
+    ids: list[str]
+    texts: list[str]
+    groups: list[int]  # a module for docstrings, else the document's number
+    notes: list[str]
+
+
+def read(files: tuple[Path, ...], root: Path, part: str, *, column: str, limit: int | None, stories: bool) -> Documents:
+    """The first `limit` documents of a part; empty ones are skipped and counted. All files have the same ending."""
+    notes: list[str] = []
+    ending = files[0].suffix.lower()
+    if ending == ".txt" and column != "text":
+        raise ConfigError(f"task.column={column} names a field, and .txt files have none", "task.column=text")
+    if ending == ".txt" and len(files) > 1 and not stories:
+        rows = ((file.relative_to(root).as_posix(), _decode(file)) for file in files)
+    else:
+        if ending == ".txt":
+            where = f"at {STORY_END}" if stories else "at blank lines"
+            notes.append(f"{', '.join(file.name for file in files)}: one file, split into documents {where}")
+            texts = (text for file in files for text in _pieces(file, STORY_END if stories else None))
+        elif ending == ".jsonl":
+            texts = (text for file in files for text in _jsonl(file, column))
+        else:
+            texts = (text for file in files for text in _parquet(file, column))
+        rows = ((f"{part}/{number:05}", text) for number, text in enumerate(texts))
+    documents = Documents([], [], [], notes)
+    empty = 0
+    for name, text in rows:
+        if not text.strip():
+            empty += 1
+            continue
+        documents.ids.append(name)
+        documents.texts.append(text)
+        documents.groups.append(len(documents.groups))
+        if len(documents.ids) == limit:
+            notes.append(f"only the first {limit} documents of {part} were read (task.documents)")
+            break
+    if empty:
+        notes.append(f"{empty} empty documents of {part} skipped")
+    return documents
+
+
+def _decode(file: Path) -> str:
+    try:
+        return file.read_bytes().decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        raise _undecodable(file, error) from error
+    except OSError as error:
+        raise DataUnavailable(f"{file} cannot be read ({error.strerror})") from error
+
+
+def _undecodable(file: Path, error: UnicodeError) -> DataUnavailable:
+    return DataUnavailable(f"{file} is not UTF-8 ({error})", "iconv -t UTF-8 writes it anew")
+
+
+def _lines(file: Path) -> Iterator[str]:
+    try:
+        with file.open(encoding="utf-8-sig", newline="\n") as stream:
+            yield from stream
+    except UnicodeDecodeError as error:
+        raise _undecodable(file, error) from error
+    except OSError as error:
+        raise DataUnavailable(f"{file} cannot be read ({error.strerror})") from error
+
+
+def _pieces(file: Path, separator: str | None) -> Iterator[str]:
+    """A text file cut at a separator, or at blank lines."""
+    gathered: list[str] = []
+    for line in _lines(file):
+        ended, *more = line.split(separator) if separator else ([line] if line.strip() else ["", ""])
+        gathered.append(ended)
+        for begun in more:
+            if text := "".join(gathered).strip("\r\n"):
+                yield text
+            gathered = [begun]
+    if text := "".join(gathered).strip("\r\n"):
+        yield text
+
+
+def _jsonl(file: Path, column: str) -> Iterator[str]:
+    for number, line in enumerate(_lines(file), start=1):
+        if not line.strip():
+            continue
+        where = f"line {number} of {file}"
+        try:
+            record = json.loads(line)
+        except ValueError as error:
+            raise DataUnavailable(f"{where} is not JSON ({error})", "mend the line or take it out") from error
+        if not isinstance(record, dict):
+            raise DataUnavailable(f"{where} is not an object with fields", "mend the line or take it out")
+        text = record[sources.choose(column, (), list(record), where, "task.column")]
+        yield _text(text, where)
+
+
+def _parquet(file: Path, column: str) -> Iterator[str]:
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    try:
+        table = pq.ParquetFile(file)
+        names = table.schema_arrow.names
+        sources.choose(column, (), names, file.name, "task.column")
+        value = table.schema_arrow.field(column).type
+        if not (pa.types.is_string(value) or pa.types.is_large_string(value)):
+            raise ConfigError(f"column {column} of {file.name} holds {value}, not text", "task.column=COLUMN")
+        first = 0
+        for batch in table.iter_batches(batch_size=1024, columns=[column]):
+            for row, text in enumerate(batch.column(0).to_pylist(), start=first):
+                yield _text(text, f"row {row} of {file}")
+            first += len(batch)
+    except UnicodeDecodeError as error:
+        raise _undecodable(file, error) from error
+    except (pa.ArrowException, OSError) as error:
+        raise DataUnavailable(f"{file} cannot be read: {error}", "copy the file again") from error
+
+
+def _text(value: Any, where: str) -> str:
+    """A text that UTF-8 can hold; null counts as empty."""
+    if value is None:
+        return ""
+    if not isinstance(value, str):
+        raise DataUnavailable(f"the text of {where} is {type(value).__name__}, not text", "task.column=COLUMN")
+    try:
+        value.encode()
+    except UnicodeEncodeError as error:
+        raise DataUnavailable(f"the text of {where} has half a character ({error.reason})", "mend it") from error
+    return value
+
+
+# ---- pydoc -----------------------------------------------------------------------------------------------------------
+
+
+def standard_library(limit: int | None) -> Documents:
+    """Docstrings of this interpreter's standard library and the topics of `help()`, read as source, never imported.
+
+    In the order of module names and of lines; docstrings of one module stay together when they are split.
+    """
+    root = Path(sysconfig.get_path("stdlib"))
+    documents = Documents([], [], [], [])
+    seen: set[str] = set()
+    names: Counter[str] = Counter()
+    for number, (module, name, text) in enumerate(_library(root)):
+        if len(text) < SHORTEST or text in seen:
+            continue
+        seen.add(text)
+        names[name] += 1
+        documents.ids.append(name if names[name] == 1 else f"{name}~{names[name]}")
+        documents.texts.append(text)
+        documents.groups.append(number if module == TOPICS else zlib.crc32(module.encode()))
+        if len(documents.ids) == limit:
+            documents.notes.append(f"only the first {limit} documents were read (task.documents)")
+            break
+    if not documents.ids:
+        raise DataUnavailable(f"this interpreter has no sources of its standard library in {root}", "task=text")
+    return documents
+
+
+def _library(root: Path) -> Iterator[tuple[str, str, str]]:
+    """(module, name, text) of every docstring, and of every topic."""
+    for file in sources.list_files(root, (".py",)):
+        names = file.relative_to(root).with_suffix("").parts
+        if UNREAD.intersection(names):
+            continue
+        module = ".".join(names).removesuffix(".__init__")
+        try:
+            tree = ast.parse(file.read_bytes())
+        except (SyntaxError, ValueError, OSError):
+            continue  # a file written for another interpreter
+        for name, text in _topics(tree) if module == TOPICS else _docstrings(tree, module):
+            yield module, name, text
+
+
+def _docstrings(node: ast.AST, name: str) -> Iterator[tuple[str, str]]:
+    if isinstance(node, ast.Module | NAMED) and (text := ast.get_docstring(node)):
+        yield name, text
+    for child in ast.iter_child_nodes(node):
+        if isinstance(child, ast.stmt | ast.excepthandler):  # expressions define nothing
+            yield from _docstrings(child, f"{name}.{child.name}" if isinstance(child, NAMED) else name)
+
+
+def _topics(tree: ast.Module) -> Iterator[tuple[str, str]]:
+    """`topics = {name: text}`, read as a literal."""
+    for node in tree.body:
+        if isinstance(node, ast.Assign) and isinstance(node.value, ast.Dict):
+            topics: dict[str, str] = ast.literal_eval(node.value)
+            yield from ((f"topics.{name}", inspect.cleandoc(topics[name])) for name in sorted(topics))

@@ -1,0 +1,245 @@
+"""Text as windows of tokens: anybody's documents, IMDB, TinyStories, or the interpreter's own documentation.
+
+A document is `[BOS] + tokens`, cut into windows of `context`; every token is the target of exactly one window.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Sequence
+from functools import cache
+from importlib.metadata import version
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..contracts import IGNORED, Data, Examples, Indices, Split
+from ..errors import DataUnavailable
+from . import sources
+from .documents import ENDINGS, Documents, read, standard_library
+from .splits import carve
+
+if TYPE_CHECKING:
+    from tokenizers import Tokenizer
+
+VERSION = 1  # of what is made from the bytes: part of the fingerprint
+BOS = 0  # begins every document and pads inputs; the tokenizer's own tokens are shifted by one
+FEWEST = 8  # target tokens: shorter windows are no training examples
+CHUNK = 2048  # documents tokenized at once
+STORIES = ("TinyStoriesV2-GPT4-train.txt", "TinyStoriesV2-GPT4-valid.txt")
+SPLITS: tuple[Split, ...] = ("train", "dev", "test")
+
+
+def fingerprint(name: str, path: str | None) -> str:
+    """16 hexadecimal digits: the bytes of the files (pydoc: the interpreter) and the version of their reading."""
+    if name == "pydoc":
+        return sources.key_of("pydoc", VERSION, sys.version)
+    root, parts, _ = _find(name, path)
+    return sources.key_of(
+        "text", VERSION, sources.fingerprint_files([file for part in parts.values() for file in part], root)
+    )
+
+
+def load(
+    name: str,
+    path: str | None,
+    *,
+    dev: float,
+    test: float = 0.1,
+    column: str = "text",
+    documents: int | None = None,
+    vocabulary: int = 1024,
+    context: int = 64,
+) -> Data:
+    """`text`, `imdb`, `tinystories` or `pydoc`: inputs (N, T) tokens, targets (N, T) next tokens, IGNORED in padding.
+
+    `units` counts each window's target tokens and their UTF-8 bytes; `groups` is its document's number in the split.
+    `dev` and `test` are shares of documents; `test` serves where the source has no test part. `documents` limits
+    each part of the source. The byte-level BPE is trained on the training documents alone.
+    """
+    identity = sources.key_of(
+        name, fingerprint(name, path), column, documents, vocabulary, dev, test, version("tokenizers")
+    )
+    tokens = sources.cached_arrays(
+        f"{identity}-tokens", lambda: _tokenize(name, path, dev, test, column, documents, vocabulary)
+    )
+    windows = sources.cached_arrays(f"{identity}-windows-{context}", lambda: _windows(tokens, context))
+    splits: dict[Split, Examples] = {}
+    for split in SPLITS:
+        inputs, targets, ids, groups, number, size = (
+            windows[f"{split}_{what}"] for what in ("inputs", "targets", "ids", "groups", "tokens", "bytes")
+        )
+        if not len(targets):
+            raise DataUnavailable(f"{name} has too little text: no window of {context} tokens is left for {split}")
+        splits[split] = Examples(inputs, targets, ids, groups, {"tokens": number, "bytes": size})
+    notes = (*map(str, tokens["notes"]), *map(str, windows["notes"]))
+    if name != "pydoc":
+        notes = (*_find(name, path)[2], *notes)
+    return Data(name, "text", splits, (), notes, 1 + len(tokens["lengths"]), _decoder(tokens["tokenizer"].tobytes()))
+
+
+# ---- finding ---------------------------------------------------------------------------------------------------------
+
+
+def _find(name: str, path: str | None) -> tuple[Path, dict[str, tuple[Path, ...]], list[str]]:
+    """The folder or file, its files by part, and how they were found."""
+    download, advice = (
+        (_download, "pip install 'prune-lab[hub]' and a network") if name == "tinystories" else (None, None)
+    )
+    root, found = sources.locate(name, path, download=download, advice=advice)
+    for ending in ENDINGS:
+        if files := sources.list_files(root, (ending,)):
+            parts, notes = sources.parts_of(files, root)
+            return root, parts, [found, *notes]
+    raise DataUnavailable(f"{root} has no {', '.join(ENDINGS)} files", "task.path=FOLDER_OR_FILE")
+
+
+def _download(folder: Path) -> None:
+    """TinyStories (arXiv:2305.07759), the GPT-4 part, by the hub's own client."""
+    try:
+        from huggingface_hub import hf_hub_download
+    except ImportError as error:
+        raise DataUnavailable(
+            "its download needs the extra `hub`, which is not installed", "pip install 'prune-lab[hub]'"
+        ) from error
+    try:
+        for file in STORIES:
+            hf_hub_download("roneneldan/TinyStories", file, repo_type="dataset", local_dir=folder)
+    except Exception as error:  # the client's errors share no base class across its versions
+        raise DataUnavailable(f"its download failed ({type(error).__name__}: {error})") from error
+
+
+# ---- tokens ----------------------------------------------------------------------------------------------------------
+
+
+def _tokenize(
+    name: str, path: str | None, dev: float, test: float, column: str, limit: int | None, vocabulary: int
+) -> sources.Arrays:
+    """Per split: `tokens` of all documents in one row, `starts` (D + 1,), `documents` (D,); and the tokenizer."""
+    if name == "pydoc":
+        whole = standard_library(limit)
+        parts = {"all": whole}
+        notes = [f"pydoc: {len(whole.ids)} docstrings and help topics of Python {sys.version.split()[0]}"]
+    else:
+        root, files, _ = _find(name, path)
+        parts = {
+            part: read(paths, root, part, column=column, limit=limit, stories=name == "tinystories")
+            for part, paths in files.items()
+        }
+        notes = []
+    notes += [note for part in parts.values() for note in part.notes]
+    splits, divided = _divide(parts, dev, test)
+    tokenizer = _train(splits["train"].texts, vocabulary)
+    size = tokenizer.get_vocab_size()
+    if 1 + size < vocabulary:
+        divided.append(f"the text yields {1 + size} tokens, fewer than task.vocabulary={vocabulary}")
+    lengths = np.array(
+        [len(tokenizer.id_to_token(token) or "") for token in range(size)], np.int64
+    )  # a character a byte
+    arrays: sources.Arrays = {
+        "tokenizer": np.frombuffer(tokenizer.to_str().encode(), np.uint8),
+        "lengths": lengths,
+        "notes": np.array(notes + divided, np.str_),
+    }
+    for split, documents in splits.items():
+        tokens, starts = _encode(tokenizer, documents.texts, np.uint16 if size < 2**16 else np.int32)
+        assert lengths[tokens.astype(np.int64) - 1].sum() == sum(len(text.encode()) for text in documents.texts)
+        arrays |= {f"{split}_tokens": tokens, f"{split}_starts": starts}
+        arrays[f"{split}_documents"] = np.array(documents.ids, np.str_)
+    return arrays
+
+
+def _divide(parts: dict[str, Documents], dev: float, test: float) -> tuple[dict[Split, Documents], list[str]]:
+    """Whole documents (for docstrings whole modules) to train, dev and test."""
+
+    def take(documents: Documents, rows: Indices) -> Documents:
+        ids, texts, groups = documents.ids, documents.texts, documents.groups
+        return Documents([ids[row] for row in rows], [texts[row] for row in rows], [groups[row] for row in rows], [])
+
+    notes = []
+    if "all" in parts:
+        rest, held = carve(test, groups=np.array(parts["all"].groups, np.int64), stream="test")
+        train, tested = take(parts["all"], rest), take(parts["all"], held)
+        notes.append(f"no test part in the source: {len(held)} of {len(rest) + len(held)} documents split off")
+    else:
+        train, tested = parts["train"], parts["test"]
+    rest, held = carve(dev, groups=np.array(train.groups, np.int64), stream="dev")
+    notes.append(f"dev: {len(held)} of {len(rest) + len(held)} training documents")
+    return {"train": take(train, rest), "dev": take(train, held), "test": tested}, notes
+
+
+def _train(texts: Sequence[str], vocabulary: int) -> Tokenizer:
+    """A byte-level BPE whose tokens, with BOS, number at most `vocabulary`. Every text is a sequence of its tokens."""
+    from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
+
+    tokenizer = Tokenizer(models.BPE())
+    tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
+    tokenizer.decoder = decoders.ByteLevel()
+    trainer = trainers.BpeTrainer(
+        vocab_size=vocabulary - 1, initial_alphabet=pre_tokenizers.ByteLevel.alphabet(), show_progress=False
+    )
+    tokenizer.train_from_iterator(texts, trainer)
+    return tokenizer
+
+
+def _encode(tokenizer: Tokenizer, texts: Sequence[str], kind: type[np.generic]) -> tuple[NDArray[np.generic], Indices]:
+    """All tokens in one row, each shifted past BOS, and where each document starts."""
+    pieces, counts = [np.empty(0, kind)], [0]
+    for first in range(0, len(texts), CHUNK):
+        for encoding in tokenizer.encode_batch_fast(texts[first : first + CHUNK], add_special_tokens=False):
+            ids = np.array(encoding.ids, np.int64)
+            counts.append(len(ids))
+            pieces.append((ids + 1).astype(kind))
+    return np.concatenate(pieces), np.cumsum(counts)
+
+
+def _decoder(serialized: bytes) -> Callable[[Sequence[int]], str]:
+    """Tokens to text; BOS, padding and IGNORED are left out. The tokenizer is built at the first use."""
+
+    @cache
+    def tokenizer() -> Tokenizer:
+        from tokenizers import Tokenizer
+
+        return Tokenizer.from_str(serialized.decode())
+
+    return lambda tokens: str(tokenizer().decode([int(token) - 1 for token in tokens if token > BOS]))
+
+
+# ---- windows ---------------------------------------------------------------------------------------------------------
+
+
+def _windows(arrays: sources.Arrays, context: int) -> sources.Arrays:
+    """Windows of every split, (N, T), in the order of documents."""
+    notes = []
+    made: sources.Arrays = {}
+    for split in SPLITS:
+        tokens, starts, names = (arrays[f"{split}_{what}"] for what in ("tokens", "starts", "documents"))
+        counts = np.diff(starts)
+        rows = -(-counts // context)  # windows of each document
+        first = np.cumsum(rows) - rows
+        groups = np.repeat(np.arange(len(rows)), rows)
+        place = np.arange(len(tokens)) + np.repeat(first * context - starts[:-1], counts)
+        inputs = np.zeros(len(groups) * context, tokens.dtype)
+        inputs[place[1:]] = tokens[:-1]
+        inputs[first[rows > 0] * context] = BOS  # where the token before belongs to another document
+        targets = np.full(len(groups) * context, IGNORED, np.int64)
+        targets[place] = tokens
+        size = np.bincount(place // context, arrays["lengths"][tokens.astype(np.int64) - 1], len(groups))
+        number = np.sum(targets.reshape(-1, context) != IGNORED, 1)
+        window = np.arange(len(groups)) - np.repeat(first, rows)
+        kept = number >= FEWEST if split == "train" else np.ones(len(groups), bool)
+        if dropped := int(np.sum(~kept)):
+            notes.append(f"{dropped} training windows with fewer than {FEWEST} tokens left out")
+        ids = np.char.add(np.char.add(names[groups[kept]], "#"), window[kept].astype(np.str_))
+        columns = {
+            "inputs": inputs.reshape(-1, context),
+            "targets": targets.reshape(-1, context),
+            "groups": groups,
+            "tokens": number,
+        }
+        made |= {f"{split}_{what}": values[kept] for what, values in columns.items()}
+        made |= {f"{split}_ids": ids, f"{split}_bytes": size[kept].astype(np.int64)}
+    made["notes"] = np.array(notes, np.str_)
+    return made
