@@ -1,0 +1,154 @@
+"""Score files, aligned by the examples' ids and never by their order: .npy, .csv, .parquet. Higher is harder."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from ..contracts import Floats, Indices
+from ..errors import ConfigError, DataUnavailable
+
+Ids = NDArray[np.str_]
+SUFFIXES = ".npy, .csv or .parquet"
+
+
+def read(path: str | Path, ids: Ids) -> tuple[Floats, str]:
+    """(N,) scores in the order of `ids`, and a note that says how they were aligned.
+
+    .csv and .parquet have a column `id` (or `image`) and a column `score`. An id is looked up as it is, or else by its
+    file name alone where that is unique on both sides. More ids than the N are allowed: a larger pool's file serves.
+    .npy has no ids, so it has exactly N scores, in the order of the training split.
+    """
+    path = Path(path)
+    if not path.is_file():
+        raise DataUnavailable(f"there is no score file {path}")
+    if path.suffix == ".npy":
+        scores, note = _array(path, len(ids)), f"{path.name}: {len(ids)} scores in the order of the training split"
+    elif path.suffix in (".csv", ".parquet"):
+        found, values = _table(path)
+        rows, note = _align(path, found, ids)
+        scores = values[rows]
+    else:
+        raise ConfigError(f"{path.name} is not a score file: expected {SUFFIXES}")
+    wrong = ~np.isfinite(scores)
+    if wrong.any():
+        raise ConfigError(
+            f"{path.name}: {wrong.sum()} of {len(ids)} scores are not finite numbers, e.g. {_some(ids[wrong])}"
+        )
+    return scores, note
+
+
+def write(path: str | Path, ids: Ids, scores: Floats, labels: Indices | None) -> None:
+    """Write scores that `read` takes back: columns id, score and, where there are classes, label; .npy scores alone."""
+    path = Path(path)
+    assert scores.shape == (len(ids),), f"scores of shape {scores.shape} for {len(ids)} ids"
+    if path.suffix == ".npy":
+        np.save(path, scores.astype(np.float64))
+        return
+    table = pd.DataFrame({"id": ids.astype(str), "score": scores.astype(np.float64)})
+    if labels is not None:
+        table["label"] = labels
+    if path.suffix == ".csv":
+        table.to_csv(path, index=False)
+    elif path.suffix == ".parquet":
+        table.to_parquet(path, index=False)
+    else:
+        raise ConfigError(f"cannot write scores to {path.name}: expected {SUFFIXES}")
+
+
+def _array(path: Path, num_examples: int) -> Floats:
+    try:
+        scores = np.load(path, allow_pickle=False)
+    except (ValueError, OSError, EOFError) as error:
+        raise DataUnavailable(
+            f"{path.name} is no plain array of numbers ({error}); pickles are refused, since reading one runs code",
+            "numpy.save(path, scores.astype('float64'))",
+        ) from error
+    if not isinstance(scores, np.ndarray) or scores.dtype.kind not in "fiu":
+        raise ConfigError(f"{path.name} does not hold one array of numbers")
+    if scores.shape != (num_examples,):
+        raise ConfigError(
+            f"{path.name} has shape {scores.shape} and the training split {num_examples} examples; "
+            "without ids there is no telling which score is whose",
+            "a .csv with the columns id and score",
+        )
+    return scores.astype(np.float64)
+
+
+def _table(path: Path) -> tuple[Ids, Floats]:
+    """Ids (R,) and scores (R,), in the file's order; a score that is no number is NaN."""
+    try:
+        table = _csv(path) if path.suffix == ".csv" else pd.read_parquet(path)
+    except Exception as error:  # pandas and pyarrow raise a dozen types for a damaged file
+        raise DataUnavailable(f"{path.name} cannot be read as {path.suffix[1:]}: {error}") from error
+    names = [str(name) for name in table.columns]
+    column = next((name for name in ("id", "image") if name in names), None)
+    if column is None or "score" not in names:
+        raise ConfigError(
+            f"{path.name} has the columns {', '.join(names)}; it needs id (or image) and score", "rename its columns"
+        )
+    scores = pd.to_numeric(table["score"], errors="coerce").to_numpy(dtype=np.float64, na_value=np.nan)
+    return table[column].astype(str).to_numpy(dtype=np.str_), scores
+
+
+def _csv(path: Path) -> pd.DataFrame:
+    """As text: an id 007 stays 007, and NA is an id like any other."""
+    return pd.read_csv(path, dtype=str, keep_default_na=False, skipinitialspace=True, index_col=False)
+
+
+def _align(path: Path, found: Ids, ids: Ids) -> tuple[Indices, str]:
+    """(N,) row of the file for each id."""
+    unique, times = np.unique(found, return_counts=True)
+    if (times > 1).any():
+        raise ConfigError(f"{path.name}: {(times > 1).sum()} ids occur more than once, e.g. {_some(unique[times > 1])}")
+    exact = {name: row for row, name in enumerate(found.tolist())}
+    rows = np.array([exact.get(name, -1) for name in ids.tolist()], dtype=np.int64)
+    unmatched = np.flatnonzero(rows < 0)
+    ambiguous = 0
+    if unmatched.size:
+        by_name, of_ids = _by_file_name(found), _by_file_name(ids)
+        for number in unmatched.tolist():
+            name = _file_name(str(ids[number]))
+            candidates = by_name.get(name, [])
+            if len(candidates) == 1 and len(of_ids[name]) == 1:
+                rows[number] = candidates[0]
+            else:
+                ambiguous += bool(candidates)
+    missing = rows < 0
+    if missing.all():
+        raise ConfigError(
+            f"{path.name} is of another data set: none of the {len(ids)} training ids is among its {len(found)} "
+            f"(there {_some(found)}; here {_some(ids)})"
+        )
+    if missing.any():
+        several = f"; {ambiguous} of them share a file name with another id" if ambiguous else ""
+        raise ConfigError(
+            f"{path.name}: {missing.sum()} of {len(ids)} training examples have no score, "
+            f"e.g. {_some(ids[missing])}{several}",
+            "score every training example, or train on those alone",
+        )
+    note = f"{path.name}: {len(ids)} scores aligned by id"
+    if unmatched.size:
+        note += f" ({unmatched.size} by file name alone)"
+    if extra := len(found) - len(ids):
+        note += f"; {extra} more ids in the file are not training examples here"
+    return rows, note
+
+
+def _by_file_name(ids: Ids) -> dict[str, list[int]]:
+    groups: dict[str, list[int]] = {}
+    for row, name in enumerate(ids.tolist()):
+        groups.setdefault(_file_name(name), []).append(row)
+    return groups
+
+
+def _file_name(name: str) -> str:
+    return name.replace("\\", "/").rsplit("/", 1)[-1]
+
+
+def _some(ids: Ids) -> str:
+    """The first three, for a message."""
+    return ", ".join(repr(name) for name in ids[:3].tolist()) + (", …" if len(ids) > 3 else "")

@@ -1,0 +1,110 @@
+"""GraNd: the norm of an example's gradient (arXiv:2107.07075). (proxies, N), higher is harder."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Literal
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+from torch.func import functional_call, grad, vmap
+from torch.nn.attention import SDPBackend, sdpa_kernel
+
+from ..contracts import Batch, Floats, Proxy, Task
+from ..errors import ConfigError
+from ..evaluation import BATCH, evaluating, place
+from .features import head
+
+MEMORY = 256 * 2**20  # bytes for the gradients of a chunk
+LARGEST_CHUNK = 256  # examples: small models are bounded by their activations instead
+
+
+class Losses(nn.Module):
+    """The task's losses as a module's forward, so that `functional_call` can put other parameters in."""
+
+    def __init__(self, task: Task, model: nn.Module) -> None:
+        super().__init__()
+        self.task = task
+        self.model = model
+
+    def forward(self, index: Tensor, inputs: Tensor, targets: Tensor) -> Tensor:
+        return self.task.losses(self.model, Batch(index, inputs, targets))
+
+
+def grand(
+    task: Task,
+    proxies: Sequence[Proxy],
+    *,
+    gradients: Literal["all", "last_layer"] = "all",
+    chunk: int | None = None,
+) -> Floats:
+    """Norm of the loss's gradient by all trainable parameters, or by the last layer's alone (DeepCore's definition).
+
+    `chunk` is how many examples' gradients exist at once; None: as many as fit in 256 MB, for `all`.
+    """
+    if gradients == "last_layer" and task.kind == "text":
+        raise ConfigError(
+            "scorer.gradients=last_layer is for classifiers: a window has many predictions", "scorer.gradients=all"
+        )
+    norms = _all_norms if gradients == "all" else _last_layer_norms
+    return np.stack([norms(task, proxy.model, chunk) for proxy in proxies])
+
+
+def chunk_size(model: nn.Module) -> int:
+    """Examples whose float32 gradients, and as much again in intermediates, fit in the memory budget."""
+    num_parameters = sum(weight.numel() for weight in model.parameters() if weight.requires_grad)
+    return max(1, min(LARGEST_CHUNK, MEMORY // (2 * 4 * max(1, num_parameters))))
+
+
+def _all_norms(task: Task, model: nn.Module, chunk: int | None) -> Floats:
+    """(N,) exact norms: reverse mode, vectorised over the examples of a chunk."""
+    losses = Losses(task, model)
+    weights = {name: weight.detach() for name, weight in losses.named_parameters() if weight.requires_grad}
+    assert weights, "the model has no trainable parameters"
+
+    def loss(weights: dict[str, Tensor], *row: Tensor) -> Tensor:
+        alone = tuple(part.unsqueeze(0) for part in row)
+        single: Tensor = functional_call(losses, weights, alone)
+        return single.squeeze(0)
+
+    def norm(weights: dict[str, Tensor], *row: Tensor) -> Tensor:
+        return torch.stack([part.square().sum() for part in grad(loss)(weights, *row).values()]).sum().sqrt()
+
+    found: dict[str, Floats] = {}
+    norms = vmap(norm, in_dims=(None, 0, 0, 0))
+    with evaluating(model), torch.no_grad(), sdpa_kernel(SDPBackend.MATH):
+        for batch in task.batches("train", size=chunk or chunk_size(model)):
+            place(found, batch, {"norm": norms(weights, batch.index, batch.inputs, batch.targets)}, task.size("train"))
+    return found["norm"]
+
+
+def _last_layer_norms(task: Task, model: nn.Module, chunk: int | None) -> Floats:
+    """(N,) norms in closed form: the weight's gradient is an outer product, so ||dL/dz|| sqrt(||h||^2 + 1 if bias).
+
+    h is the head's input and z its output; where z are the logits, dL/dz is softmax minus one-hot.
+    """
+    losses, last = Losses(task, model), head(model)
+    weights = {name: weight.detach() for name, weight in losses.named_parameters()}  # no graph before the head
+    caught: list[tuple[Tensor, Tensor]] = []
+
+    def catch(_: nn.Module, inputs: tuple[Tensor, ...], output: Tensor) -> Tensor:
+        output = output.detach().requires_grad_()
+        caught.append((inputs[0], output))
+        return output
+
+    found: dict[str, Floats] = {}
+    hook = last.register_forward_hook(catch)
+    try:
+        with evaluating(model), torch.enable_grad():
+            for batch in task.batches("train", size=chunk or BATCH[task.kind]):
+                caught.clear()
+                total = functional_call(losses, weights, (batch.index, batch.inputs, batch.targets)).sum()
+                features, output = caught[-1]
+                (slope,) = torch.autograd.grad(total, output)
+                squares = features.float().square().sum(1) + (last.bias is not None)
+                norms = slope.float().square().sum(1).sqrt() * squares.sqrt()
+                place(found, batch, {"norm": norms}, task.size("train"))
+    finally:
+        hook.remove()
+    return found["norm"]
