@@ -88,7 +88,14 @@ def build_model(model: schema.ModelSettings, data: Data, examples: Tensor, init:
     classes = len(data.classes)
     match model:
         case schema.ConvnetModel():
-            return convnet.convnet(examples, init, classes=classes, width=model.width, whitening=model.whitening)
+            return convnet.convnet(
+                examples,
+                init,
+                classes=classes,
+                width=model.width,
+                stride=model.stride,
+                whitening=model.whitening,
+            )
         case schema.ResnetModel():
             return resnet.resnet18(examples, init, classes=classes, width=model.width)
         case schema.MlpModel():

@@ -94,6 +94,7 @@ class ConvnetModel(Settings):
 
     name: Literal["convnet"]
     width: Annotated[float, Field(gt=0, le=8)] = 0.25
+    stride: Literal[1, 2] | None = None  # of the stem; 2: a quarter of the work; null: 1 below 48 pixels, 2 from there
     whitening: bool = True
 
 

@@ -20,7 +20,7 @@ from typing import Any
 
 from .errors import DataUnavailable, MissingInput, RunFailed
 
-PHASES = ("score", "prune", "train", "evaluate", "report")
+PHASES = ("score", "prune", "train", "evaluate")
 RECORD = "record.json"
 KEY_LENGTH = 16
 
@@ -120,6 +120,24 @@ class Store:
             shutil.rmtree(path, ignore_errors=True)
         shutil.rmtree(self.root / phase / f".{key}.resume", ignore_errors=True)
 
+    @contextmanager
+    def page(self, name: str) -> Iterator[Path]:
+        """A private folder for a report; takes the place of `report/<name>` when the block ends well."""
+        final = self.path("report", name)
+        with _disk(final):
+            final.parent.mkdir(parents=True, exist_ok=True)
+            draft = Path(tempfile.mkdtemp(prefix=f".{name}.draft.", dir=final.parent))
+        try:
+            with _disk(final):
+                yield draft
+                draft.chmod(0o755)
+                if final.exists():
+                    final.rename(draft.with_name(f"{draft.name}.replaced"))
+                draft.rename(final)
+        finally:
+            shutil.rmtree(draft, ignore_errors=True)
+            shutil.rmtree(draft.with_name(f"{draft.name}.replaced"), ignore_errors=True)
+
     def remove(self, folder: Folder) -> None:
         """Remove one result: first out of sight by a rename, then from the disk."""
         hidden = folder.path.with_name(f".{folder.path.name}.removed")
@@ -129,7 +147,7 @@ class Store:
 
     def leftovers(self) -> list[Path]:
         """Drafts, checkpoints and removals that a killed process left behind."""
-        return [path for phase in PHASES for path in sorted((self.root / phase).glob(".*.*")) if path.is_dir()]
+        return [p for phase in (*PHASES, "report") for p in sorted((self.root / phase).glob(".*.*")) if p.is_dir()]
 
 
 @contextmanager

@@ -36,13 +36,13 @@ class Block(nn.Module):
 class Convnet(nn.Module):
     """(B, C, H, W) normalised images to (B, classes) logits."""
 
-    def __init__(self, channels: int, pixels: int, classes: int, *, width: float) -> None:
+    def __init__(self, channels: int, pixels: int, classes: int, *, width: float, stride: int) -> None:
         super().__init__()
         widths = [max(8, round(w * width / 8) * 8) for w in WIDTHS]
         stem = 2 * channels * STEM**2
-        self.whitening = nn.Conv2d(channels, stem, STEM, stride=stem_stride(pixels))
+        self.whitening = nn.Conv2d(channels, stem, STEM, stride=stride)
         self.activation = nn.GELU()
-        side = (pixels - STEM) // stem_stride(pixels) + 1
+        side = (pixels - STEM) // stride + 1
         blocks = []
         for channels_in, channels_out in zip([stem, *widths], widths, strict=False):
             pool = side >= 4
@@ -58,19 +58,20 @@ class Convnet(nn.Module):
         return logits
 
 
-def stem_stride(pixels: int) -> int:
-    """2 from 48 pixels on: the blocks then see about as many positions as with 32-pixel images."""
-    return 2 if pixels >= 48 else 1
+def convnet(
+    images: Tensor, init: Generator, *, classes: int, width: float, stride: int | None, whitening: bool
+) -> Convnet:
+    """A network for images like these (N, C, H, W), with its stem set to whiten their 2x2 patches, and then frozen.
 
-
-def convnet(images: Tensor, init: Generator, *, classes: int, width: float, whitening: bool) -> Convnet:
-    """A network for images like these (N, C, H, W), with its stem set to whiten their 2x2 patches, and then frozen."""
+    Without a stride, the stem's is 2 from 48 pixels on: the blocks then see about as many positions as with 32.
+    """
     channels, height, pixels = images.shape[1:]
     if not 8 <= min(height, pixels) <= max(height, pixels) <= 64:
         raise ConfigError(
             f"model=convnet takes images of 8 to 64 pixels; these are {height} x {pixels}", "task.size=32"
         )
-    model = Convnet(channels, min(height, pixels), classes, width=width)
+    side = min(height, pixels)
+    model = Convnet(channels, side, classes, width=width, stride=stride or (2 if side >= 48 else 1))
     initialise(model, init)
     if whitening:
         weight = whitening_filters(images[:PATCH_IMAGES])

@@ -67,7 +67,7 @@ class DeviceTask:
         visited = torch.arange(number) if order is None else torch.randperm(number, generator=order)
         if index is not None:
             kept = torch.zeros(number, dtype=torch.bool)
-            kept[torch.from_numpy(index)] = True
+            kept[torch.tensor(index)] = True
             visited = visited[kept[visited]]
         moves = self._moves(number, augmentation)
         for rows in torch.tensor_split(visited, num_batches(len(visited), size)):
@@ -105,21 +105,21 @@ class DeviceTask:
         """The split's tensors; training images carry a reflected border of `shift` pixels, cut off by the crop."""
         if split not in self._inputs:
             examples = self._data.splits[split]
-            inputs = torch.from_numpy(np.ascontiguousarray(examples.inputs))
+            inputs = torch.from_numpy(np.array(examples.inputs))  # a copy: what lies on the disk is never written to
             if self.kind == "text":
                 inputs = inputs.long()
             if self.kind == "images" and split == "train" and self._shift:
                 border = (self._shift,) * 4
                 inputs = functional.pad(inputs.float(), border, mode="reflect").to(torch.uint8)
             self._inputs[split] = inputs.to(self.device)
-            self._targets[split] = torch.from_numpy(np.ascontiguousarray(examples.targets)).to(self.device)
+            self._targets[split] = torch.from_numpy(np.array(examples.targets)).to(self.device)
         return self._inputs[split], self._targets[split]
 
     def _normalisation(self) -> tuple[Tensor, Tensor]:
         """(C, 1, 1) mean and deviation of the training images' channels, in units of 0..255."""
         if self.kind != "images":
             return torch.zeros(1), torch.ones(1)
-        images = torch.from_numpy(np.ascontiguousarray(self._data.splits["train"].inputs[:NORMALISATION_SAMPLE]))
+        images = torch.from_numpy(np.array(self._data.splits["train"].inputs[:NORMALISATION_SAMPLE]))
         deviation, mean = torch.std_mean(images.float(), dim=(0, 2, 3))
         return mean.view(-1, 1, 1).to(self.device), deviation.clamp(min=1).view(-1, 1, 1).to(self.device)
 

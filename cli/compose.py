@@ -1,0 +1,209 @@
+"""All of Hydra: overrides to a grid of validated studies, with the nearest right word for a wrong one; completion."""
+
+from __future__ import annotations
+
+import copy
+import difflib
+from collections.abc import Iterator, Sequence
+from functools import lru_cache
+from importlib import resources
+from itertools import product
+from typing import Any, TypeVar, get_args
+
+from prune_lab.experiments import schema
+from prune_lab.experiments.errors import ConfigError
+from pydantic import BaseModel, ValidationError
+
+Checked = TypeVar("Checked", bound=BaseModel)
+CONFIGS = "prune_lab.configs"
+GROUPS = ("task", "model", "recipe", "scorer", "launcher", "experiment")
+
+
+def studies(phase: str, overrides: Sequence[str]) -> list[schema.Study]:
+    """One validated study for each point of the grid that the overrides span (`seed=0,1,2 keep=0.5,1`)."""
+    return [_study(phase, point) for point in grid(overrides)]
+
+
+def experiment(overrides: Sequence[str]) -> tuple[schema.Experiment, list[schema.Study]]:
+    """The experiment that `experiment=NAME` names, and its studies; the other overrides apply to every one of them."""
+    chosen = [word.partition("=")[2] for word in overrides if word.startswith("experiment=")]
+    if len(chosen) != 1 or "," in chosen[0]:
+        raise ConfigError(
+            f"say which experiment: one of {', '.join(choices('experiment'))}", "prune-lab reproduce experiment=demo"
+        )
+    points = grid(overrides)
+    content = _composed("report", points[0]).pop("experiment", None)
+    found = _validated(schema.Experiment, content)
+    rest = [word for word in overrides if not word.startswith("experiment=")]
+    spanned = [point for grid_words in found.grids for point in grid([*grid_words, *rest])]
+    unique = {repr(study): study for point in spanned for study in [_study("evaluate", point)]}
+    return found, list(unique.values())
+
+
+def grid(overrides: Sequence[str]) -> list[tuple[str, ...]]:
+    """The points of a sweep in Hydra's grammar; a later value for a key replaces an earlier one."""
+    from hydra.core.override_parser.overrides_parser import OverridesParser
+    from hydra.errors import HydraException
+
+    axes: dict[str, list[str]] = {}
+    for word in overrides:
+        try:
+            override = OverridesParser.create().parse_override(word)
+            key = override.get_key_element()
+            if override.is_sweep_override():
+                values = [str(value) for value in override.sweep_string_iterator()]
+            else:
+                values = [override.get_value_element_as_str()]
+        except HydraException as error:
+            reason = str(error).splitlines()[0]
+            raise ConfigError(f"{word!r} is not an override ({reason})", "write key=value, as in keep=0.5") from None
+        axes[key] = [word] if override.is_delete() else [f"{key}={value}" for value in values]
+    return list(product(*axes.values()))
+
+
+def choices(group: str) -> list[str]:
+    """The names of a group's configs."""
+    folder = resources.files(CONFIGS).joinpath(group)
+    return sorted(entry.name.removesuffix(".yaml") for entry in folder.iterdir() if entry.name.endswith(".yaml"))
+
+
+def keys() -> list[str]:
+    """Every key that can be overridden, dotted."""
+    return sorted({*_dotted(schema.Study), "experiment"})
+
+
+def complete(incomplete: str) -> Iterator[str]:
+    """Shell completion of an override: keys first, then a key's values."""
+    key, equals, value = incomplete.partition("=")
+    if not equals:
+        yield from (f"{name}=" for name in keys() if name.startswith(key))
+        return
+    known = choices(key) if key in GROUPS else _literals(key)
+    yield from (f"{key}={name}" for name in known if name.startswith(value))
+
+
+def _study(phase: str, point: tuple[str, ...]) -> schema.Study:
+    content = _composed(phase, point)
+    content.pop("experiment", None)
+    return _validated(schema.Study, content)
+
+
+def _composed(phase: str, point: tuple[str, ...]) -> dict[str, Any]:
+    """Hydra composes the groups (slow, so once a combination); plain values are set on a copy of what it made."""
+    from hydra.core.override_parser.overrides_parser import OverridesParser
+
+    structural = tuple(word for word in point if _is_structural(word))
+    content = copy.deepcopy(_groups(phase, structural))
+    for word in point:
+        if word in structural:
+            continue
+        override = OverridesParser.create().parse_override(word)
+        *parents, leaf = override.key_or_group.split(".")
+        place = content
+        for parent in parents:
+            if not isinstance(place.setdefault(parent, {}), dict):
+                raise ConfigError(f"{override.key_or_group}: {parent} is a value, not a section")
+            place = place[parent]
+        place[leaf] = override.value()
+    return content
+
+
+def _is_structural(word: str) -> bool:
+    """Whether an override is for Hydra: a group's choice, `+`, `~` or `hydra.`; not a plain value."""
+    key = word.partition("=")[0]
+    return key in GROUPS or key[:1] in "+~" or key.startswith("hydra.")
+
+
+@lru_cache(maxsize=64)
+def _groups(phase: str, words: tuple[str, ...]) -> dict[str, Any]:
+    from hydra import compose, initialize_config_module
+    from hydra.errors import HydraException, MissingConfigException
+    from omegaconf import OmegaConf
+    from omegaconf.errors import OmegaConfBaseException
+
+    try:
+        with initialize_config_module(CONFIGS, version_base="1.3"):
+            composed = compose(phase, list(words))
+        content: dict[str, Any] = OmegaConf.to_container(composed, resolve=True)  # type: ignore[assignment]
+    except (HydraException, OmegaConfBaseException) as error:
+        for word in words:
+            group, _, name = word.partition("=")
+            if isinstance(error, MissingConfigException) and group in GROUPS and name not in choices(group):
+                raise ConfigError(_did_you_mean(f"{group}={name}", name, choices(group), f"{group}=")) from None
+        raise ConfigError(str(error).splitlines()[0]) from None
+    return content
+
+
+def _validated(model: type[Checked], content: Any) -> Checked:
+    try:
+        return model.model_validate(content)
+    except ValidationError as error:
+        raise ConfigError("\n".join(_sentence(detail) for detail in error.errors())) from None
+
+
+def _sentence(detail: Any) -> str:
+    """What is wrong with one key, and the nearest right one."""
+    place = [str(part) for part in detail["loc"]]
+    if len(place) > 1 and place[0] in GROUPS:
+        del place[1]  # the name of the group's choice, which pydantic puts between
+    key, message = ".".join(place), str(detail["msg"]).removeprefix("Value error, ")
+    if detail["type"] == "extra_forbidden":
+        beside = [name for name in keys() if name.count(".") == key.count(".")]
+        return _did_you_mean(f"{key}=", key, _siblings(detail["loc"]) or beside, "")
+    if not key or detail["type"] == "value_error":
+        return message
+    given = detail["input"]
+    return f"{key}={given}: {message[0].lower()}{message[1:]}" if not isinstance(given, dict) else f"{key}: {message}"
+
+
+def _did_you_mean(given: str, word: str, known: Sequence[str], prefix: str) -> str:
+    near = difflib.get_close_matches(word, known, n=1, cutoff=0.5)
+    hint = f" Did you mean {prefix}{near[0]}?" if near else ""
+    return f"there is no {given.rstrip('=')}.{hint} There is: {', '.join(known)}"
+
+
+def _siblings(place: Sequence[str | int]) -> list[str]:
+    """The keys that could stand at a place: the fields of the section, dotted; empty at the top."""
+    if len(place) < 2:
+        return [name for name in keys() if "." not in name]
+    if len(place) == 2:
+        return [name for name in keys() if name.startswith(f"{place[0]}.")]
+    arms = [arm for arm in _arms(schema.Study.model_fields[str(place[0])].annotation) if _name(arm, str(place[1]))]
+    return [f"{place[0]}.{name}" for arm in arms for name in arm.model_fields]
+
+
+def _name(arm: type[BaseModel], name: str) -> bool:
+    return name in get_args(arm.model_fields["name"].annotation)
+
+
+def _arms(annotation: Any) -> list[type[BaseModel]]:
+    """The models that a field's type admits: one, or the arms of a union."""
+    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+        return [annotation]
+    return [arm for part in get_args(annotation) for arm in _arms(part)]
+
+
+def _dotted(model: type[BaseModel], prefix: str = "") -> Iterator[str]:
+    for name, entry in model.model_fields.items():
+        yield prefix + name
+        for arm in _arms(entry.annotation):
+            yield from (key for key in _dotted(arm, f"{prefix}{name}.") if not key.endswith(".name"))
+
+
+def _literals(key: str) -> list[str]:
+    """The values of a key that takes one of a few words."""
+    found: dict[str, None] = {}
+
+    def visit(model: type[BaseModel], parts: Sequence[str]) -> None:
+        entry = model.model_fields.get(parts[0])
+        if entry is None:
+            return
+        if len(parts) > 1:
+            for arm in _arms(entry.annotation):
+                visit(arm, parts[1:])
+        else:
+            words = get_args(entry.annotation) if entry.annotation is not bool else ("true", "false")
+            found.update((word, None) for word in words if isinstance(word, str))
+
+    visit(schema.Study, key.split("."))
+    return list(found)

@@ -1,0 +1,171 @@
+"""The command line: verbs and few flags. Everything else is `key=value`."""
+
+from __future__ import annotations
+
+import sys
+
+import typer
+
+from . import options
+from .options import DryRun, Json, Keep, Launcher, Overrides, Seeds
+
+app = typer.Typer(
+    help="Which training data matters? Score, prune, train, evaluate, report: data pruning and equal contribution.",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    rich_markup_mode="markdown",
+)
+
+
+def _phase(phase: str, words: list[str], *, dry_run: bool, as_json: bool) -> None:
+    from . import compose
+    from .run import run
+    from .show import Show, exit_code
+
+    outcomes = run(phase, compose.studies(phase, words), Show(as_json=as_json), dry_run=dry_run)
+    raise typer.Exit(exit_code(outcomes))
+
+
+@app.command()
+def score(
+    settings: Overrides = None,
+    keep: Keep = None,
+    seed: Seeds = None,
+    dry_run: DryRun = False,
+    json: Json = False,
+    launcher: Launcher = None,
+) -> None:
+    """Give every training example a difficulty: higher is harder.
+
+    **Examples**: `prune-lab score scorer=grand` · `prune-lab score task=cifar10 scorer=el2n scorer.proxies=10`
+    """
+    _phase("score", options.overrides(settings, keep, seed, launcher), dry_run=dry_run, as_json=json)
+
+
+@app.command()
+def prune(
+    settings: Overrides = None,
+    keep: Keep = None,
+    seed: Seeds = None,
+    dry_run: DryRun = False,
+    json: Json = False,
+    launcher: Launcher = None,
+) -> None:
+    """Choose which examples are kept.
+
+    **Examples**: `prune-lab prune --keep 0.3 balance=0.5` · `prune-lab prune rule=stratified drop_hardest=0.1`
+    """
+    _phase("prune", options.overrides(settings, keep, seed, launcher), dry_run=dry_run, as_json=json)
+
+
+@app.command()
+def train(
+    settings: Overrides = None,
+    keep: Keep = None,
+    seed: Seeds = None,
+    dry_run: DryRun = False,
+    json: Json = False,
+    launcher: Launcher = None,
+) -> None:
+    """Train a model on what is kept; scores and prunes first where that is needed.
+
+    **Examples**: `prune-lab train --keep 0.5 scorer=el2n rule=hard task=cifar10` · `prune-lab train --seed 0 --seed 1`
+    """
+    _phase("train", options.overrides(settings, keep, seed, launcher), dry_run=dry_run, as_json=json)
+
+
+@app.command()
+def evaluate(
+    settings: Overrides = None,
+    keep: Keep = None,
+    seed: Seeds = None,
+    dry_run: DryRun = False,
+    json: Json = False,
+    launcher: Launcher = None,
+) -> None:
+    """Measure the test split under a trained model.
+
+    **Examples**: `prune-lab evaluate --keep 0.5 --json` · `prune-lab evaluate task=pydoc rule=middle keep=0.5,1.0`
+    """
+    _phase("evaluate", options.overrides(settings, keep, seed, launcher), dry_run=dry_run, as_json=json)
+
+
+@app.command()
+def report(
+    settings: Overrides = None,
+    keep: Keep = None,
+    seed: Seeds = None,
+    dry_run: DryRun = False,
+    json: Json = False,
+    launcher: Launcher = None,
+) -> None:
+    """Draw the evaluated runs as a page: scaling curves, what was kept, the verdict.
+
+    **Examples**: `prune-lab report` (every run in the store) · `prune-lab report keep=0.5,1.0 seed=0,1,2`
+    """
+    from .reports import report as make
+
+    words = options.overrides(settings, keep, seed, launcher)
+    raise typer.Exit(make(words, dry_run=dry_run, as_json=json))
+
+
+@app.command()
+def reproduce(
+    settings: Overrides = None,
+    keep: Keep = None,
+    seed: Seeds = None,
+    dry_run: DryRun = False,
+    json: Json = False,
+    launcher: Launcher = None,
+    check: bool = typer.Option(False, "--check", help="Exit 5 if what the experiment expects does not come out."),
+) -> None:
+    """Run every phase of an experiment and write its report.
+
+    **Examples**: `prune-lab reproduce experiment=demo` · `prune-lab reproduce experiment=smoke --check`
+    """
+    from .reports import reproduce as make
+
+    words = options.overrides(settings, keep, seed, launcher)
+    raise typer.Exit(make(words, dry_run=dry_run, as_json=json, check=check))
+
+
+@app.command()
+def runs(
+    key: str = typer.Argument(None, help="Show this run whole (a key, or the beginning of one).", show_default=False),
+    phase: str = typer.Option(None, "--phase", help="Only this phase.", show_default=False),
+    results: str = typer.Option("results", "--results", help="The store's folder."),
+    remove: bool = typer.Option(False, "--remove", help="Remove the run named, and what was made from it."),
+    clean: bool = typer.Option(False, "--clean", help="Remove what killed runs left: drafts and checkpoints."),
+    json: Json = False,
+) -> None:
+    """List, show, remove and clean what is in the store.
+
+    **Examples**: `prune-lab runs` · `prune-lab runs 3f2a` · `prune-lab runs 3f2a --remove` · `prune-lab runs --clean`
+    """
+    from .runs import runs as look
+
+    raise typer.Exit(look(key, phase=phase, results=results, remove=remove, clean=clean, as_json=json))
+
+
+@app.command()
+def doctor(json: Json = False) -> None:
+    """Say what this machine can do, and what would mend the rest."""
+    from .doctor import doctor as examine
+
+    raise typer.Exit(examine(as_json=json))
+
+
+def run() -> None:
+    """The `prune-lab` command: a user's mistake ends in a sentence and an exit code, never in a traceback."""
+    from prune_lab.experiments.errors import LabError
+
+    from .show import INTERRUPTED, fail, say_interrupted
+
+    try:
+        app()
+    except LabError as error:
+        sys.exit(fail(error))
+    except SystemExit as ended:
+        if ended.code == INTERRUPTED:  # Typer turns Ctrl-C into this
+            say_interrupted()
+        raise

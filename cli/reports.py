@@ -1,0 +1,78 @@
+"""The two verbs that end in a page: `report` on what was evaluated, `reproduce` on a whole experiment."""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Sequence
+
+from prune_lab.experiments import schema
+from prune_lab.experiments.errors import ClaimFailed
+from prune_lab.experiments.jobs import evaluate_job
+from prune_lab.experiments.store import Store, key_of
+
+from . import compose
+from .run import run
+from .show import Show, exit_code
+
+
+def report(words: Sequence[str], *, dry_run: bool, as_json: bool) -> int:
+    """A page on the runs that the words span (made first where they are missing); on every run without words."""
+    show = Show(as_json=as_json)
+    if any(word.startswith("experiment=") for word in words):
+        return reproduce(words, dry_run=dry_run, as_json=as_json, check=False)
+    studies = compose.studies("report", words)
+    if all(word.startswith("results=") for word in words):
+        return 0 if dry_run else _page(studies[0].results, None, "all", "Every evaluated run", (), words, show)
+    return _run_and_page(studies, None, words, show, dry_run=dry_run)
+
+
+def reproduce(words: Sequence[str], *, dry_run: bool, as_json: bool, check: bool) -> int:
+    """Every phase of an experiment, its page, and with `check` an exit code for its expectations."""
+    experiment, studies = compose.experiment(words)
+    return _run_and_page(studies, experiment, words, Show(as_json=as_json), dry_run=dry_run, check=check)
+
+
+def _run_and_page(
+    studies: Sequence[schema.Study],
+    experiment: schema.Experiment | None,
+    words: Sequence[str],
+    show: Show,
+    *,
+    dry_run: bool,
+    check: bool = False,
+) -> int:
+    outcomes = run("evaluate", studies, show, dry_run=dry_run)
+    if dry_run or exit_code(outcomes):
+        return exit_code(outcomes)
+    keys = list(dict.fromkeys(evaluate_job(study).key for study in studies))
+    if experiment is None:
+        return _page(studies[0].results, keys, key_of({"runs": sorted(keys)}), f"{len(keys)} runs", (), words, show)
+    name, title, expect = experiment.name, experiment.title, experiment.expect
+    return _page(studies[0].results, keys, name, title, expect, words, show, check=check)
+
+
+def _page(
+    results: str,
+    keys: Sequence[str] | None,
+    name: str,
+    title: str,
+    expect: Sequence[schema.Expectation],
+    words: Sequence[str],
+    show: Show,
+    *,
+    check: bool = False,
+) -> int:
+    from prune_lab.experiments.report import page
+
+    store = Store(results)
+    verb = "reproduce" if expect or any(word.startswith("experiment=") for word in words) else "report"
+    command = shlex.join(["prune-lab", verb, *words])
+    with store.page(name) as folder:
+        metrics = page.build(store, keys, folder, title=title, command=command, expectations=expect)
+    path = store.path("report", name) / "index.html"
+    if show.as_json:
+        show.data({"phase": "report", "key": name, "path": str(path.parent), "status": "done", "metrics": metrics})
+    show.say(f"{metrics['verdict']}\nthe page: {path}")
+    if check and metrics["failed"]:
+        raise ClaimFailed("what this experiment expects did not come out: " + "; ".join(metrics["failed"]))
+    return 0

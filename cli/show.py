@@ -1,0 +1,114 @@
+"""What people see (stderr) and what programs read (stdout), and how a command ends."""
+
+from __future__ import annotations
+
+import json
+import sys
+import time
+from collections.abc import Sequence
+from typing import Any
+
+from prune_lab.experiments.errors import LabError
+from prune_lab.experiments.jobs import Job
+from prune_lab.experiments.launch import Outcome
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
+from rich.table import Table
+
+QUIET_SECONDS = 60.0  # off a terminal, one line of progress in this time
+INTERRUPTED = 130
+HEADLINES = ("accuracy", "loss", "bits_per_byte", "kept", "examples")
+
+
+class Show:
+    """Progress and sentences on stderr; `--json` objects on stdout."""
+
+    def __init__(self, *, as_json: bool) -> None:
+        self.as_json = as_json
+        self.console = Console(stderr=True, highlight=False)
+        self._said: set[str] = set()
+        self._progress: Progress | None = None
+        self._bars: tuple[TaskID, TaskID] | None = None
+        self._total = self._finished = 0
+        self._last_line = time.monotonic()
+
+    def say(self, sentence: str) -> None:
+        """A sentence for people, once."""
+        if sentence and sentence not in self._said:
+            self._said.add(sentence)
+            self.console.print(sentence, markup=False, soft_wrap=True)
+
+    def start(self, total: int) -> None:
+        """Begin progress over `total` jobs."""
+        self._total = total
+        if self.console.is_terminal:
+            columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
+            self._progress = Progress(*columns, console=self.console, transient=True)
+            self._bars = self._progress.add_task("runs", total=total), self._progress.add_task("", total=100)
+            self._progress.start()
+
+    def watch(self, job: Job, sentence: str, share: float) -> None:
+        """A running job's sentence, or the share of it that is done."""
+        self.say(sentence)
+        if self._progress is not None and self._bars is not None:
+            self._progress.update(self._bars[1], description=f"{job.phase} {job.key}", completed=100 * share)
+        elif time.monotonic() - self._last_line > QUIET_SECONDS:
+            self._last_line = time.monotonic()
+            line = f"{self._finished} of {self._total} runs done; {job.phase} {job.key} at {share:.0%}"
+            self.console.print(line, markup=False)
+
+    def outcome(self, outcome: Outcome, *, asked_for: bool) -> None:
+        """A finished job: a line for people; with `--json` an object where the command asked for this phase."""
+        if outcome.status != "cached":
+            self._finished += 1
+        if self._progress is not None and self._bars is not None:
+            self._progress.update(self._bars[0], completed=self._finished)
+        if self.as_json and asked_for:
+            print(json.dumps(outcome.as_json()), flush=True)
+        if outcome.error is not None:
+            self.console.print(f"{outcome.phase} {outcome.key} failed: {outcome.error}", markup=False, soft_wrap=True)
+        elif asked_for or outcome.status == "done":
+            word = {"cached": "already done", "planned": "to do"}.get(outcome.status, outcome.status)
+            took = f" in {outcome.seconds:.1f} s" if outcome.status == "done" else ""
+            line = f"{outcome.phase} {word}{took}: {outcome.path}  {headline(outcome.metrics)}"
+            self.console.print(line.rstrip(), markup=False, soft_wrap=True)
+
+    def stop(self) -> None:
+        """End progress."""
+        if self._progress is not None:
+            self._progress.stop()
+
+    def data(self, content: Any) -> None:
+        """A JSON object on stdout."""
+        print(json.dumps(content, default=str), flush=True)
+
+    def table(self, title: str, columns: Sequence[str], rows: Sequence[Sequence[Any]]) -> None:
+        """A table for people, on stderr."""
+        table = Table(title=title, title_justify="left", box=None, pad_edge=False)
+        for column in columns:
+            table.add_column(column, overflow="fold")
+        for row in rows:
+            table.add_row(*map(str, row))
+        self.console.print(table)
+
+
+def headline(metrics: dict[str, Any]) -> str:
+    """The few numbers that fit on a line."""
+    shown = [(name, metrics[name]) for name in HEADLINES if isinstance(metrics.get(name), int | float)]
+    return " ".join(f"{name} {value:.4g}" for name, value in shown[:3])
+
+
+def exit_code(outcomes: Sequence[Outcome]) -> int:
+    """0, or that of the first failure."""
+    return next((outcome.error.exit_code for outcome in outcomes if outcome.error is not None), 0)
+
+
+def fail(error: LabError) -> int:
+    """Say a user's error and return its exit code."""
+    Console(stderr=True, highlight=False).print(f"prune-lab: {error}", markup=False, soft_wrap=True)
+    return error.exit_code
+
+
+def say_interrupted() -> None:
+    """Say what an interrupt leaves."""
+    print("\nprune-lab: interrupted; finished runs are kept, and the same command goes on from here", file=sys.stderr)
