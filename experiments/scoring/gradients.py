@@ -59,24 +59,32 @@ def chunk_size(model: nn.Module) -> int:
 
 def _all_norms(task: Task, model: nn.Module, chunk: int | None) -> Floats:
     """(N,) exact norms: reverse mode, vectorised over the examples of a chunk."""
-    losses = Losses(task, model)
-    weights = {name: weight.detach() for name, weight in losses.named_parameters() if weight.requires_grad}
+    weights = {name: weight.detach() for name, weight in model.named_parameters() if weight.requires_grad}
     assert weights, "the model has no trainable parameters"
 
-    def loss(weights: dict[str, Tensor], *row: Tensor) -> Tensor:
-        alone = tuple(part.unsqueeze(0) for part in row)
-        single: Tensor = functional_call(losses, weights, alone)
-        return single.squeeze(0)
+    def loss(weights: dict[str, Tensor], given: Tensor, *row: Tensor) -> Tensor:
+        outputs = functional_call(model, weights, (given.unsqueeze(0),)).float()
+        return task.losses(model, Batch(*(part.unsqueeze(0) for part in row)), outputs).squeeze(0)
 
     def norm(weights: dict[str, Tensor], *row: Tensor) -> Tensor:
         return torch.stack([part.square().sum() for part in grad(loss)(weights, *row).values()]).sum().sqrt()
 
     found: dict[str, Floats] = {}
-    norms = vmap(norm, in_dims=(None, 0, 0, 0))
+    norms = vmap(norm, in_dims=(None, 0, 0, 0, 0))
     with evaluating(model), torch.no_grad(), sdpa_kernel(SDPBackend.MATH):
         for batch in task.batches("train", size=chunk or chunk_size(model)):
-            place(found, batch, {"norm": norms(weights, batch.index, batch.inputs, batch.targets)}, task.size("train"))
+            values = norms(weights, given_to_model(task, batch), batch.index, batch.inputs, batch.targets)
+            place(found, batch, {"norm": values}, task.size("train"))
     return found["norm"]
+
+
+def given_to_model(task: Task, batch: Batch) -> Tensor:
+    """The batch's inputs as the task prepares them: normalising in channels-last is not possible inside `vmap`."""
+    caught: list[Tensor] = []
+    stub = nn.Identity()
+    stub.register_forward_pre_hook(lambda _, inputs: caught.append(inputs[0]))
+    task.outputs(stub, batch)
+    return caught[-1]
 
 
 def _last_layer_norms(task: Task, model: nn.Module, chunk: int | None) -> Floats:
