@@ -9,11 +9,14 @@ import typer
 from . import options
 from .options import DryRun, Json, Keep, Launcher, Overrides, Seeds
 
+INTERRUPTED = 130
+AFTER_INTERRUPT = "\nprune-lab: interrupted; finished runs are kept, and the same command goes on from here"
+
 app = typer.Typer(
     help="Which training data matters? Score, prune, train, evaluate, report: data pruning and equal contribution.",
     no_args_is_help=True,
     pretty_exceptions_enable=False,
-    rich_markup_mode="markdown",
+    rich_markup_mode="rich",
 )
 
 
@@ -37,7 +40,7 @@ def score(
 ) -> None:
     """Give every training example a difficulty: higher is harder.
 
-    **Examples**: `prune-lab score scorer=grand` · `prune-lab score task=cifar10 scorer=el2n scorer.proxies=10`
+    Examples: prune-lab score scorer=grand  |  prune-lab score task=cifar10 scorer=el2n scorer.proxies=10
     """
     _phase("score", options.overrides(settings, keep, seed, launcher), dry_run=dry_run, as_json=json)
 
@@ -53,7 +56,7 @@ def prune(
 ) -> None:
     """Choose which examples are kept.
 
-    **Examples**: `prune-lab prune --keep 0.3 balance=0.5` · `prune-lab prune rule=stratified drop_hardest=0.1`
+    Examples: prune-lab prune --keep 0.3 balance=0.5  |  prune-lab prune rule=stratified drop_hardest=0.1
     """
     _phase("prune", options.overrides(settings, keep, seed, launcher), dry_run=dry_run, as_json=json)
 
@@ -69,7 +72,7 @@ def train(
 ) -> None:
     """Train a model on what is kept; scores and prunes first where that is needed.
 
-    **Examples**: `prune-lab train --keep 0.5 scorer=el2n rule=hard task=cifar10` · `prune-lab train --seed 0 --seed 1`
+    Examples: prune-lab train --keep 0.5 scorer=el2n rule=hard task=cifar10  |  prune-lab train --seed 0 --seed 1
     """
     _phase("train", options.overrides(settings, keep, seed, launcher), dry_run=dry_run, as_json=json)
 
@@ -85,7 +88,7 @@ def evaluate(
 ) -> None:
     """Measure the test split under a trained model.
 
-    **Examples**: `prune-lab evaluate --keep 0.5 --json` · `prune-lab evaluate task=pydoc rule=middle keep=0.5,1.0`
+    Examples: prune-lab evaluate --keep 0.5 --json  |  prune-lab evaluate task=pydoc rule=middle keep=0.5,1.0
     """
     _phase("evaluate", options.overrides(settings, keep, seed, launcher), dry_run=dry_run, as_json=json)
 
@@ -101,7 +104,7 @@ def report(
 ) -> None:
     """Draw the evaluated runs as a page: scaling curves, what was kept, the verdict.
 
-    **Examples**: `prune-lab report` (every run in the store) · `prune-lab report keep=0.5,1.0 seed=0,1,2`
+    Examples: prune-lab report (every run in the store)  |  prune-lab report keep=0.5,1.0 seed=0,1,2
     """
     from .reports import report as make
 
@@ -121,7 +124,7 @@ def reproduce(
 ) -> None:
     """Run every phase of an experiment and write its report.
 
-    **Examples**: `prune-lab reproduce experiment=demo` · `prune-lab reproduce experiment=smoke --check`
+    Examples: prune-lab reproduce experiment=demo  |  prune-lab reproduce experiment=smoke --check
     """
     from .reports import reproduce as make
 
@@ -140,7 +143,7 @@ def runs(
 ) -> None:
     """List, show, remove and clean what is in the store.
 
-    **Examples**: `prune-lab runs` · `prune-lab runs 3f2a` · `prune-lab runs 3f2a --remove` · `prune-lab runs --clean`
+    Examples: prune-lab runs  |  prune-lab runs 3f2a --remove  |  prune-lab runs --clean
     """
     from .runs import runs as look
 
@@ -156,16 +159,16 @@ def doctor(json: Json = False) -> None:
 
 
 def run() -> None:
-    """The `prune-lab` command: a user's mistake ends in a sentence and an exit code, never in a traceback."""
+    """The command: a user's mistake ends in a sentence and an exit code, never in a traceback."""
     from prune_lab.experiments.errors import LabError
-
-    from .show import INTERRUPTED, fail, say_interrupted
 
     try:
         app()
     except LabError as error:
+        from .show import fail
+
         sys.exit(fail(error))
     except SystemExit as ended:
         if ended.code == INTERRUPTED:  # Typer turns Ctrl-C into this
-            say_interrupted()
+            print(AFTER_INTERRUPT, file=sys.stderr)
         raise

@@ -16,7 +16,7 @@ def _complete(incomplete: str) -> list[str]:
 Overrides = Annotated[
     list[str] | None,
     typer.Argument(
-        metavar="[KEY=VALUE]...",
+        metavar="KEY=VALUE",
         help="Settings, such as task=cifar10 rule=random scorer=el2n. Several values make a sweep: seed=0,1,2.",
         autocompletion=_complete,
         show_default=False,

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import sys
 import time
 from collections.abc import Sequence
 from typing import Any
@@ -16,7 +15,6 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextC
 from rich.table import Table
 
 QUIET_SECONDS = 60.0  # off a terminal, one line of progress in this time
-INTERRUPTED = 130
 HEADLINES = ("accuracy", "loss", "bits_per_byte", "kept", "examples")
 
 
@@ -107,8 +105,3 @@ def fail(error: LabError) -> int:
     """Say a user's error and return its exit code."""
     Console(stderr=True, highlight=False).print(f"prune-lab: {error}", markup=False, soft_wrap=True)
     return error.exit_code
-
-
-def say_interrupted() -> None:
-    """Say what an interrupt leaves."""
-    print("\nprune-lab: interrupted; finished runs are kept, and the same command goes on from here", file=sys.stderr)
