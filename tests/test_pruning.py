@@ -141,7 +141,8 @@ def test_stratified_is_the_published_allocation_and_drops_the_hardest(size, keep
     left = np.delete(scores, dropped)
     edges = np.linspace(left.min(), left.max(), 51)
     sizes = np.histogram(left, edges)[0]
-    assert sorted(np.histogram(scores[kept], edges)[0]) == sorted(published_budgets(sizes, kept.size))
+    budgets, published = np.histogram(scores[kept], edges)[0], published_budgets(sizes, kept.size)
+    assert sorted(zip(sizes, budgets, strict=True)) == sorted(zip(sizes, published, strict=True))
 
 
 def test_stratified_golden() -> None:

@@ -61,6 +61,12 @@ def test_a_file_name_shared_by_two_ids_is_no_name(table) -> None:
         read(path, np.array(["train/cat/1.png", "train/cat/2.png", "train/dog/1.png"]))
 
 
+def test_one_file_name_does_not_serve_two_examples(table) -> None:
+    path = table(id=["1.png", "train/cat/2.png"], score=[1, 2])
+    with pytest.raises(ConfigError, match=r"2 of 3 training examples have no score.*2 of them share a file name"):
+        read(path, np.array(["train/cat/1.png", "train/cat/2.png", "train/dog/1.png"]))
+
+
 def test_more_ids_are_accepted_and_counted(table) -> None:
     path = table(id=["test/9.png", *IDS, "test/8.png"], score=["", 1, 2, 3, "nan"])  # theirs need not be numbers
     scores, note = read(path, IDS)
