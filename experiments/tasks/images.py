@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Iterator, Mapping, Sequence, Sized
 from dataclasses import dataclass
 from pathlib import Path
@@ -43,7 +44,10 @@ class Part:
 
 def fingerprint(name: str, path: str | None) -> str:
     """16 hexadecimal digits: the bytes of the files and the version of their reading."""
-    source = _find(name, path)
+    return _fingerprint(_find(name, path))
+
+
+def _fingerprint(source: Source) -> str:
     files = [file for part in source.parts.values() for file in part]
     return sources.key_of("images", VERSION, sources.fingerprint_files(files, source.root))
 
@@ -60,7 +64,7 @@ def load(
         raise ConfigError(
             f"task.label={label} names a parquet column, and {source.root} holds {source.layout}", "task.label=null"
         )
-    key = sources.key_of("images", name, fingerprint(name, path), source.layout, label, size)
+    key = sources.key_of("images", name, _fingerprint(source), source.layout, label, size)
     arrays = sources.cached_arrays(key, lambda: _read(source, name, label, size))
     parts = {
         part: Examples(arrays[f"{part}_inputs"], arrays[f"{part}_targets"], arrays[f"{part}_ids"])
@@ -108,11 +112,13 @@ def _find(name: str, path: str | None) -> Source:
 def _class_folders(root: Path) -> tuple[dict[str, tuple[Path, ...]], list[str]]:
     """Image files by part. `train` is a part and not a class where it has folders inside."""
     files = sources.list_files(root, ENDINGS)
-    if not any(len(file.relative_to(root).parts) > 2 for file in files if file.relative_to(root).parts[0] == "train"):
+    start = len(str(root / "x")) - 1
+    names = [os.fspath(file)[start:].split(os.sep, 2) for file in files]
+    if not any(len(name) > 2 and name[0] == "train" for name in names):
         return ({"all": tuple(files)} if files else {}), []
     sorts: dict[str, list[Path]] = {}
-    for file in files:
-        sorts.setdefault(file.relative_to(root).parts[0], []).append(file)
+    for file, name in zip(files, names, strict=True):
+        sorts.setdefault(name[0], []).append(file)
     unread = sorted(set(sorts) - {"train", "test"})
     notes = [f"not read: {', '.join(unread)} beside train and test"] if unread else []
     if "test" not in sorts:

@@ -149,7 +149,7 @@ def fingerprint_files(files: Sequence[Path], root: Path | None = None) -> str:
 
     Remembered by (path, size, time of change) in the cache, so that the second call only looks at the directory.
     """
-    paths = sorted(os.path.abspath(file) for file in files)
+    paths = sorted(name if os.path.isabs(name) else os.path.abspath(name) for name in map(os.fspath, files))
     if not paths:
         raise DataUnavailable("there are no files to read")
     base = os.path.abspath(root) if root is not None else os.path.commonpath([os.path.dirname(path) for path in paths])
