@@ -146,8 +146,12 @@ def caveat(found: pd.DataFrame) -> str:
 def describe(effect: float, low: float, high: float, metric: str) -> str:
     """An effect in its unit: percentage points of accuracy, or bits per byte."""
     factor, unit, digits = (1.0, "bits per byte", 3) if metric == "bits_per_byte" else (100.0, "points", 1)
-    ends = f" [{factor * low:+.{digits}f}, {factor * high:+.{digits}f}]" if math.isfinite(low + high) else ""
-    return f"{factor * effect:+.{digits}f} {unit}{ends}".replace("-", "−")
+
+    def signed(value: float) -> str:
+        return f"{round(factor * value, digits) + 0.0:+.{digits}f}".replace("-", "−")
+
+    ends = f" [{signed(low)}, {signed(high)}]" if math.isfinite(low + high) else ""
+    return f"{signed(effect)} {unit}{ends}"
 
 
 def _named(row: pd.Series[Any], several: bool) -> str:

@@ -1,0 +1,282 @@
+"""One self-contained HTML page, its figures as files, and the tables behind them."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pandas as pd
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from markupsafe import Markup
+
+from .. import claims, scaling
+from ..store import Store
+from . import examples, figures, laws, style
+from .provenance import provenance
+from .table import newest, points, table
+
+if TYPE_CHECKING:
+    from ..schema import Expectation
+
+ACCURACIES = (("accuracy", "accuracy, last epoch"), ("accuracy_best", "accuracy, best dev epoch"))
+
+
+def build(
+    store: Store,
+    evaluate_keys: Sequence[str] | None,
+    folder: Path,
+    *,
+    title: str,
+    command: str,
+    expectations: Sequence[Expectation] = (),
+    replicates: int = 200,
+) -> dict[str, Any]:
+    """Write index.html, figures/*, table.csv, points.csv and claims.json into `folder`; say what came out.
+
+    `failed` names the claims that failed, or that no run answers.
+    """
+    every = table(store, evaluate_keys)
+    runs = newest(every)
+    grouped = points(runs)
+    advantage = claims.advantage(runs)
+    outcomes = [claims.check(expectation, runs) for expectation in expectations]
+    panels = laws.panels(runs, advantage, replicates=replicates)
+    drawings = examples.kept_classes(store, runs)
+    shown, more = examples.galleries(store, runs)
+    folder.mkdir(parents=True, exist_ok=True)
+    every.to_csv(folder / "table.csv", index=False)
+    grouped.to_csv(folder / "points.csv", index=False)
+    verdict = claims.summary(advantage)
+    context = {
+        "title": title,
+        "verdict": verdict,
+        "caveat": claims.caveat(advantage),
+        "warnings": list(_warnings(every, runs, grouped)),
+        "groups": _groups(panels),
+        "files": _save(panels, drawings, folder / "figures"),
+        "outcomes": [asdict(outcome) for outcome in outcomes],
+        "criterion": scaling.CRITERION,
+        "kept": [_figure(one, f"kept{place}", height=3.6) for place, one in enumerate(drawings)],
+        "galleries": shown,
+        "more_galleries": more,
+        "runs": [_run(row) for _, row in runs.iterrows()],
+        "points": [_point(row) for _, row in grouped.iterrows()],
+        "provenance": provenance(store, runs, command),
+    }
+    (folder / "index.html").write_text(_render(context))
+    everything = {
+        "verdict": verdict,
+        "expectations": context["outcomes"],
+        "advantage": advantage.to_dict("records"),
+        "laws": [{"panel": panel.title, "rows": _laws(panel)} for panel in panels],
+    }
+    (folder / "claims.json").write_text(json.dumps(_plain(everything), indent=1, allow_nan=False) + "\n")
+    counts = Counter(outcome.verdict for outcome in outcomes)
+    return {
+        "runs": len(runs),
+        "points": len(grouped),
+        "verdict": verdict,
+        "claims": {name: counts.get(name, 0) for name in ("holds", "fails", "undecided", "no runs")},
+        "failed": [outcome.claim for outcome in outcomes if outcome.verdict in ("fails", "no runs")],
+    }
+
+
+def _render(context: dict[str, Any]) -> str:
+    here = Path(__file__).parent
+    environment = Environment(
+        loader=FileSystemLoader(here), autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
+    )
+    css = Markup((here / "style.css").read_text())
+    return environment.get_template("page.html").render(css=css, **context)
+
+
+def _warnings(every: pd.DataFrame, runs: pd.DataFrame, grouped: pd.DataFrame) -> Iterator[str]:
+    few = int(grouped["few"].sum())
+    if few:
+        yield f"{few} of {len(grouped)} points have fewer than 3 seeds: their intervals are wide or missing."
+    if len(every) > len(runs):
+        yield f"{len(every) - len(runs)} older runs of the same setting and seed are in table.csv alone."
+    zero = int((grouped["error"] <= 0).sum()) if "error" in grouped else 0
+    if zero:
+        yield f"{zero} points have no test error at all and cannot be drawn on a logarithmic axis."
+
+
+def _save(panels: Sequence[laws.Panel], kept: Sequence[style.Drawing], folder: Path) -> list[dict[str, str]]:
+    """Figures of record: for each setup and scorer one of error and one of gain, a row a budget; one of classes."""
+    sheets: dict[str, tuple[list[style.Drawing], int]] = {}
+    groups: dict[tuple[str, str], list[laws.Panel]] = {}
+    for panel in panels:
+        groups.setdefault((panel.setup, panel.scorer), []).append(panel)
+    for (setup, scorer), group in groups.items():
+        end = "" if len(groups) == 1 else "-" + re.sub(r"[^a-z0-9]+", "-", f"{setup} {scorer}".lower()).strip("-")
+        for name, draw in (("scaling", figures.scaling_drawings), ("advantage", figures.advantage_drawings)):
+            rows = [draw(panel) for panel in group]
+            columns = max(len(row) for row in rows)
+            drawings = [one for row in rows for one in row]
+            if drawings:
+                sheets[name + end] = (drawings, columns if columns > 1 else min(3, len(drawings)))
+    if kept:
+        sheets["kept"] = (list(kept), min(3, len(kept)))
+    for name, (drawings, columns) in sheets.items():
+        style.save(drawings, folder / name, columns=columns)
+    return [{"name": name, "path": f"figures/{name}"} for name in sheets]
+
+
+def _figure(drawing: style.Drawing, prefix: str, *, height: float = style.HEIGHT) -> dict[str, Any]:
+    svg = Markup(style.inline(drawing, prefix, height=height))
+    return {"svg": svg, "words": drawing.words}
+
+
+def _groups(panels: Sequence[laws.Panel]) -> list[list[dict[str, Any]]]:
+    """Panels that share a grid: one each, or all budgets of a setup and scorer where each is a single drawing."""
+    groups: list[list[dict[str, Any]]] = []
+    before: tuple[str, str] | None = None
+    for place, panel in enumerate(panels):
+        shown = _panel(panel, place)
+        single = len(shown["scaling"]) == 1
+        if single and before == (panel.setup, panel.scorer):
+            groups[-1].append(shown)
+        else:
+            groups.append([shown])
+        before = (panel.setup, panel.scorer) if single else None
+    return groups
+
+
+def _panel(panel: laws.Panel, place: int) -> dict[str, Any]:
+    found = panel.advantage
+    pools = sorted(found["pool"].unique())
+    rows = []
+    for (rule, keep), group in found.groupby(["rule", "keep"], sort=True):
+        cells = {row["pool"]: _gain(row) for _, row in group.iterrows()}
+        rows.append(
+            {"rule": style.name_of(str(rule)), "keep": f"{keep:g}", "cells": [cells.get(pool) for pool in pools]}
+        )
+    scaling_figures = figures.scaling_drawings(panel)
+    gain_figures = figures.advantage_drawings(panel)
+    seeds = sorted(panel.points["n"].unique())
+    return {
+        "title": panel.title,
+        "heading": f"{panel.setup} · {panel.scorer}",
+        "budget": laws.BUDGETS[panel.budget],
+        "unit": "bits per byte saved" if panel.metric == "bits_per_byte" else "points of accuracy",
+        "seeds": f"{seeds[0]}" if len(seeds) == 1 else f"{seeds[0]} to {seeds[-1]}",
+        "scaling": [_figure(one, f"s{place}-{number}") for number, one in enumerate(scaling_figures)],
+        "gains": [_figure(one, f"g{place}-{number}") for number, one in enumerate(gain_figures)],
+        "pools": [f"{pool:,.0f}" for pool in pools],
+        "rows": rows,
+        "laws": _laws(panel),
+        "unpruned": panel.unpruned.comparison,
+        "envelope": None if panel.envelope is None else panel.envelope.comparison,
+        "envelope_note": panel.envelope_note,
+    }
+
+
+def _gain(row: pd.Series[Any]) -> dict[str, str]:
+    if row["verdict"] == "no random":
+        return {"verdict": "none", "mark": "", "value": "no random run", "n": "0"}
+    mark = {"better": "▲", "worse": "▼"}.get(row["verdict"], "○")
+    value = claims.describe(row["effect"], row["low"], row["high"], row["metric"])
+    value = value.replace(" points", "").replace(" bits per byte", "")
+    return {"verdict": row["verdict"], "mark": mark, "value": value, "n": str(row["n"])}
+
+
+def _laws(panel: laws.Panel) -> list[dict[str, Any]]:
+    """A row for each fitted law of the unpruned line and of the envelope."""
+    rows = []
+    for name, law in (("unpruned", panel.unpruned), ("envelope", panel.envelope)):
+        if law is None:
+            continue
+        compared, noise = law.comparison, laws.noise(law.curve)
+        for fit, interval, held_out in (
+            (compared.power, law.power, compared.held_out_power),
+            (compared.exponential, law.exponential, compared.held_out_exponential),
+        ):
+            if fit is None:
+                continue
+            misfit = noise is not None and fit.residual > 2 * noise
+            rows.append(
+                {
+                    "curve": name,
+                    "law": ("E + " if fit.floored else "") + ("A x^−a" if fit.family == "power" else "A exp(−x/x₀)"),
+                    "preferred": compared.verdict.startswith(fit.family),
+                    "parameter": _parameter(fit, interval),
+                    "floor": _floor(fit, interval),
+                    "points": fit.n,
+                    "residual": f"{100 * fit.residual:.1f} %" + (" ⚠" if misfit else ""),
+                    "noise": "–" if noise is None else f"{100 * noise:.1f} %",
+                    "aicc": "undefined" if fit.aicc is None else f"{fit.aicc:.1f}",
+                    "held_out": "–" if held_out is None else f"{100 * held_out:.1f} %",
+                    "replicates": _replicates(interval),
+                }
+            )
+    return rows
+
+
+def _parameter(fit: scaling.Fit, interval: scaling.Bootstrap | None) -> str:
+    ends = None if interval is None else interval.rate
+    if fit.family == "power":
+        return f"a = {fit.rate:.3f}" + ("" if ends is None else f" [{ends.low:.3f}, {ends.high:.3f}]")
+    if fit.rate <= 0:
+        return "does not fall"
+    within = "" if ends is None or ends.low <= 0 else f" [{1 / ends.high:,.0f}, {1 / ends.low:,.0f}]"
+    return f"x₀ = {1 / fit.rate:,.0f}{within}"
+
+
+def _floor(fit: scaling.Fit, interval: scaling.Bootstrap | None) -> str:
+    if not fit.floored:
+        return "none"
+    if fit.floor_hit:
+        return "0 (at its bound)"
+    ends = None if interval is None else interval.floor
+    return f"{fit.floor:.4f}" + ("" if ends is None else f" [{ends.low:.4f}, {ends.high:.4f}]")
+
+
+def _replicates(interval: scaling.Bootstrap | None) -> str:
+    if interval is None:
+        return "–"
+    return interval.note or f"{interval.replicates - interval.dropped} of {interval.replicates}"
+
+
+def _run(row: pd.Series[Any]) -> dict[str, str]:
+    names = ("task", "model", "width", "rule", "scorer", "keep", "balance", "label_noise", "pool", "examples", "budget")
+    shown = {name.replace("_", " "): _cell(row[name]) for name in (*names, "seed", "steps", "epochs")}
+    shown["rule"] = "unpruned" if shown["rule"] == "none" else shown["rule"]
+    for name, words in (*ACCURACIES, ("bits_per_byte", "bits per byte, last epoch")):
+        if name in row.index:
+            shown[words] = "" if pd.isna(row[name]) else f"{row[name]:.4f}"
+    return shown | {"seconds": _cell(round(row["seconds"], 1)), "evaluate": str(row["evaluate"])}
+
+
+def _point(row: pd.Series[Any]) -> dict[str, str]:
+    names = ("task", "model", "width", "rule", "scorer", "keep", "balance", "label_noise", "pool", "examples", "budget")
+    shown = {name.replace("_", " "): _cell(row[name]) for name in names}
+    shown["rule"] = "unpruned" if shown["rule"] == "none" else shown["rule"]
+    shown["n"] = f"{row['n']}{' (few)' if row['few'] else ''}"
+    for name, words in (*ACCURACIES, ("bits_per_byte", "bits per byte, last epoch")):
+        if name in row.index:
+            ends = "" if pd.isna(row[f"{name}_low"]) else f" [{row[f'{name}_low']:.4f}, {row[f'{name}_high']:.4f}]"
+            shown[words] = "" if pd.isna(row[name]) else f"{row[name]:.4f}{ends}"
+    return shown
+
+
+def _cell(value: Any) -> str:
+    if isinstance(value, int | float | np.number):
+        return "" if np.isnan(float(value)) else f"{value:.6g}"
+    return str(value)
+
+
+def _plain(value: Any) -> Any:
+    """JSON's own types: numpy's numbers become Python's, what is not finite becomes null."""
+    if isinstance(value, dict):
+        return {str(name): _plain(one) for name, one in value.items()}
+    if isinstance(value, list | tuple):
+        return [_plain(one) for one in value]
+    if isinstance(value, np.generic):
+        value = value.item()
+    return None if isinstance(value, float) and not np.isfinite(value) else value

@@ -1,0 +1,72 @@
+"""Where the numbers come from: command, settings, code, machine, time, seeds."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+import pandas as pd
+
+from ..store import Store
+
+BUDGET = {
+    "epochs": "Equal epochs: a pruned set is passed over as often as the whole pool, so it trains for fewer steps.",
+    "steps": "Equal steps: a pruned set trains for as many steps as the whole pool, so it is passed over more often.",
+    "both": "Unpruned runs are the same run under either budget.",
+}
+DECISIONS = 12  # derived settings shown at most
+
+
+def provenance(store: Store, runs: pd.DataFrame, command: str) -> dict[str, Any]:
+    """What the page says at its foot."""
+    records = [store.get("train", str(key)).record for key in runs["train"]]
+    records += [store.get("evaluate", str(key)).record for key in runs["evaluate"]]
+    for phase in ("prune", "score"):
+        records += [store.get(phase, str(key)).record for key in runs[phase].unique() if key]
+    decisions = _unique(str(one) for record in records for one in record.get("derived") or [])
+    seconds = sum(float(record.get("seconds") or 0) for record in records)
+    return {
+        "command": command,
+        "budgets": [BUDGET[name] for name in BUDGET if (runs["budget"] == name).any()],
+        "seeds": ", ".join(str(seed) for seed in sorted(runs["seed"].unique())),
+        "seconds": f"{seconds:,.0f}",
+        "folders": len(records),
+        "code": _unique(_code(record.get("code") or {}) for record in records),
+        "machines": _unique(_machine(record.get("machine") or {}) for record in records),
+        "settings": _settings(runs),
+        "decisions": decisions[:DECISIONS],
+        "more_decisions": max(0, len(decisions) - DECISIONS),
+        "created": max((str(record.get("created") or "") for record in records), default=""),
+    }
+
+
+def _settings(runs: pd.DataFrame) -> list[tuple[str, str]]:
+    """Every setting with the values it took."""
+    dotted = sorted(str(name) for name in runs.columns if "." in str(name))
+    found = []
+    for name in dotted:
+        values = _unique(_value(value) for value in runs[name] if not (isinstance(value, float) and pd.isna(value)))
+        if values and values != ["null"]:
+            found.append((name, ", ".join(values)))
+    return found
+
+
+def _value(value: object) -> str:
+    if value is None:
+        return "null"
+    return f"{value:g}" if isinstance(value, float) else str(value)
+
+
+def _code(code: Mapping[str, Any]) -> str:
+    commit = str(code.get("commit") or "unknown commit")[:12]
+    return f"prune-lab {code.get('version', '?')}, {commit}" + (
+        ", with uncommitted changes" if code.get("dirty") else ""
+    )
+
+
+def _machine(machine: Mapping[str, Any]) -> str:
+    return ", ".join(f"{name.replace('_', ' ')} {value}" for name, value in machine.items() if value not in (None, ""))
+
+
+def _unique(values: Iterable[str]) -> list[str]:
+    return list(dict.fromkeys(value for value in values if value))
