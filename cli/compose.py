@@ -31,11 +31,8 @@ def experiment(overrides: Sequence[str]) -> tuple[schema.Experiment, list[schema
         raise ConfigError(
             f"say which experiment: one of {', '.join(choices('experiment'))}", "prune-lab reproduce experiment=demo"
         )
-    points = grid(overrides)
-    content = _composed("report", points[0]).pop("experiment", None)
-    found = _validated(schema.Experiment, content)
-    rest = [word for word in overrides if not word.startswith("experiment=")]
-    spanned = [point for grid_words in found.grids for point in grid([*grid_words, *rest])]
+    found = _validated(schema.Experiment, _composed("evaluate", (f"experiment={chosen[0]}",))["experiment"])
+    spanned = [point for grid_words in found.grids for point in grid([*grid_words, *overrides])]
     unique = {repr(study): study for point in spanned for study in [_study("evaluate", point)]}
     return found, list(unique.values())
 

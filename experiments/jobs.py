@@ -1,6 +1,8 @@
 """Which folders a study needs: each job's recipe, inputs and key, worked out without running or loading anything.
 
-A recipe holds what the result depends on and nothing else: no path, device, launcher or output folder.
+A recipe holds what the result depends on and nothing else: no path, device, launcher or output folder. A key hashes the
+recipe without the settings that have their default: a setting that is added later leaves the keys of old results alone
+(and a default that changes its meaning needs a new PHASE_VERSION; a test holds the defaults).
 """
 
 from __future__ import annotations
@@ -25,15 +27,21 @@ class Job:
     """One phase of one study: `key` names its folder."""
 
     phase: str
-    recipe: Mapping[str, Any]
+    settings: Mapping[str, Any]  # sections of the study's settings, and plain values
     inputs: Mapping[str, Job]
     study: schema.Study
     key: str = field(init=False)
 
     def __post_init__(self) -> None:
         inputs = {name: job.key for name, job in self.inputs.items()}
-        content = {"phase": self.phase, "phase_version": PHASE_VERSION[self.phase], "recipe": self.recipe}
+        recipe = _dump(self.settings, exclude_defaults=True)
+        content = {"phase": self.phase, "phase_version": PHASE_VERSION[self.phase], "recipe": recipe}
         object.__setattr__(self, "key", key_of({**content, "inputs": inputs}))
+
+    @property
+    def recipe(self) -> dict[str, Any]:
+        """Every setting that the result depends on, as plain data."""
+        return _dump(self.settings, exclude_defaults=False)
 
 
 def job_of(phase: str, study: schema.Study) -> Job:
@@ -59,7 +67,7 @@ def score_job(study: schema.Study) -> Job:
     """Scores over the training pool. Where proxies judge, they are train jobs of their own."""
     scorer = study.scorer
     proxies = {f"train_{number}": _proxy_job(study, proxy) for number, proxy in enumerate(_proxies(study))}
-    recipe = _data(study) | {"scorer": scorer.model_dump(mode="json")}
+    recipe = _data(study) | {"scorer": scorer}
     if isinstance(scorer, schema.FileScorer):
         from .tasks.sources import fingerprint_files
 
@@ -123,15 +131,20 @@ def _proxies(study: schema.Study) -> list[dict[str, Any]]:
 
 def _data(study: schema.Study) -> dict[str, Any]:
     """The task's settings, and the fingerprint of the bytes that its path led to instead of the path."""
-    return {
-        "task": study.task.model_dump(mode="json", exclude={"path"}),
-        "fingerprint": fingerprint(study.task),
-    }
+    return {"task": study.task, "fingerprint": fingerprint(study.task)}
 
 
 def _training(study: schema.Study) -> dict[str, Any]:
-    recipe = study.recipe.model_dump(mode="json", exclude_none=True)
-    return {"model": study.model.model_dump(mode="json"), "recipe": recipe}
+    return {"model": study.model, "recipe": study.recipe}
+
+
+def _dump(settings: Mapping[str, Any], *, exclude_defaults: bool) -> dict[str, Any]:
+    return {
+        name: value.model_dump(mode="json", exclude={"path"}, exclude_defaults=exclude_defaults)
+        if isinstance(value, schema.Settings)
+        else value
+        for name, value in settings.items()
+    }
 
 
 def _existing(path: str) -> Any:

@@ -53,7 +53,7 @@ def run(job: Job, store: Store, notify: Notify) -> Folder:
     record: dict[str, Any] = {
         "phase": job.phase,
         "key": job.key,
-        "recipe": dict(job.recipe),
+        "recipe": job.recipe,
         "inputs": {name: needed.key for name, needed in job.inputs.items()},
         "code": code_version(),
         "created": datetime.now(UTC).isoformat(timespec="seconds"),
