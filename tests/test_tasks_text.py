@@ -240,3 +240,11 @@ def test_pydoc_has_enough_text() -> None:
     assert sum(int(examples.units["bytes"].sum()) for examples in data.splits.values()) > 200_000
     modules = [{name.split(".")[0] for name in _documents(data, split)} for split in ("train", "test")]
     assert "argparse" in modules[0] ^ modules[1]
+
+
+def test_a_sample_for_the_tokenizer_is_said(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(text, "SAMPLE", 500)
+    texts = _texts(40)
+    data = text.load("text", str(_parquet(tmp_path / "a.parquet", list(texts))), **SETTINGS)
+    assert any("BPE is trained on 1 in" in note for note in data.notes)
+    assert _documents(data, "test").items() <= {f"all/{row:05}": content for row, content in enumerate(texts)}.items()

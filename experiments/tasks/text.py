@@ -27,9 +27,7 @@ if TYPE_CHECKING:
 VERSION = 1  # of what is made from the bytes: part of the fingerprint
 BOS = 0  # begins every document and pads inputs; the tokenizer's own tokens are shifted by one
 FEWEST = 8  # target tokens: shorter windows are no training examples
-SAMPLE = (
-    32_000_000  # characters the BPE is trained on: more would change its few thousand merges little, and take minutes
-)
+SAMPLE = 32_000_000  # characters that the BPE is trained on: more would take minutes and change few merges
 CHUNK = 2048  # documents tokenized at once
 STORIES = ("TinyStoriesV2-GPT4-train.txt", "TinyStoriesV2-GPT4-valid.txt")
 SPLITS: tuple[Split, ...] = ("train", "dev", "test")
@@ -137,7 +135,7 @@ def _tokenize(
     characters = sum(map(len, splits["train"].texts))
     stride = max(1, -(-characters // SAMPLE))
     if stride > 1:
-        divided.append(f"the BPE is trained on every {stride}th training document: {characters:,} characters are many")
+        divided.append(f"the BPE is trained on 1 in {stride} training documents ({characters:,} characters in all)")
     tokenizer = _train(splits["train"].texts[::stride], vocabulary)
     size = tokenizer.get_vocab_size()
     if 1 + size < vocabulary:
