@@ -237,7 +237,7 @@ def _mask(runs: pd.DataFrame, where: Mapping[str, Any]) -> pd.Series[bool]:
 
     mask = pd.Series(True, index=runs.index)
     for name, wanted in where.items():
-        same = runs[name].map(lambda value, wanted=wanted: _same(value, wanted)).astype(bool)
+        same = runs[name].isin([value for value in runs[name].unique() if _same(value, wanted)])
         mask &= (same | (runs[name] == "both")) if name == "budget" else same
     return mask
 

@@ -253,12 +253,12 @@ def _scaled(x: Floats, family: Family) -> tuple[Floats, float, float]:
 
 
 def _starts(x: Floats, y: Floats, family: Family, *, floored: bool) -> list[Floats]:
-    """Least squares of log(y - floor) for a ladder of floors, each with gentler and steeper slopes."""
+    """Least squares of log(y - floor) for a ladder of floors, as found and twice as steep (convex without a floor)."""
     g, _, _ = _scaled(x, family)
     starts = []
-    for share in (0.01, 0.2, 0.4, 0.6, 0.8, 0.9, 0.97, 0.995) if floored else (0.0,):
+    for share in (0.01, 0.3, 0.6, 0.85, 0.95, 0.995) if floored else (0.0,):
         slope, level = np.polyfit(g, np.log(y - share * y.min()), 1)
-        starts += [np.array([level, -slope * factor, share][: 3 if floored else 2]) for factor in (1.0, 0.5, 2.0)]
+        starts += [np.array([level, -slope * factor, share][: 3 if floored else 2]) for factor in (1.0, 2.0)]
     return starts
 
 

@@ -35,7 +35,7 @@ def build(
     *,
     task: str = "cifar10",
     model: str = "convnet",
-    width: float = 0.25,
+    width: float | None = 0.25,
     pools: Sequence[int] = (2000, 4000, 8000, 16_000, 32_000),
     keeps: Sequence[float] = (0.8, 0.5, 0.2),
     rules: Sequence[str] = ("random", "hard", "easy"),
@@ -51,7 +51,7 @@ def build(
         task_recipe: dict[str, Any] = {"name": task, "examples": pool, "dev": 0.1, "label_noise": 0.0}
         shared: dict[str, Any] = {"task": task_recipe, "fingerprint": f"{task}-{pool}"}
         training: dict[str, Any] = shared | {
-            "model": {"name": model, "width": width},
+            "model": {"name": model} | ({} if width is None else {"width": width}),
             "recipe": {"optimizer": "sgd", "learning_rate": 0.1, "batch_size": 128, "epochs": 12.0, "steps": None},
         }
         scoring = shared | {"scorer": {"name": scorer, "proxies": 3}}

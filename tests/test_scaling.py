@@ -57,7 +57,7 @@ def test_a_floor_that_is_not_there_is_reported_as_hit() -> None:
     ],
 )
 def test_the_law_that_made_the_data_is_preferred(y: Floats, verdict: str) -> None:
-    for seed in range(3):
+    for seed in range(2):
         found = scaling.compare(SIZES, noisy(y, seed))
         assert found.verdict == verdict, found.reason
         assert found.difference is not None
@@ -108,15 +108,15 @@ def test_envelope_keeps_what_nothing_beats() -> None:
 def test_intervals_cover_and_are_as_wide_as_repeated_experiments() -> None:
     """arXiv:2404.10102: with an averaged loss and default tolerances the standard error came out 40x too small."""
     simulated = [
-        scaling.fit(SIZES, np.array([v.mean() for v in seeds(power(SIZES), seed)]), "power").rate for seed in range(200)
+        scaling.fit(SIZES, np.array([v.mean() for v in seeds(power(SIZES), seed)]), "power").rate for seed in range(100)
     ]
     log_size = np.log(SIZES)
     analytic = 0.05 / np.sqrt(3) / np.sqrt(np.sum((log_size - log_size.mean()) ** 2))
-    assert np.std(simulated) == pytest.approx(analytic, rel=0.2)
+    assert np.std(simulated) == pytest.approx(analytic, rel=0.25)
     covered, errors = 0, []
     for seed in range(20):
         found = scaling.bootstrap(
-            SIZES, seeds(power(SIZES), seed), "power", floored=False, generator=np.random.default_rng(1), replicates=60
+            SIZES, seeds(power(SIZES), seed), "power", floored=False, generator=np.random.default_rng(1), replicates=40
         )
         assert found.rate is not None
         assert found.dropped == 0

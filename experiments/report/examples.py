@@ -11,7 +11,7 @@ import pandas as pd
 
 from ..store import Store
 from .figures import kept_drawing
-from .style import Drawing, name_of
+from .style import COLOURS, Drawing, name_of
 
 SNIPPET = 240  # characters of a text example
 GALLERIES = 8  # at most on a page
@@ -23,7 +23,9 @@ class Example:
 
     picture: str  # data URI, or empty
     text: str
-    words: str  # id, class and score
+    name: str  # of the class; empty for text
+    score: str
+    words: str  # class, score and id
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,9 +68,13 @@ def galleries(store: Store, runs: pd.DataFrame) -> tuple[list[Gallery], int]:
 
 def _shown(runs: pd.DataFrame) -> Iterator[dict[str, Any]]:
     pruned = runs[~runs["rule"].isin(["none", "random"])].drop_duplicates("prune")
-    for _, group in pruned.groupby(["task", "label_noise", "selection", "balance", "rule"], sort=True):
-        largest = group[group["pool"] == group["pool"].max()].sort_values("keep", kind="stable")
-        yield {str(name): value for name, value in largest.iloc[0].items()}
+    rules = [rule for rule in COLOURS if (pruned["rule"] == rule).any()]
+    for _, same in pruned.groupby(["task", "label_noise", "selection", "balance"], sort=True):
+        for rule in rules:
+            group = same[same["rule"] == rule]
+            largest = group[group["pool"] == group["pool"].max()].sort_values("keep", kind="stable")
+            if len(largest):
+                yield {str(name): value for name, value in largest.iloc[0].items()}
 
 
 def _example(row: pd.Series[Any]) -> Example:
@@ -77,6 +83,7 @@ def _example(row: pd.Series[Any]) -> Example:
     snippet = text if isinstance(text, str) else ""
     if len(snippet) > SNIPPET:
         snippet = snippet[:SNIPPET].rstrip() + "…"
-    score = row.get("score")
-    words = [str(row["name"] or ""), "" if score is None or pd.isna(score) else f"score {score:.3g}", str(row["id"])]
-    return Example(picture, snippet, " · ".join(word for word in words if word and word != "None"))
+    name = "" if row["name"] is None else str(row["name"])
+    score = "" if pd.isna(row["score"]) else f"{row['score']:.3g}"
+    words = " · ".join(word for word in (name, score and f"score {score}", str(row["id"])) if word)
+    return Example(picture, snippet, name, score, words)

@@ -156,10 +156,11 @@ def _unpruned(axes: Axes, panel: Panel) -> None:
     law = panel.unpruned
     fit, interval = law.comparison.power, law.power
     if fit is not None:
-        label = f"unpruned, exponent {fit.rate:.2f}"
+        label = f"unpruned, a = {fit.rate:.2f}"
         if interval is not None and interval.rate is not None:
             label += f" [{interval.rate.low:.2f}, {interval.rate.high:.2f}]"
             axes.fill_between(interval.grid, interval.low, interval.high, color=INK, alpha=0.13, linewidth=0)
+        label += "\nwith a floor" if fit.floored else ""
         x = np.geomspace(law.curve.x.min(), law.curve.x.max(), 100)
         axes.plot(x, scaling.predict(fit, x), color=INK, linewidth=1.5, label=label)
         _errorbars(axes, points, panel.metric, INK, marker="o")
@@ -269,7 +270,7 @@ def _reach(found: pd.DataFrame, panel: Panel) -> tuple[float, float]:
     largest = max(3 * factor * float(found["effect"].abs().max()), 1e-9)
     low = max(factor * float(np.nanmin(found[["low", "effect"]].to_numpy(dtype=float))), -largest)
     high = min(factor * float(np.nanmax(found[["high", "effect"]].to_numpy(dtype=float))), largest)
-    low, high = min(low, 0.0), max(high, 0.0)
+    low, high = min(low, -1e-3 * factor), max(high, 1e-3 * factor)  # never an empty range
     return low - 0.08 * (high - low), high + 0.08 * (high - low)
 
 

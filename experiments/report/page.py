@@ -109,7 +109,7 @@ def _warnings(every: pd.DataFrame, runs: pd.DataFrame, grouped: pd.DataFrame) ->
 
 def _save(panels: Sequence[laws.Panel], kept: Sequence[style.Drawing], folder: Path) -> list[dict[str, str]]:
     """Figures of record: for each setup and scorer one of error and one of gain, a row a budget; one of classes."""
-    sheets: dict[str, tuple[list[style.Drawing], int]] = {}
+    sheets: dict[str, tuple[list[style.Drawing | None], int]] = {}
     groups: dict[tuple[str, str], list[laws.Panel]] = {}
     for panel in panels:
         groups.setdefault((panel.setup, panel.scorer), []).append(panel)
@@ -118,8 +118,8 @@ def _save(panels: Sequence[laws.Panel], kept: Sequence[style.Drawing], folder: P
         for name, draw in (("scaling", figures.scaling_drawings), ("advantage", figures.advantage_drawings)):
             rows = [draw(panel) for panel in group]
             columns = max(len(row) for row in rows)
-            drawings = [one for row in rows for one in row]
-            if drawings:
+            drawings = [one for row in rows for one in [*row, *[None] * (columns - len(row))]]
+            if columns:
                 sheets[name + end] = (drawings, columns if columns > 1 else min(3, len(drawings)))
     if kept:
         sheets["kept"] = (list(kept), min(3, len(kept)))
@@ -152,11 +152,11 @@ def _panel(panel: laws.Panel, place: int) -> dict[str, Any]:
     found = panel.advantage
     pools = sorted(found["pool"].unique())
     rows = []
-    for (rule, keep), group in found.groupby(["rule", "keep"], sort=True):
-        cells = {row["pool"]: _gain(row) for _, row in group.iterrows()}
-        rows.append(
-            {"rule": style.name_of(str(rule)), "keep": f"{keep:g}", "cells": [cells.get(pool) for pool in pools]}
-        )
+    for rule in panel.rules:
+        for keep, group in found[found["rule"] == rule].groupby("keep", sort=True):
+            cells = {row["pool"]: _gain(row) for _, row in group.iterrows()}
+            shown = [cells.get(pool) for pool in pools]
+            rows.append({"rule": style.name_of(rule), "keep": f"{keep:g}", "cells": shown})
     scaling_figures = figures.scaling_drawings(panel)
     gain_figures = figures.advantage_drawings(panel)
     seeds = sorted(panel.points["n"].unique())
@@ -210,7 +210,7 @@ def _laws(panel: laws.Panel) -> list[dict[str, Any]]:
                     "points": fit.n,
                     "residual": f"{100 * fit.residual:.1f} %" + (" ⚠" if misfit else ""),
                     "noise": "–" if noise is None else f"{100 * noise:.1f} %",
-                    "aicc": "undefined" if fit.aicc is None else f"{fit.aicc:.1f}",
+                    "aicc": "undefined" if fit.aicc is None else f"{fit.aicc:.1f}".replace("-", "−"),
                     "held_out": "–" if held_out is None else f"{100 * held_out:.1f} %",
                     "replicates": _replicates(interval),
                 }

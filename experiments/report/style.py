@@ -87,16 +87,20 @@ def shade(rule: str, place: int, number: int) -> str:
     return to_hex((red, green, blue))
 
 
-def save(drawings: Sequence[Drawing], stem: Path, *, columns: int) -> None:
-    """One figure of all panels as SVG, PDF and PNG; the same bytes for the same data."""
+def save(drawings: Sequence[Drawing | None], stem: Path, *, columns: int) -> None:
+    """One figure of all panels (None: an empty place) as SVG, PDF and PNG; the same bytes for the same data."""
     rows = -(-len(drawings) // columns)
     with mpl.rc_context(cast("Any", SETTINGS)):
         figure = Figure(figsize=(WIDTH * columns, HEIGHT * rows), layout="constrained")
         axes = figure.subplots(rows, columns, squeeze=False).ravel()
-        for one, place in zip(drawings, axes, strict=False):
-            _paint(one, place)
-        for place in axes[len(drawings) :]:
-            place.set_axis_off()
+        for place, axis in enumerate(axes):
+            one = drawings[place] if place < len(drawings) else None
+            if one is None:
+                axis.set_axis_off()
+            else:
+                _paint(one, axis)
+        figure.draw_without_rendering()
+        figure.set_layout_engine("none")  # laid out once, not again for each file
         stem.parent.mkdir(parents=True, exist_ok=True)
         figure.savefig(stem.with_suffix(".svg"), metadata={"Date": None}, transparent=True)
         figure.savefig(stem.with_suffix(".pdf"), metadata={"CreationDate": None})
@@ -111,7 +115,7 @@ def inline(drawing: Drawing, prefix: str, *, height: float = HEIGHT) -> str:
         file = io.StringIO()
         figure.savefig(file, format="svg", metadata={"Date": None}, transparent=True)
     text = file.getvalue()
-    text = re.sub(r"<metadata>.*?</metadata>", "", text[text.index("<svg") :], flags=re.DOTALL)
+    text = re.sub(r"<metadata>.*?</metadata>|<!--.*?-->", "", text[text.index("<svg") :], flags=re.DOTALL)
     text = re.sub(r'\bid="([^"]+)"', rf'id="{prefix}-\1"', text)
     text = re.sub(r'href="#([^"]+)"', rf'href="#{prefix}-\1"', text)
     text = re.sub(r"url\(#([^)]+)\)", rf"url(#{prefix}-\1)", text)
@@ -180,15 +184,14 @@ def label_left(axes: Axes, x: float, ends: Sequence[tuple[float, str, str]]) -> 
     to_axes = axes.transData + axes.transAxes.inverted()
     places = [to_axes.transform((x, y)) for y, _, _ in ends]
     heights = spread([float(place[1]) for place in places], 0.075)
-    for (_, name, colour), place, height in zip(ends, places, heights, strict=True):
-        left = float(place[0])
+    for (_, name, colour), end, height in zip(ends, places, heights, strict=True):
+        left = float(end[0])
         axes.plot(
-            [left - 0.015, left - 0.045], [place[1], height], color=colour, linewidth=0.7, transform=axes.transAxes,
+            [left - 0.015, left - 0.045], [end[1], height], color=colour, linewidth=0.7, transform=axes.transAxes,
         )  # fmt: skip
         background = {"facecolor": CARD, "edgecolor": "none", "pad": 1.0}
-        axes.text(
-            left - 0.055, height, name, color=colour, transform=axes.transAxes, ha="right", va="center", bbox=background,
-        )  # fmt: skip
+        place = (left - 0.055, height)
+        axes.text(*place, name, color=colour, transform=axes.transAxes, ha="right", va="center", bbox=background)
 
 
 def legend_below(axes: Axes) -> None:
@@ -215,6 +218,8 @@ def legend_below(axes: Axes) -> None:
 def limits(values: Floats, margin: float) -> tuple[float, float]:
     """The range of positive values, widened by a factor on both sides."""
     positive = values[values > 0]
+    if not len(positive):
+        return 0.01, 1.0
     return float(positive.min() / margin), float(positive.max() * margin)
 
 

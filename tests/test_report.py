@@ -1,0 +1,224 @@
+"""The page stands alone, says what the runs say, and copes with thin studies."""
+
+from __future__ import annotations
+
+import json
+import re
+from html.parser import HTMLParser
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import pytest
+from prune_lab.experiments import claims
+from prune_lab.experiments.errors import MissingInput
+from prune_lab.experiments.report import figures, laws, page, style
+from prune_lab.experiments.report.table import newest, table
+from prune_lab.experiments.schema import Expectation, Point
+from prune_lab.experiments.store import Store
+
+from .synthetic_store import build
+
+COMMAND = "prune-lab reproduce experiment=demo 'task.path=<here>'"
+
+
+class Page(HTMLParser):
+    """What the tests ask of a page: identifiers, references and addresses."""
+
+    def __init__(self, text: str) -> None:
+        super().__init__()
+        self.ids: list[str] = []
+        self.references: list[str] = []
+        self.addresses: list[str] = []
+        self.tags: list[str] = []
+        self.feed(text)
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.tags.append(tag)
+        for name, value in attrs:
+            if name == "id" and value:
+                self.ids.append(value)
+            self.references += re.findall(r"url\(#([^)]+)\)", value or "")
+            if name in ("href", "xlink:href", "src") and value:
+                (self.references if value.startswith("#") else self.addresses).append(value.lstrip("#"))
+
+
+@pytest.fixture(scope="module")
+def study(tmp_path_factory: pytest.TempPathFactory) -> Store:
+    root = tmp_path_factory.mktemp("study")
+    build(root, pools=(2000, 8000, 16_000, 32_000), keeps=(0.8, 0.2), rules=("random", "hard"), budgets=("epochs",))
+    return build(
+        root, task="pydoc", model="gpt", width=64, pools=(2000,), keeps=(0.5,), rules=("random", "middle"),
+        budgets=("epochs",), scorer="perplexity", seeds=2,
+    )  # fmt: skip
+
+
+def expected(at_least: float, rule: str = "hard") -> Expectation:
+    where = {"task": "cifar10", "rule": rule, "keep": 0.2, "pool": 32_000}
+    return Expectation(
+        claim=f"keep {rule} pays <on> a large pool", source="arXiv:2206.14486", point=Point(where=where),
+        versus=Point(where=where | {"rule": "random"}), at_least=at_least,
+    )  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def built(study: Store, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, dict[str, Any]]:
+    folder = tmp_path_factory.mktemp("page")
+    wanted = (expected(0.0), expected(0.5), expected(0.0, "nonsense"))
+    return folder, page.build(
+        study, None, folder, title="A <b>title</b>", command=COMMAND, expectations=wanted, replicates=12
+    )
+
+
+def test_metrics_say_what_came_out(built: tuple[Path, dict[str, Any]]) -> None:
+    folder, metrics = built
+    assert metrics["runs"] == 4 * (3 + 2 * 2 * 3) + (2 + 2 * 2)
+    assert metrics["points"] == 4 * (1 + 2 * 2) + (1 + 2)
+    assert metrics["claims"] == {"holds": 1, "fails": 1, "undecided": 0, "no runs": 1}
+    assert metrics["failed"] == ["keep hard pays <on> a large pool", "keep nonsense pays <on> a large pool"]
+    assert "of 9 comparisons" in metrics["verdict"]
+    assert len(pd.read_csv(folder / "table.csv")) == metrics["runs"]
+    assert len(pd.read_csv(folder / "points.csv")) == metrics["points"]
+    written = json.loads((folder / "claims.json").read_text())
+    assert [one["verdict"] for one in written["expectations"]] == ["holds", "fails", "no runs"]
+    assert len(written["advantage"]) == 9
+
+
+def test_the_page_is_self_contained(built: tuple[Path, dict[str, Any]]) -> None:
+    folder, metrics = built
+    text = (folder / "index.html").read_text()
+    found = Page(text)
+    remote = [address for address in found.addresses if not address.startswith("data:image/png;base64,")]
+    assert remote
+    assert all((folder / address).is_file() for address in remote)
+    assert not re.search(r"(@import|url\(['\"]?https?:|<link|<script[^>]+src|<\?xml)", text)
+    assert metrics["verdict"] in text
+    assert sum(address.startswith("data:image") for address in found.addresses) == 24
+
+
+def test_identifiers_of_several_drawings_do_not_clash(built: tuple[Path, dict[str, Any]]) -> None:
+    found = Page((built[0] / "index.html").read_text())
+    assert found.tags.count("svg") >= 5
+    assert len(found.ids) == len(set(found.ids))
+    assert found.references
+    assert set(found.references) <= set(found.ids)
+
+
+def test_what_people_wrote_is_escaped(built: tuple[Path, dict[str, Any]]) -> None:
+    text = (built[0] / "index.html").read_text()
+    assert "A &lt;b&gt;title&lt;/b&gt;" in text
+    assert "the &lt;b&gt;film&lt;/b&gt; is a &amp; b" in text
+    assert "<b>" not in text
+    assert "&lt;here&gt;" in text
+
+
+def test_the_page_says_budget_epoch_seeds_and_reasons(built: tuple[Path, dict[str, Any]]) -> None:
+    text = re.sub(r"\s+", " ", (built[0] / "index.html").read_text())
+    for words in (
+        "Equal epochs: a pruned set is passed over as often",
+        "best dev epoch",
+        "have fewer than 3 seeds",
+        "which is 9",
+        "1 size of training set: a law needs at least 3",
+        "0123456789ab",
+        "processor a processor",
+        "recipe.batch_size",
+    ):
+        assert words in text, words
+
+
+def test_figures_of_record_are_written(built: tuple[Path, dict[str, Any]]) -> None:
+    names = {path.name for path in (built[0] / "figures").iterdir()}
+    for stem in ("scaling-cifar10-convnet-0-25-el2n", "advantage-pydoc-gpt-64-perplexity", "kept"):
+        assert {f"{stem}.svg", f"{stem}.pdf", f"{stem}.png"} <= names
+
+
+def test_some_runs_alone_can_be_asked_for(study: Store, tmp_path: Path) -> None:
+    rows = table(study)
+    text = rows[rows["task"] == "pydoc"]
+    metrics = page.build(study, list(text["evaluate"]), tmp_path, title="t", command="c", replicates=2)
+    assert metrics["runs"] == len(text)
+    assert "undecided in 1 of 1 comparison" in metrics["verdict"]
+    assert "test bits per byte" not in (tmp_path / "index.html").read_text()  # text in figures is drawn
+    assert "bits per byte saved" in (tmp_path / "index.html").read_text()
+
+
+def test_nothing_evaluated_says_what_to_run(tmp_path: Path) -> None:
+    with pytest.raises(MissingInput) as error:
+        page.build(Store(tmp_path), None, tmp_path / "page", title="t", command="c")
+    assert error.value.mend == "prune-lab reproduce experiment=demo"
+    assert not (tmp_path / "page").exists()
+
+
+@pytest.mark.parametrize("rules", [(), ("random",)])
+def test_a_study_without_scores_still_makes_a_page(rules: tuple[str, ...], tmp_path: Path) -> None:
+    store = build(tmp_path / "store", pools=(2000, 4000), keeps=(0.5,), rules=rules, seeds=1, budgets=("steps",))
+    metrics = page.build(store, None, tmp_path / "page", title="t", command="c", replicates=2)
+    assert "No rule was compared" in metrics["verdict"]
+    assert "no score-based rule was run" in (tmp_path / "page" / "index.html").read_text()
+
+
+def test_a_drawing_is_the_same_every_time(study: Store) -> None:
+    runs = newest(table(study))
+    panel = laws.panels(runs[runs["task"] == "pydoc"], claims.advantage(runs), replicates=2)[0]
+    drawing = figures.scaling_drawings(panel)[0]
+    first = style.inline(drawing, "a")
+    assert first == style.inline(drawing, "a")
+    assert first.startswith("<svg")
+    assert "var(--ink" in first
+    assert ' width="' not in first.split(">", 1)[0]
+
+
+def test_the_envelope_belongs_to_pruned_points(study: Store) -> None:
+    runs = newest(table(study))
+    found = laws.panels(runs[runs["task"] == "cifar10"], claims.advantage(runs), replicates=4)
+    assert len(found) == 1
+    panel = found[0]
+    assert panel.unpruned.comparison.power is not None
+    assert panel.unpruned.comparison.power.rate == pytest.approx(0.35, abs=0.03)
+    assert panel.envelope is not None
+    assert (panel.envelope.curve.y[:-1] > panel.envelope.curve.y[1:]).all()
+    assert "are pruned" in panel.envelope_note
+    harmful = runs.copy()
+    harmful.loc[harmful["rule"] == "hard", "error"] = 0.95
+    harmful = harmful[(harmful["task"] == "cifar10") & ((harmful["pool"] > 2000) | (harmful["rule"] == "none"))]
+    worse = laws.panels(harmful[harmful["examples"] >= 2000], claims.advantage(runs), replicates=2)[0]
+    assert worse.envelope is None
+    assert "no pruned point" in worse.envelope_note
+
+
+def test_setups_that_differ_in_one_setting_are_named_by_it(tmp_path: Path) -> None:
+    runs = table(build(tmp_path, pools=(2000,), keeps=(0.5,), rules=("random", "hard"), budgets=("epochs",)))
+    other = runs.assign(setup="other", **{"recipe.epochs": 24.0})
+    both = pd.concat([runs, other], ignore_index=True)
+    names = [panel.setup for panel in laws.panels(both, claims.advantage(both), replicates=2)]
+    assert names == ["cifar10 · convnet 0.25, epochs 12", "cifar10 · convnet 0.25, epochs 24"]
+
+
+def test_a_model_without_width_is_a_setup_like_any_other(tmp_path: Path) -> None:
+    build(tmp_path, task="perceptron", model="perceptron", width=None, pools=(500,), keeps=(0.5,), rules=("random",))
+    store = build(
+        tmp_path, task="perceptron", model="perceptron", width=None, pools=(500,), keeps=(0.5,), rules=("hard",)
+    )
+    runs = table(store)
+    advantage = claims.advantage(runs)
+    assert advantage["n"].tolist() == [3, 3]
+    found = laws.panels(runs, advantage, replicates=2)
+    assert [panel.setup for panel in found] == ["perceptron · perceptron"] * 2
+    assert [len(panel.points) for panel in found] == [3, 3]
+    assert [len(figures.advantage_drawings(panel)) for panel in found] == [1, 1]
+
+
+@pytest.mark.parametrize(("low", "high"), [(0.02, 0.9), (0.05, 0.06), (1.6, 2.1), (400, 32_000), (900, 1000)])
+def test_a_log_axis_has_readable_ticks(low: float, high: float) -> None:
+    ticks = style.log_ticks(low, high)
+    assert 2 <= len(ticks) <= 8
+    assert all(low <= tick <= high for tick in ticks)
+
+
+def test_labels_are_moved_apart() -> None:
+    places = style.spread([0.5, 0.51, 0.1, 0.52], 0.1)
+    ordered = sorted(places)
+    assert all(second - first >= 0.099 for first, second in pairwise(ordered))
+    assert sorted(range(4), key=lambda row: places[row]) == [2, 0, 1, 3]
