@@ -316,6 +316,10 @@ class Study(Settings):
             raise ValueError(f"model={self.model.name} does not fit task={self.task.name}: use {fitting}")
         if isinstance(self.scorer, PerplexityScorer) and not text:
             raise ValueError(f"scorer=perplexity judges text; for task={self.task.name} use scorer=loss")
+        if text and isinstance(self.scorer, ForgettingScorer):
+            raise ValueError("scorer=forgetting counts right and wrong classes, and text has none: use scorer=perplexity")
+        if text and isinstance(self.scorer, GrandScorer) and self.scorer.gradients == "last_layer":
+            raise ValueError("scorer.gradients=last_layer is for classifiers: use scorer.gradients=all for text")
         if text and isinstance(self.scorer, PrototypesScorer) and self.scorer.supervised:
             raise ValueError("scorer.supervised=true needs classes, and text has none")
         if text and self.balance:

@@ -65,7 +65,7 @@ class Store:
         path = self.path(phase, key)
         try:
             record = json.loads((path / RECORD).read_text())
-        except FileNotFoundError:
+        except (FileNotFoundError, NotADirectoryError):
             if path.exists():
                 raise RunFailed(f"{path} has no {RECORD}: it was changed by hand", f"rm -r {path}") from None
             return None

@@ -1,0 +1,115 @@
+"""Overrides to studies: groups, sweeps, and the nearest right word for a wrong one."""
+
+from __future__ import annotations
+
+import pytest
+
+from prune_lab.cli import compose
+from prune_lab.experiments.errors import ConfigError
+
+
+def test_a_task_brings_its_model_and_recipe_and_a_word_for_them_wins() -> None:
+    (study,) = compose.studies("train", ["task=cifar10"])
+    assert (study.model.name, study.recipe.flip, study.recipe.epochs) == ("convnet", True, 8)
+    (study,) = compose.studies("train", ["model=resnet18", "task=cifar10", "recipe.epochs=3"])
+    assert (study.model.name, study.recipe.epochs) == ("resnet18", 3)
+
+
+def test_a_sweep_is_the_product_and_a_later_word_replaces() -> None:
+    studies = compose.studies("train", ["keep=0.5", "seed=0,1", "rule=random,easy", "keep=0.25"])
+    assert [(s.keep, s.seed, s.rule) for s in studies] == [
+        (0.25, 0, "random"), (0.25, 0, "easy"), (0.25, 1, "random"), (0.25, 1, "easy"),
+    ]  # fmt: skip
+
+
+def test_range_sweeps_and_quoted_values() -> None:
+    assert [s.seed for s in compose.studies("train", ["seed=range(0,3)"])] == [0, 1, 2]
+    (study,) = compose.studies("train", ["task=images", "task.path='a folder, with = signs'"])
+    assert study.task.path == "a folder, with = signs"  # type: ignore[union-attr]
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (["kep=0.5"], "Did you mean keep?"),
+        (["task=cifar"], "Did you mean task=cifar10?"),
+        (["scorer=e12n"], "Did you mean scorer=el2n?"),
+        (["task.exampels=3"], "Did you mean task.examples?"),
+        (["model.widht=3"], "Did you mean model.width?"),
+        (["keep=0"], "keep=0"),
+        (["keep=1.2"], "keep=1.2"),
+        (["keep=nan"], "keep=nan"),
+        (["rule=hardest"], "rule=hardest"),
+        (["seed=-1"], "seed=-1"),
+        (["keep"], "key=value"),
+        (["recipe.steps=10"], "recipe.epochs=null"),
+        (["task=imdb", "model=mlp"], "model=gpt"),
+        (["scorer=perplexity"], "scorer=loss"),
+        (["task=pydoc", "balance=0.5"], "balance=0"),
+        (["drop_hardest=0.1"], "rule=stratified"),
+        (["rule=stratified", "drop_hardest=0.6", "keep=0.5"], "drop_hardest"),
+        (["task=perceptron", "recipe.flip=true"], "recipe.flip"),
+        (["task=images"], "task.path"),
+        (["device=tpu"], "device=tpu"),
+        (["keep.more=1"], "keep"),
+        (["task=pydoc", "model.width=30"], "model.heads"),
+        (["task=pydoc", "scorer=forgetting"], "scorer=forgetting"),
+    ],
+)
+def test_a_wrong_word_is_answered_with_the_right_one(words: list[str], said: str) -> None:
+    with pytest.raises(ConfigError) as caught:
+        compose.studies("train", words)
+    assert said in str(caught.value)
+    assert caught.value.exit_code == 2
+
+
+def test_every_config_composes_and_validates() -> None:
+    needs = {
+        ("task", "images"): ["task.path=x"],
+        ("task", "text"): ["task.path=x"],
+        ("scorer", "file"): ["scorer.path=x"],
+        ("recipe", "images"): ["task=cifar10"],
+        ("recipe", "resnet"): ["task=cifar10"],
+    }
+    fitting = {"gpt": "pydoc", "text": "pydoc", "perplexity": "pydoc", "perceptron": "perceptron"}
+    for group in ("task", "model", "recipe", "scorer", "launcher"):
+        for name in compose.choices(group):
+            task = [] if group == "task" else [f"task={fitting.get(name, 'digits')}"]
+            (study,) = compose.studies("train", [*task, f"{group}={name}", *needs.get((group, name), [])])
+            if group != "recipe":
+                assert getattr(study, group).name == name
+    for name in compose.choices("experiment"):
+        found, studies = compose.experiment([f"experiment={name}"])
+        assert found.name == name
+        assert studies
+
+
+def test_an_experiment_applies_its_own_settings_and_the_users_after() -> None:
+    _, studies = compose.experiment(["experiment=cifar10_pruning", "seed=7"])
+    assert {study.seed for study in studies} == {7}
+    assert {study.recipe.epochs for study in studies} == {4}
+    assert len([study for study in studies if study.keep == 1]) == 1
+
+
+def test_an_experiment_must_be_named() -> None:
+    with pytest.raises(ConfigError, match="experiment=demo"):
+        compose.experiment(["keep=0.5"])
+    with pytest.raises(ConfigError, match="Did you mean experiment=demo"):
+        compose.experiment(["experiment=demmo"])
+
+
+def test_completion_offers_keys_then_values() -> None:
+    assert "task=" in list(compose.complete("ta"))
+    assert "recipe.learning_rate=" in list(compose.complete("recipe.l"))
+    assert list(compose.complete("scorer=el")) == ["scorer=el2n"]
+    assert list(compose.complete("rule=s")) == ["rule=stratified"]
+    assert list(compose.complete("model.positions=l")) == ["model.positions=learned"]
+    assert list(compose.complete("model.tied=")) == ["model.tied=true", "model.tied=false"]
+
+
+def test_configs_from_a_folder_of_the_users_own(tmp_path: object) -> None:
+    folder = tmp_path / "scorer"  # type: ignore[operator]
+    folder.mkdir()
+    (folder / "mine.yaml").write_text("name: el2n\nproxies: 7\n")
+    (study,) = compose.studies("train", [f"hydra.searchpath=[file://{tmp_path}]", "scorer=mine"])
+    assert study.scorer.proxies == 7  # type: ignore[union-attr]

@@ -1,0 +1,103 @@
+"""Launchers, and what killing, interrupting and racing leave behind."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from prune_lab.experiments.store import Store
+
+from .command_line import TINY, call
+
+LONG = ["task=digits", "task.examples=1000", "recipe.epochs=4000", "recipe.batch_size=20"]
+ENVIRONMENT = os.environ | {"OMP_NUM_THREADS": "1"}
+
+
+def start(*words: str) -> subprocess.Popen[str]:
+    code = "from prune_lab.cli.main import run; run()"
+    return subprocess.Popen(
+        [sys.executable, "-c", code, *words], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=ENVIRONMENT
+    )
+
+
+def wait_until_training(store: Path) -> None:
+    for _ in range(600):
+        if list(store.glob("train/.*.resume")):
+            return
+        time.sleep(0.1)
+    raise AssertionError("training never began")
+
+
+def test_processes_give_the_same_results_as_one(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    words = ["evaluate", *TINY, "keep=0.5,1.0", "--json"]
+    one = call(capsys, *words, f"results={tmp_path / 'one'}")
+    two = call(capsys, *words, f"results={tmp_path / 'two'}", "--launcher", "processes", "launcher.workers=2")
+    assert (one.code, two.code) == (0, 0)
+
+    def metrics(answer: object) -> dict[str, object]:
+        return {made["key"]: made["metrics"] for made in answer.objects}  # type: ignore[attr-defined]
+
+    assert metrics(one) == metrics(two)
+
+
+def test_killed_at_any_moment_nothing_is_published_and_the_next_call_goes_on(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    store = tmp_path / "results"
+    process = start("train", *LONG, f"results={store}")
+    wait_until_training(store)
+    process.kill()
+    process.communicate()
+    assert Store(store).folders() == []
+    assert call(capsys, "runs", "--clean", "--results", str(store)).code == 0
+    assert call(capsys, "train", *LONG, "recipe.epochs=2", f"results={store}").code == 0
+
+
+def test_an_interrupt_ends_in_a_sentence_and_keeps_what_is_finished(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    store = tmp_path / "results"
+    call(capsys, "train", *TINY, f"results={store}")
+    process = start("train", *LONG, f"results={store}")
+    wait_until_training(store)
+    time.sleep(0.5)
+    process.send_signal(signal.SIGINT)
+    _, said = process.communicate(timeout=30)
+    assert process.returncode == 130
+    assert "the same command goes on" in said
+    assert "Traceback" not in said
+    assert len(Store(store).folders("train")) == 1
+
+
+def test_two_that_publish_the_same_run_leave_one_result(tmp_path: Path) -> None:
+    words = ["evaluate", *TINY, "--json", f"results={tmp_path / 'results'}"]
+    racing = [start(*words), start(*words)]
+    answers = [process.communicate(timeout=120) for process in racing]
+    assert [process.returncode for process in racing] == [0, 0], answers
+    store = Store(tmp_path / "results")
+    assert len(store.folders("train")) == len(store.folders("evaluate")) == 1
+    assert store.leftovers() == []
+
+
+def test_a_results_folder_that_cannot_be_written_ends_with_exit_4(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    (tmp_path / "file").write_text("")
+    answer = call(capsys, "train", *TINY, f"results={tmp_path / 'file'}")
+    assert answer.code == 4
+    assert "results=FOLDER" in answer.err
+
+
+def test_a_cluster_without_submitit_says_what_to_install(
+    capsys: pytest.CaptureFixture[str], results: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, "submitit", None)
+    answer = call(capsys, "train", *TINY, results, "--launcher", "submitit")
+    assert answer.code == 4
+    assert "prune-lab[cluster]" in answer.err

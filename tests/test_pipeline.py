@@ -1,0 +1,194 @@
+"""The phases end to end on small data: what they write, what they reuse, and what stays the same."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from prune_lab.experiments.store import Store
+
+from .command_line import TINY, call
+
+FORMS = [
+    ["scorer=random"],
+    ["scorer=el2n", "scorer.proxies=2"],
+    ["scorer=el2n", "scorer.convention=squared", "scorer.epoch=0"],
+    ["scorer=el2n", "scorer.convention=ccs"],
+    ["scorer=el2n", "scorer.convention=single"],
+    ["scorer=grand", "scorer.proxies=1"],
+    ["scorer=grand", "scorer.gradients=last_layer"],
+    ["scorer=forgetting"],
+    ["scorer=forgetting", "scorer.never_learned=zero"],
+    ["scorer=margin", "scorer.measure=probabilities"],
+    ["scorer=aum"],
+    ["scorer=aum", "scorer.measure=probabilities"],
+    ["scorer=loss"],
+    ["scorer=entropy", "scorer.epoch=1"],
+    ["scorer=prototypes"],
+    ["scorer=prototypes", "scorer.supervised=true"],
+]
+
+
+def test_one_command_makes_what_it_needs_and_says_so(
+    capsys: pytest.CaptureFixture[str], results: str, tmp_path: Path
+) -> None:
+    words = ["evaluate", *TINY, "--keep", "0.5", "--json", results]
+    first = call(capsys, *words)
+    assert first.code == 0
+    assert "3 proxy runs, 1 score run, 1 prune run, 1 train run first" in first.err
+    (made,) = first.objects
+    assert set(made) == {"phase", "key", "path", "status", "seconds", "metrics"}
+    assert made["status"] == "done"
+    assert 0.3 < made["metrics"]["accuracy"] <= 1
+    assert made["metrics"]["loss"] > 0
+    again = call(capsys, *words)
+    (found,) = again.objects
+    assert (found["status"], found["metrics"]) == ("cached", made["metrics"])
+    assert "already done" in again.err
+    store = Store(tmp_path / "results")
+    trained = store.get("train", store.get("evaluate", made["key"]).record["inputs"]["train"])
+    assert (trained.record["metrics"]["examples"], trained.record["metrics"]["pool"]) == (100, 200)
+    assert store.leftovers() == []
+
+
+def test_tables_carry_the_index_and_hard_keeps_the_highest_scores(
+    capsys: pytest.CaptureFixture[str], results: str, tmp_path: Path
+) -> None:
+    (pruned,) = call(capsys, "prune", *TINY, "keep=0.3", "--json", results).objects
+    store = Store(tmp_path / "results")
+    folder = store.get("prune", pruned["key"])
+    scores = pd.read_parquet(store.get("score", folder.record["inputs"]["score"]).path / "scores.parquet")
+    assert list(scores.columns) == ["index", "id", "score", "label", "spread"]
+    assert scores["index"].tolist() == list(range(200))
+    kept = pd.read_parquet(folder.path / "kept.parquet")
+    assert set(kept["index"]) == set(scores["score"].nlargest(60).index)
+    assert kept["id"].tolist() == scores["id"].iloc[kept["index"]].tolist()
+    classes = pd.read_parquet(folder.path / "classes.parquet")
+    assert (classes["kept"].sum(), classes["pool"].sum()) == (60, 200)
+    gallery = pd.read_parquet(folder.path / "gallery.parquet")
+    assert gallery["kept"].any()
+    assert not gallery["kept"].all()
+    assert gallery["png"].iloc[0].startswith(b"\x89PNG")
+
+
+def test_the_same_recipe_gives_the_same_bytes_and_another_seed_does_not(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    def weights(store: str, seed: int) -> bytes:
+        (made,) = call(capsys, "train", *TINY, f"seed={seed}", "--json", f"results={tmp_path / store}").objects
+        return (Path(made["path"]) / "model.safetensors").read_bytes()
+
+    first = weights("one", 0)
+    assert weights("two", 0) == first
+    assert weights("one", 1) != first
+
+
+def test_equal_epochs_and_equal_steps(capsys: pytest.CaptureFixture[str], results: str) -> None:
+    words = ["train", *TINY, "rule=random", "keep=0.25,1.0", "budget=epochs,steps", "--json", results]
+    quarter_epochs, quarter_steps, full = call(capsys, *words).objects  # with keep=1 both budgets are one run
+    assert [made["metrics"]["examples"] for made in (quarter_epochs, quarter_steps, full)] == [50, 50, 200]
+    assert [made["metrics"]["steps"] for made in (quarter_epochs, quarter_steps, full)] == [3, 12, 12]
+    assert [made["metrics"]["epochs"] for made in (quarter_epochs, quarter_steps, full)] == [3, 12, 3]
+    assert full["metrics"]["examples_seen"] == 600
+
+
+@pytest.mark.parametrize("form", FORMS, ids=" ".join)
+def test_every_score_runs(capsys: pytest.CaptureFixture[str], results: str, form: list[str]) -> None:
+    words = [*TINY, "task.examples=60", "model=mlp", "model.width=16", *form]
+    (made,) = call(capsys, "score", *words, "--json", results).objects
+    scores = pd.read_parquet(Path(made["path"]) / "scores.parquet")
+    assert len(scores) == 60
+    assert np.isfinite(scores["score"]).all()
+    if "forgetting" not in form[0]:  # a handful of events over three epochs
+        assert scores["score"].nunique() > 30
+
+
+def test_scores_leave_and_return_in_any_order(
+    capsys: pytest.CaptureFixture[str], results: str, tmp_path: Path
+) -> None:
+    (made,) = call(capsys, "score", *TINY, "--json", results).objects
+    table = pd.read_parquet(Path(made["path"]) / "scores.parquet")
+    path = tmp_path / "mine.csv"
+    table[["id", "score"]].sample(frac=1, random_state=0).to_csv(path, index=False)
+    mine = ["scorer=file", f"scorer.path={path}"]
+    (returned,) = call(capsys, "score", *TINY, *mine, "--json", results).objects
+    back = pd.read_parquet(Path(returned["path"]) / "scores.parquet")
+    np.testing.assert_allclose(back["score"], table["score"])
+    table.iloc[:50].to_csv(path, index=False)
+    refused = call(capsys, "score", *TINY, *mine, results)
+    assert refused.code in (2, 4)
+    assert "150" in refused.err
+    missing = call(capsys, "score", *TINY, "scorer=file", f"scorer.path={tmp_path / 'none.csv'}", results)
+    assert missing.code == 4
+
+
+def test_text_end_to_end(capsys: pytest.CaptureFixture[str], results: str, tmp_path: Path) -> None:
+    folder = tmp_path / "text"
+    folder.mkdir()
+    for number in range(40):
+        words = ["the", "cat", "sat", "on", "a", "mat", "and", "saw", str(number)] * 12
+        (folder / f"{number}.txt").write_text(" ".join(words))
+    task = ["task=text", f"task.path={folder}", "task.vocabulary=300", "task.context=16"]
+    model = ["model.width=16", "model.heads=2", "model.depth=1", "recipe.epochs=1"]
+    made = call(capsys, "evaluate", *task, *model, "keep=0.5", "rule=middle", "--json", results).objects[0]
+    assert set(made["metrics"]) >= {"loss", "bits_per_byte", "perplexity"}
+    assert made["metrics"]["bits_per_byte"] < 8
+    store = Store(tmp_path / "results")
+    (scored,) = [folder for folder in store.folders("score")]
+    assert len(scored.record["inputs"]) == 2  # one proxy a fold: each window is judged by one that never saw its document
+    examples = pd.read_parquet(Path(made["path"]) / "examples.parquet")
+    assert {"index", "id", "loss"} <= set(examples.columns)
+
+
+def test_a_dry_run_runs_nothing(capsys: pytest.CaptureFixture[str], results: str, tmp_path: Path) -> None:
+    answer = call(capsys, "evaluate", *TINY, "seed=0,1", "--dry-run", "--json", results)
+    assert [made["status"] for made in answer.objects] == ["planned", "planned"]
+    assert not (tmp_path / "results").exists()
+
+
+def test_a_run_that_fails_is_named_and_the_others_finish(capsys: pytest.CaptureFixture[str], results: str) -> None:
+    words = ["evaluate", *TINY, "recipe.learning_rate=1e38,0.1", "model=mlp", "recipe.warmup=0", "--json", results]
+    answer = call(capsys, *words)
+    assert answer.code == 1
+    assert "recipe.learning_rate" in answer.err
+    assert sorted(made["status"] for made in answer.objects) == ["blocked", "done"]
+
+
+def test_runs_lists_shows_removes_and_cleans(
+    capsys: pytest.CaptureFixture[str], results: str, tmp_path: Path
+) -> None:
+    (made,) = call(capsys, "evaluate", *TINY, "--json", results).objects
+    at = ["--results", str(tmp_path / "results")]
+    listed = call(capsys, "runs", "--json", *at).objects
+    assert {folder["phase"] for folder in listed} == {"train", "evaluate"}
+    (shown,) = call(capsys, "runs", made["key"][:6], "--json", *at).objects
+    assert shown["recipe"] == {"split": "test"}
+    train = shown["inputs"]["train"]
+    assert call(capsys, "runs", train, "--remove", *at).code == 0
+    assert call(capsys, "runs", "--json", *at).objects == []  # what was made from it went with it
+    (tmp_path / "results" / "train" / ".abc.resume").mkdir()
+    assert call(capsys, "runs", "--clean", *at).code == 0
+    assert list((tmp_path / "results" / "train").iterdir()) == []
+    assert call(capsys, "runs", "abcdef", *at).code == 3
+
+
+def test_a_record_says_where_a_result_comes_from(
+    capsys: pytest.CaptureFixture[str], results: str, tmp_path: Path
+) -> None:
+    (made,) = call(capsys, "train", *TINY, "--json", results).objects
+    record = json.loads((Path(made["path"]) / "record.json").read_text())
+    assert record["recipe"]["task"]["examples"] == 200
+    assert record["code"]["version"]
+    assert record["machine"]["torch"]
+    assert any("12 of 12 steps" in sentence for sentence in record["derived"])
+    assert str(tmp_path) not in json.dumps(record["recipe"])
+
+
+def test_doctor_says_what_this_machine_can_do(capsys: pytest.CaptureFixture[str]) -> None:
+    answer = call(capsys, "doctor", "--json")
+    assert answer.code == 0
+    assert {"torch", "device", "precision", "cores", "data", "disk"} <= {found["check"] for found in answer.objects}
