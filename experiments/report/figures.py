@@ -119,7 +119,9 @@ def _envelope(axes: Axes, panel: Panel, law: Law) -> None:
         name = "power law" if fit.family == "power" else "exponential"
         axes.plot(x, scaling.predict(fit, x), color=colour, linestyle=dashes, linewidth=1.8, label=name + mark)
         if interval is not None and not interval.note:
-            axes.fill_between(interval.grid, interval.low, interval.high, color=colour, alpha=0.15, linewidth=0)
+            inside = (interval.grid >= 0.999 * x[0]) & (interval.grid <= 1.001 * x[-1])
+            band = (values[inside] for values in (interval.grid, interval.low, interval.high))
+            axes.fill_between(*band, color=colour, alpha=0.15, linewidth=0)
     _frame(axes, panel)
     legend_below(axes)
 

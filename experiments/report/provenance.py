@@ -23,6 +23,9 @@ def provenance(store: Store, runs: pd.DataFrame, command: str) -> dict[str, Any]
     records += [store.get("evaluate", str(key)).record for key in runs["evaluate"]]
     for phase in ("prune", "score"):
         records += [store.get(phase, str(key)).record for key in runs[phase].unique() if key]
+    proxies = {key for record in records if record["phase"] == "score" for key in record["inputs"].values()}
+    own = set(runs["train"])
+    records += [found.record for key in sorted(proxies - own) if (found := store.find("train", str(key))) is not None]
     decisions = _unique(str(one) for record in records for one in record.get("derived") or [])
     seconds = sum(float(record.get("seconds") or 0) for record in records)
     return {
