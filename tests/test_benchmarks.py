@@ -1,0 +1,53 @@
+"""The benchmarks give what they promise, and their baselines compute what ours compute. No timing is judged."""
+
+from __future__ import annotations
+
+import json
+
+import numpy as np
+import pytest
+import torch
+from typer.testing import CliRunner
+
+from benchmarks import ours, plain, synthetic, text, training
+from benchmarks.__main__ import app
+from prune_lab.experiments.contracts import Proxy
+from prune_lab.experiments.scoring import gradients, outputs
+from prune_lab.experiments.seeds import torch_stream
+
+KEYS = {"benchmark", "ours", "baseline", "unit", "ratio", "target", "met", "note", "machine"}
+
+
+def test_each_measurement_is_one_json_object() -> None:
+    result = CliRunner().invoke(app, ["scoring", "--quick", "--json"])
+    assert result.exit_code == 0, result.output
+    measured = [json.loads(line) for line in result.stdout.splitlines()]
+    assert [one["benchmark"] for one in measured] == ["scoring.el2n", "scoring.grand"]
+    for one in measured:
+        assert set(one) == KEYS
+        assert min(one["ours"], one["baseline"], one["ratio"], one["target"]) > 0
+        assert {"processor", "threads", "torch", "bfloat16_fast"} <= set(one["machine"])
+
+
+def test_an_unknown_benchmark_is_refused_by_name() -> None:
+    result = CliRunner().invoke(app, ["speed"])
+    assert result.exit_code == 2
+    assert "speed" in result.output
+
+
+@pytest.mark.parametrize("scorer", ["el2n", "grand"])
+def test_the_loop_over_examples_scores_as_ours(scorer: str) -> None:
+    chosen, data = ours.study(*training.STUDY), synthetic.images(6)
+    task = ours.task_of(chosen, data)
+    proxy = Proxy(task.model(torch_stream(0, "init")).eval(), {})
+    scored = {"el2n": outputs.el2n, "grand": gradients.grand}[scorer](task, [proxy])[0]
+    looped = plain.scores(plain.plain_model(task).eval(), plain.Images(data), scorer, 6)
+    np.testing.assert_allclose(scored, list(looped), rtol=1e-3)
+
+
+def test_attention_written_out_is_ours() -> None:
+    data = synthetic.tokens(2, context=16, vocabulary=64)
+    task = ours.task_of(ours.study(*text.STUDY), data)
+    (batch,) = task.batches("train", size=2)
+    model = task.model(torch_stream(0, "init"))
+    torch.testing.assert_close(plain.plain_model(task)(batch.inputs), model(batch.inputs))
