@@ -10,9 +10,10 @@ from importlib import resources
 from itertools import product
 from typing import Any, TypeVar, get_args
 
+from pydantic import BaseModel, ValidationError
+
 from prune_lab.experiments import schema
 from prune_lab.experiments.errors import ConfigError
-from pydantic import BaseModel, ValidationError
 
 Checked = TypeVar("Checked", bound=BaseModel)
 CONFIGS = "prune_lab.configs"

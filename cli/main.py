@@ -22,10 +22,13 @@ app = typer.Typer(
 
 def _phase(phase: str, words: list[str], *, dry_run: bool, as_json: bool) -> None:
     from . import compose
-    from .run import run
+    from .run import export_scores, run
     from .show import Show, exit_code
 
-    outcomes = run(phase, compose.studies(phase, words), Show(as_json=as_json), dry_run=dry_run)
+    studies, show = compose.studies(phase, words), Show(as_json=as_json)
+    outcomes = run(phase, studies, show, dry_run=dry_run)
+    if studies[0].export is not None and not dry_run and not exit_code(outcomes):
+        export_scores(studies, show)
     raise typer.Exit(exit_code(outcomes))
 
 
@@ -40,7 +43,7 @@ def score(
 ) -> None:
     """Give every training example a difficulty: higher is harder.
 
-    Examples: prune-lab score scorer=grand  |  prune-lab score task=cifar10 scorer=el2n scorer.proxies=10
+    Examples: prune-lab score scorer=grand  |  prune-lab score task=cifar10 export=scores.csv
     """
     _phase("score", options.overrides(settings, keep, seed, launcher), dry_run=dry_run, as_json=json)
 

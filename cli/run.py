@@ -6,6 +6,7 @@ from collections import Counter
 from collections.abc import Sequence
 
 from prune_lab.experiments import launch, schema
+from prune_lab.experiments.errors import ConfigError
 from prune_lab.experiments.jobs import Job, closure, job_of
 from prune_lab.experiments.launch import Outcome
 from prune_lab.experiments.provenance import code_version
@@ -16,6 +17,8 @@ from .show import Show
 
 def run(phase: str, studies: Sequence[schema.Study], show: Show, *, dry_run: bool) -> list[Outcome]:
     """The outcomes of a phase for these studies, after all that they need."""
+    if studies[0].export is not None and phase != "score":
+        raise ConfigError("export= writes scores", f"prune-lab score export={studies[0].export}")
     store = Store(studies[0].results)
     targets = {job.key: job for job in (job_of(phase, study) for study in studies)}
     jobs = closure(targets.values())
@@ -34,6 +37,17 @@ def run(phase: str, studies: Sequence[schema.Study], show: Show, *, dry_run: boo
     finally:
         show.stop()
     return outcomes
+
+
+def export_scores(studies: Sequence[schema.Study], show: Show) -> None:
+    """Write the scores of the one score run that these studies share to the file they name."""
+    from prune_lab.experiments.phases import export
+
+    jobs = {job.key: job for job in (job_of("score", study) for study in studies)}
+    if len(jobs) > 1:
+        raise ConfigError(f"export={studies[0].export} is one file, and these settings span {len(jobs)} score runs")
+    (job,) = jobs.values()
+    show.say(export(Store(studies[0].results).get("score", job.key), str(studies[0].export)))
 
 
 def _planned(job: Job, store: Store, show: Show, *, asked_for: bool) -> Outcome:

@@ -7,12 +7,13 @@ import time
 from collections.abc import Sequence
 from typing import Any
 
-from prune_lab.experiments.errors import LabError
-from prune_lab.experiments.jobs import Job
-from prune_lab.experiments.launch import Outcome
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
 from rich.table import Table
+
+from prune_lab.experiments.errors import LabError
+from prune_lab.experiments.jobs import Job
+from prune_lab.experiments.launch import Outcome
 
 QUIET_SECONDS = 60.0  # off a terminal, one line of progress in this time
 HEADLINES = ("accuracy", "loss", "bits_per_byte", "kept", "examples")

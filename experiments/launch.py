@@ -7,13 +7,15 @@ from __future__ import annotations
 
 import os
 import signal
+import threading
 import time
 import traceback
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ProcessPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from multiprocessing import get_context
+from multiprocessing import get_context, parent_process
+from multiprocessing.connection import wait
 from typing import Any, Literal, Protocol
 
 from .errors import DataUnavailable, LabError, RunFailed
@@ -151,7 +153,7 @@ def _processes(store: Store, settings: LauncherSettings, watch: Watch) -> Iterat
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     workers = min(settings.workers or cores, 64)
     os.environ["OMP_NUM_THREADS"] = str(max(1, cores // workers))  # read by the workers as they start
-    pool = ProcessPoolExecutor(workers, mp_context=get_context("spawn"), initializer=_leave_interrupts)
+    pool = ProcessPoolExecutor(workers, mp_context=get_context("spawn"), initializer=_be_a_worker)
     try:
         yield lambda job: pool.submit(_quietly, job, store), workers, 0.05
     finally:
@@ -179,6 +181,14 @@ def _quietly(job: Job, store: Store) -> Outcome:
     return work(job, store, lambda *_: None)
 
 
-def _leave_interrupts() -> None:
-    """Ctrl-C is the parent's to handle: it ends its workers."""
+def _be_a_worker() -> None:
+    """Leave Ctrl-C to the parent, which ends its workers; and end with it however it ends."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
+    parent = parent_process()
+    assert parent is not None
+
+    def end_with_parent() -> None:
+        wait([parent.sentinel])
+        os._exit(1)
+
+    threading.Thread(target=end_with_parent, daemon=True).start()

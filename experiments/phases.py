@@ -147,6 +147,16 @@ def _proxy(work: Work, folder: Folder, task: Any) -> Proxy:
     return Proxy(model, trajectory, held_out)
 
 
+def export(folder: Folder, path: str) -> str:
+    """Write a score folder as .npy, .csv or .parquet, in the training split's order; says what was written."""
+    from .scoring.files import write
+
+    table = pd.read_parquet(folder.path / "scores.parquet")
+    labels = table["label"].to_numpy(np.int64) if "label" in table else None
+    write(Path(path), table["id"].to_numpy(str), table["score"].to_numpy(np.float64), labels)
+    return f"{len(table)} scores written to {path}"
+
+
 def fold_of(groups: Indices, folds: int) -> Indices:
     """(N,) the fold of each example: whole groups (documents), dealt at random by a fixed seed."""
     unique, member = np.unique(groups, return_inverse=True)

@@ -306,6 +306,7 @@ class Study(Settings):
     seed: Annotated[int, Field(ge=0)] = 0
     device: Annotated[str, Field(pattern=r"^(auto|cpu|mps|cuda(:\d+)?)$")] = "auto"
     results: str = "results"
+    export: Annotated[str, Field(pattern=r"\.(npy|csv|parquet)$")] | None = None  # score: also write the scores there
     launcher: LauncherSettings = LauncherSettings()
 
     @model_validator(mode="after")
@@ -317,7 +318,9 @@ class Study(Settings):
         if isinstance(self.scorer, PerplexityScorer) and not text:
             raise ValueError(f"scorer=perplexity judges text; for task={self.task.name} use scorer=loss")
         if text and isinstance(self.scorer, ForgettingScorer):
-            raise ValueError("scorer=forgetting counts right and wrong classes, and text has none: use scorer=perplexity")
+            raise ValueError(
+                "scorer=forgetting counts right and wrong classes, and text has none: use scorer=perplexity"
+            )
         if text and isinstance(self.scorer, GrandScorer) and self.scorer.gradients == "last_layer":
             raise ValueError("scorer.gradients=last_layer is for classifiers: use scorer.gradients=all for text")
         if text and isinstance(self.scorer, PrototypesScorer) and self.scorer.supervised:

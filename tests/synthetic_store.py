@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+
 from prune_lab.experiments.store import Store, key_of
 
 MACHINE = {"system": "Linux", "processor": "a processor", "cores": 2, "memory_gib": 8.0, "torch": "2.11.0"}

@@ -7,6 +7,7 @@ from typing import Any
 
 import pandas as pd
 import pytest
+
 from prune_lab.experiments import claims
 from prune_lab.experiments.report.table import points, table
 from prune_lab.experiments.schema import Expectation, Point

@@ -8,10 +8,11 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from prune_lab.experiments.contracts import IGNORED, Batch, Examples, Indices, Kind, Split
-from prune_lab.experiments.evaluation import evaluate, examine, statistics
 from torch import Generator, Tensor, nn
 from torch.nn import functional
+
+from prune_lab.experiments.contracts import IGNORED, Batch, Examples, Indices, Kind, Split
+from prune_lab.experiments.evaluation import evaluate, examine, statistics
 
 
 class MemoryTask:

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).resolve().parent.parent
-LEAVES = "tasks models scoring training recipes evaluation pruning policy contribution scaling theory devices".split()
+LEAVES = {"tasks", "models", "scoring", "training", "recipes", "evaluation", "pruning", "policy", "scaling", "devices"}
 BELOW = {"contracts", "errors", "seeds"}
 NATURAL = {  # the one leaf below that a leaf may stand on
     "training": {"recipes", "devices"},
@@ -58,7 +58,9 @@ def test_imports_run_downwards(path: Path) -> None:
 
 def test_what_plans_and_draws_runs_without_torch() -> None:
     modules = [f"prune_lab.experiments.{name}" for name in WITHOUT_TORCH] + ["prune_lab.experiments.report.page"]
-    code = f"import sys, importlib; [importlib.import_module(m) for m in {modules!r}]; assert 'torch' not in sys.modules"
+    code = (
+        f"import sys, importlib; [importlib.import_module(m) for m in {modules!r}]; assert 'torch' not in sys.modules"
+    )
     subprocess.run([sys.executable, "-c", code], check=True, timeout=60)
 
 

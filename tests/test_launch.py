@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -26,12 +27,17 @@ def start(*words: str) -> subprocess.Popen[str]:
     )
 
 
-def wait_until_training(store: Path) -> None:
+def wait_for(condition: Callable[[], object]) -> None:
+    """Until it is true, for at most a minute."""
     for _ in range(600):
-        if list(store.glob("train/.*.resume")):
+        if condition():
             return
         time.sleep(0.1)
-    raise AssertionError("training never began")
+    raise AssertionError("it never came true")
+
+
+def wait_until_training(store: Path) -> None:
+    wait_for(lambda: list(store.glob("train/.*.resume")))
 
 
 def test_processes_give_the_same_results_as_one(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
@@ -57,6 +63,20 @@ def test_killed_at_any_moment_nothing_is_published_and_the_next_call_goes_on(
     assert Store(store).folders() == []
     assert call(capsys, "runs", "--clean", "--results", str(store)).code == 0
     assert call(capsys, "train", *LONG, "recipe.epochs=2", f"results={store}").code == 0
+
+
+def test_workers_end_with_a_killed_parent(tmp_path: Path) -> None:
+    store = tmp_path / "results"
+    process = start("train", *LONG, f"results={store}", "--launcher", "processes", "launcher.workers=1")
+    wait_until_training(store)
+    children = subprocess.run(
+        ["ps", "-o", "pid=", "--ppid", str(process.pid)], capture_output=True, text=True, check=True
+    )
+    workers = children.stdout.split()
+    assert workers
+    process.kill()
+    process.communicate()
+    wait_for(lambda: not any(Path(f"/proc/{worker}").exists() for worker in workers))
 
 
 def test_an_interrupt_ends_in_a_sentence_and_keeps_what_is_finished(

@@ -107,21 +107,23 @@ def test_every_score_runs(capsys: pytest.CaptureFixture[str], results: str, form
         assert scores["score"].nunique() > 30
 
 
-def test_scores_leave_and_return_in_any_order(
-    capsys: pytest.CaptureFixture[str], results: str, tmp_path: Path
-) -> None:
-    (made,) = call(capsys, "score", *TINY, "--json", results).objects
-    table = pd.read_parquet(Path(made["path"]) / "scores.parquet")
+def test_scores_leave_and_return_in_any_order(capsys: pytest.CaptureFixture[str], results: str, tmp_path: Path) -> None:
     path = tmp_path / "mine.csv"
-    table[["id", "score"]].sample(frac=1, random_state=0).to_csv(path, index=False)
+    (made,) = call(capsys, "score", *TINY, "--json", f"export={path}", results).objects
+    table = pd.read_parquet(Path(made["path"]) / "scores.parquet")
+    written = pd.read_csv(path)
+    np.testing.assert_allclose(written["score"], table["score"])
+    written.sample(frac=1, random_state=0).to_csv(path, index=False)
     mine = ["scorer=file", f"scorer.path={path}"]
     (returned,) = call(capsys, "score", *TINY, *mine, "--json", results).objects
     back = pd.read_parquet(Path(returned["path"]) / "scores.parquet")
     np.testing.assert_allclose(back["score"], table["score"])
-    table.iloc[:50].to_csv(path, index=False)
+    written.iloc[:50].to_csv(path, index=False)
     refused = call(capsys, "score", *TINY, *mine, results)
     assert refused.code in (2, 4)
     assert "150" in refused.err
+    assert call(capsys, "train", *TINY, f"export={path}", results).code == 2
+    assert call(capsys, "score", *TINY, "scorer=random,el2n", f"export={path}", results).code == 2
     missing = call(capsys, "score", *TINY, "scorer=file", f"scorer.path={tmp_path / 'none.csv'}", results)
     assert missing.code == 4
 
@@ -138,8 +140,8 @@ def test_text_end_to_end(capsys: pytest.CaptureFixture[str], results: str, tmp_p
     assert set(made["metrics"]) >= {"loss", "bits_per_byte", "perplexity"}
     assert made["metrics"]["bits_per_byte"] < 8
     store = Store(tmp_path / "results")
-    (scored,) = [folder for folder in store.folders("score")]
-    assert len(scored.record["inputs"]) == 2  # one proxy a fold: each window is judged by one that never saw its document
+    (scored,) = store.folders("score")
+    assert len(scored.record["inputs"]) == 2  # one proxy a fold: a window is judged by one that never saw its document
     examples = pd.read_parquet(Path(made["path"]) / "examples.parquet")
     assert {"index", "id", "loss"} <= set(examples.columns)
 
@@ -158,9 +160,7 @@ def test_a_run_that_fails_is_named_and_the_others_finish(capsys: pytest.CaptureF
     assert sorted(made["status"] for made in answer.objects) == ["blocked", "done"]
 
 
-def test_runs_lists_shows_removes_and_cleans(
-    capsys: pytest.CaptureFixture[str], results: str, tmp_path: Path
-) -> None:
+def test_runs_lists_shows_removes_and_cleans(capsys: pytest.CaptureFixture[str], results: str, tmp_path: Path) -> None:
     (made,) = call(capsys, "evaluate", *TINY, "--json", results).objects
     at = ["--results", str(tmp_path / "results")]
     listed = call(capsys, "runs", "--json", *at).objects

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+
 from prune_lab.experiments import pruning, schema
 from prune_lab.experiments.errors import ConfigError
 from prune_lab.experiments.pruning import select

@@ -11,6 +11,7 @@ from typing import Any
 
 import pandas as pd
 import pytest
+
 from prune_lab.experiments import claims
 from prune_lab.experiments.errors import MissingInput
 from prune_lab.experiments.report import figures, laws, page, style

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+
 from prune_lab.experiments import scaling
 from prune_lab.experiments.contracts import Floats
 

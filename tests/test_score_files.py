@@ -7,6 +7,7 @@ import pandas as pd
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+
 from prune_lab.experiments.errors import ConfigError, DataUnavailable, LabError
 from prune_lab.experiments.scoring.files import read, write
 

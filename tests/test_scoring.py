@@ -5,11 +5,12 @@ import math
 import numpy as np
 import pytest
 import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
 from prune_lab.experiments.contracts import IGNORED, Proxy
 from prune_lab.experiments.errors import ConfigError
 from prune_lab.experiments.scoring import features, gradients, outputs, trajectory
-from torch import Tensor, nn
-from torch.nn import functional
 
 from .test_evaluation import MemoryTask, logs
 

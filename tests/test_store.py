@@ -38,9 +38,14 @@ def test_a_folder_is_published_with_its_record_and_leaves_nothing_else(tmp_path:
 def test_a_phase_that_breaks_publishes_nothing_and_keeps_its_checkpoints(tmp_path: Path) -> None:
     store = Store(tmp_path)
     (store.resume_folder("train", KEY) / "checkpoint").write_text("")
-    with pytest.raises(KeyboardInterrupt), store.draft("train", KEY, {}) as folder:
-        (folder / "file.txt").write_text("half")
-        raise KeyboardInterrupt
+
+    def broken_phase() -> None:
+        with store.draft("train", KEY, {}) as folder:
+            (folder / "file.txt").write_text("half")
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        broken_phase()
     assert store.find("train", KEY) is None
     assert hidden(store) == [f".{KEY}.resume"]
 

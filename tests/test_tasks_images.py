@@ -16,6 +16,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 from PIL import Image
+
 from prune_lab.experiments.contracts import Data
 from prune_lab.experiments.errors import ConfigError, DataUnavailable
 from prune_lab.experiments.tasks import cifar, images

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 from numpy.typing import NDArray
+
 from prune_lab.experiments.contracts import Examples
 from prune_lab.experiments.errors import ConfigError, DataUnavailable
 from prune_lab.experiments.tasks import digits, perceptron, sources

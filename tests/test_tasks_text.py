@@ -11,6 +11,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+
 from prune_lab.experiments.contracts import IGNORED, Data
 from prune_lab.experiments.errors import ConfigError, DataUnavailable
 from prune_lab.experiments.tasks import documents, text

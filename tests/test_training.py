@@ -212,9 +212,8 @@ def test_a_gpt_does_not_see_the_future_and_knows_positions() -> None:
 
     tokens = torch.tensor([[5, 6, 7, 8]])
     for positions in ("rotary", "learned"):
-        model = gpt(
-            torch_stream(0, "init"), vocabulary=20, context=4, width=16, depth=2, heads=2, positions=positions, tied=True
-        )  # fmt: skip
+        size = {"vocabulary": 20, "context": 4, "width": 16, "depth": 2, "heads": 2}
+        model = gpt(torch_stream(0, "init"), **size, positions=positions, tied=True)
         before, after = model(tokens), model(torch.tensor([[5, 6, 9, 9]]))
         torch.testing.assert_close(before[:, :2], after[:, :2])
         assert not torch.allclose(before[:, 2:], after[:, 2:])

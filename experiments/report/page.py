@@ -37,7 +37,7 @@ def build(
     expectations: Sequence[Expectation] = (),
     replicates: int = 200,
 ) -> dict[str, Any]:
-    """Write index.html, figures/*, table.csv, points.csv and claims.json into `folder`; say what came out.
+    """Write index.html, figures/*, table.csv, points.csv, claims.json and record.json into `folder`; say what came out.
 
     `failed` names the claims that failed, or that no run answers.
     """
@@ -70,6 +70,7 @@ def build(
         "provenance": provenance(store, runs, command),
     }
     (folder / "index.html").write_text(_render(context))
+    (folder / "record.json").write_text(json.dumps(_plain(context["provenance"]), indent=1) + "\n")
     everything = {
         "verdict": verdict,
         "expectations": context["outcomes"],

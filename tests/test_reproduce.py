@@ -1,0 +1,97 @@
+"""`report` and `reproduce` from the command line: a page, and exit 5 where an expectation fails."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from .command_line import TINY, call
+
+EXPERIMENT = """\
+# @package _global_
+defaults:
+  - override /task: digits
+experiment:
+  name: mine
+  title: A small <experiment>
+  grids:
+    - ["seed=0,1,2"]
+    - ["seed=0,1,2", "keep=0.25", "rule=random,easy"]
+  expect:
+    - claim: it learns
+      source: here
+      point: {where: {keep: 1.0}}
+      at_least: %s
+"""
+
+
+@pytest.fixture
+def experiment(tmp_path: Path) -> Path:
+    (tmp_path / "configs" / "experiment").mkdir(parents=True)
+    return tmp_path / "configs" / "experiment" / "mine.yaml"
+
+
+def test_an_expectation_that_fails_ends_with_exit_5(
+    capsys: pytest.CaptureFixture[str], experiment: Path, results: str, tmp_path: Path
+) -> None:
+    words = ["reproduce", f"hydra.searchpath=[file://{experiment.parent.parent}]", "experiment=mine", *TINY, results]
+    experiment.write_text(EXPERIMENT % 0.5)
+    held = call(capsys, *words, "--check", "--json")
+    assert held.code == 0
+    *runs, report = held.objects
+    assert len(runs) == 9
+    assert report["metrics"]["claims"]["holds"] == 1
+    page = tmp_path / "results" / "report" / "mine"
+    assert "A small &lt;experiment&gt;" in (page / "index.html").read_text()
+    assert {path.name for path in page.iterdir()} >= {
+        "table.csv",
+        "points.csv",
+        "claims.json",
+        "record.json",
+        "figures",
+    }
+    assert json.loads((page / "record.json").read_text())["command"].startswith("prune-lab reproduce")
+    experiment.write_text(EXPERIMENT % 0.999)
+    failed = call(capsys, *words, "--check")
+    assert failed.code == 5
+    assert "it learns" in failed.err
+    assert call(capsys, *words).code == 0  # without --check a finding is no failure
+
+
+def test_a_report_on_nothing_says_which_command_makes_something(
+    capsys: pytest.CaptureFixture[str], results: str
+) -> None:
+    answer = call(capsys, "report", results)
+    assert answer.code == 3
+    assert "prune-lab reproduce experiment=demo" in answer.err
+
+
+def test_a_report_runs_what_its_sweep_needs_and_then_covers_the_store(
+    capsys: pytest.CaptureFixture[str], results: str, tmp_path: Path
+) -> None:
+    answer = call(capsys, "report", *TINY, "keep=0.5,1.0", "rule=random", results, "--json")
+    assert answer.code == 0
+    assert [made["phase"] for made in answer.objects] == ["evaluate", "evaluate", "report"]
+    everything = call(capsys, "report", results, "--json")
+    assert everything.objects[0]["metrics"]["runs"] == 2
+    assert (tmp_path / "results" / "report" / "all" / "index.html").exists()
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ["task=cifar10", "task.path=nowhere"],
+        ["task=imdb"],
+        ["task=images", "task.path=nowhere"],
+        ["device=cuda:99"],
+    ],
+    ids=" ".join,
+)
+def test_what_is_not_there_ends_with_exit_4_and_a_way_out(
+    capsys: pytest.CaptureFixture[str], results: str, words: list[str]
+) -> None:
+    answer = call(capsys, "train", *words, results)
+    assert answer.code == 4
+    assert "to mend it" in answer.err
