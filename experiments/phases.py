@@ -321,10 +321,11 @@ def _data(work: Work) -> Data:
 
 def _task(work: Work) -> Any:
     """The study's task on its device, the choices said and recorded."""
-    from .devices import machine, resolve_device
+    from .devices import keep_freed_memory, machine, resolve_device
     from .seeds import deterministic
 
     deterministic()
+    keep_freed_memory()
     device, reason = resolve_device(work.job.study.device)
     _data(work)
     work.decide(reason)

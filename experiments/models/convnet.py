@@ -12,7 +12,6 @@ from ..errors import ConfigError
 
 WIDTHS = (64, 256, 256)  # of the published network, at width=1
 STEM = 2  # pixels of a whitening patch
-PATCH_IMAGES = 2_000
 
 
 class Block(nn.Module):
@@ -74,7 +73,7 @@ def convnet(
     model = Convnet(channels, side, classes, width=width, stride=stride or (2 if side >= 48 else 1))
     initialise(model, init)
     if whitening:
-        weight = whitening_filters(images[:PATCH_IMAGES])
+        weight = whitening_filters(images)
         with torch.no_grad():
             model.whitening.weight.copy_(weight)
         model.whitening.weight.requires_grad_(False)

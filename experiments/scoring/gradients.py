@@ -17,7 +17,7 @@ from ..evaluation import BATCH, evaluating, place
 from .features import head
 
 MEMORY = 256 * 2**20  # bytes for the gradients of a chunk
-LARGEST_CHUNK = 256  # examples: small models are bounded by their activations instead
+LARGEST_CHUNK = 64  # more is no faster on a CPU
 
 
 class Losses(nn.Module):

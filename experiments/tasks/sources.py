@@ -51,10 +51,10 @@ def locate(
     if root := os.environ.get("PRUNE_LAB_DATA"):
         shared = Path(root).expanduser() / name
         if shared.exists():
-            return shared, f"{name}: found in PRUNE_LAB_DATA, at {shared}"
+            return shared, f"{name}: found at $PRUNE_LAB_DATA/{name}"
     cached = cache_folder() / "downloads" / name
     if cached.exists():
-        return cached, f"{name}: downloaded earlier, at {cached}"
+        return cached, f"{name}: downloaded earlier, in the cache"
     if download is None:
         raise DataUnavailable(f"{name} was not found", _mend(name, advice))
     draft = _draft(cached)
@@ -71,7 +71,7 @@ def locate(
         _publish(draft, cached)
     finally:
         shutil.rmtree(draft, ignore_errors=True)
-    return cached, f"{name}: downloaded now, to {cached}"
+    return cached, f"{name}: downloaded now, to the cache"
 
 
 def _mend(name: str, advice: str | None) -> str:

@@ -13,6 +13,7 @@ from ..contracts import IGNORED, Batch, Data, Examples, Indices, Kind, Split
 from ..recipes import num_batches
 
 NORMALISATION_SAMPLE = 10_000  # images that give the mean and deviation of a channel
+MODEL_SAMPLE = 2_000  # training examples that a model is drawn for: their shape, and the patches to whiten
 
 
 class DeviceTask:
@@ -78,7 +79,7 @@ class DeviceTask:
     def model(self, init: Generator) -> nn.Module:
         """An untrained model on the task's device, drawn from `init` alone."""
         inputs, _ = self._on_device("train")
-        examples = inputs[:NORMALISATION_SAMPLE]
+        examples = inputs[:MODEL_SAMPLE]
         if self.kind == "images":
             examples = self._normalised(crop(examples, self._shift))
         model = self._architecture(examples.cpu(), init).to(self.device)

@@ -1,0 +1,67 @@
+"""Keys leave out settings at their defaults, so a default that changes its meaning would serve old results as new."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+from pydantic import BaseModel
+
+from prune_lab.cli.compose import _arms
+from prune_lab.experiments import schema
+from prune_lab.experiments.jobs import PHASE_VERSION, job_of
+from prune_lab.experiments.store import key_of
+
+FROZEN = "e48fe5e628395568"
+VERSIONS = {"score": 1, "prune": 1, "train": 1, "evaluate": 1}
+
+
+def defaults(model: type[BaseModel]) -> dict[str, Any]:
+    return {name: json.loads(json.dumps(field.default, default=str)) for name, field in model.model_fields.items()}
+
+
+def test_defaults_are_frozen_or_a_phase_version_is_raised() -> None:
+    names = ("task", "model", "recipe", "scorer")
+    sections = [arm for name in names for arm in _arms(schema.Study.model_fields[name].annotation)]
+    found = {section.__name__: defaults(section) for section in sections}
+    assert dict(PHASE_VERSION) == VERSIONS, "a new phase version: freeze the defaults again"
+    assert key_of(found) == FROZEN, "a default changed: raise PHASE_VERSION of the phases that it touches"
+
+
+def study(**changes: Any) -> schema.Study:
+    content = {
+        "task": {"name": "digits"},
+        "model": {"name": "linear"},
+        "recipe": {"epochs": 2},
+        "scorer": {"name": "el2n"},
+        **changes,
+    }
+    return schema.Study.model_validate(content)
+
+
+def test_a_key_depends_on_what_the_result_depends_on_and_on_nothing_else() -> None:
+    key = job_of("train", study(keep=0.5)).key
+    assert (
+        job_of("train", study(keep=0.5, results="elsewhere", device="cpu", launcher={"name": "processes"})).key == key
+    )
+    assert (
+        job_of("train", study(keep=0.5, scorer={"name": "el2n", "proxies": 3})).key == key
+    )  # its default, spelled out
+    for change in (
+        {"seed": 1}, {"keep": 0.4}, {"rule": "easy"}, {"balance": 0.5}, {"budget": "steps"},
+        {"scorer": {"name": "grand"}}, {"model": {"name": "mlp"}}, {"recipe": {"epochs": 3}},
+        {"task": {"name": "digits", "label_noise": 0.1}},
+    ):  # fmt: skip
+        assert job_of("train", study(**{"keep": 0.5, **change})).key != key, change
+
+
+def test_an_unpruned_run_does_not_depend_on_how_it_would_be_pruned() -> None:
+    key = job_of("train", study()).key
+    assert job_of("train", study(rule="easy", budget="steps", scorer={"name": "grand"})).key == key
+
+
+def test_a_hard_choice_does_not_depend_on_the_seed_and_a_random_one_needs_no_scores() -> None:
+    assert job_of("prune", study(keep=0.5, seed=1)).key == job_of("prune", study(keep=0.5, seed=2)).key
+    random = job_of("prune", study(keep=0.5, rule="random"))
+    assert random.inputs == {}
+    assert random.key != job_of("prune", study(keep=0.5, rule="random", seed=2)).key
