@@ -254,17 +254,20 @@ def _train(work: Work) -> dict[str, Any]:
     precision, reason = resolve_precision(recipe.precision, task.device)
     work.decide(reason)
     model = task.model(torch_stream(seed, "init"))
-    optimiser_list = optimizers(
+    parameters = sum(weight.numel() for weight in model.parameters())
+    adapted = getattr(model, "adapted", None)
+    work.decide(f"model {work.job.study.model.name}: {parameters:,} parameters" + (f", {adapted}" if adapted else ""))
+    made = optimizers(
         model,
         recipe.optimizer,
         learning_rate=recipe.learning_rate,
         momentum=recipe.momentum,
         weight_decay=recipe.weight_decay,
     )
-    schedule = schedulers(optimiser_list, recipe.schedule, steps=duration.steps, warmup=recipe.warmup)
+    schedule = schedulers(made, recipe.schedule, steps=duration.steps, warmup=recipe.warmup)
     result: Fit = fit(
         task,
-        State(model, optimiser_list, schedule),
+        State(model, made, schedule),
         Uniform(support),
         duration,
         seed=seed,
@@ -283,7 +286,6 @@ def _train(work: Work) -> dict[str, Any]:
     pd.DataFrame(result.epochs).to_parquet(work.folder / "epochs.parquet", index=False)
     if result.trajectory:
         np.savez(work.folder / "trajectory.npz", **result.trajectory)  # type: ignore[arg-type]
-    parameters = sum(weight.numel() for weight in model.parameters())
     sizes = {"examples": visited, "pool": pool, "steps": duration.stop, "parameters": parameters}
     return sizes | {"epochs": duration.stop / duration.steps_per_epoch} | result.metrics
 

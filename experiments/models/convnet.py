@@ -48,6 +48,8 @@ class Convnet(nn.Module):
             blocks.append(Block(channels_in, channels_out, pool=pool))
             side = side // 2 if pool else side
         self.blocks = nn.Sequential(*blocks)
+        poolings = sum(isinstance(block.pool, nn.MaxPool2d) for block in blocks)
+        self.adapted = f"a stem of stride {stride} and {poolings} poolings for images of {pixels} pixels"
         self.pool = nn.AdaptiveMaxPool2d(1)
         self.head = nn.Linear(widths[-1], classes)
 
@@ -60,17 +62,9 @@ class Convnet(nn.Module):
 def convnet(
     images: Tensor, init: Generator, *, classes: int, width: float, stride: int | None, whitening: bool
 ) -> Convnet:
-    """A network for images like these (N, C, H, W), with its stem set to whiten their 2x2 patches, and then frozen.
-
-    Without a stride, the stem's is 2 from 48 pixels on: the blocks then see about as many positions as with 32.
-    """
-    channels, height, pixels = images.shape[1:]
-    if not 8 <= min(height, pixels) <= max(height, pixels) <= 64:
-        raise ConfigError(
-            f"model=convnet takes images of 8 to 64 pixels; these are {height} x {pixels}", "task.size=32"
-        )
-    side = min(height, pixels)
-    model = Convnet(channels, side, classes, width=width, stride=stride or (2 if side >= 48 else 1))
+    """A network for images like these (N, C, H, W), with its stem set to whiten their 2x2 patches, and then frozen."""
+    side = side_of(images)
+    model = Convnet(images.shape[1], side, classes, width=width, stride=stride or stem_stride(side))
     initialise(model, init)
     if whitening:
         weight = whitening_filters(images)
@@ -78,6 +72,19 @@ def convnet(
             model.whitening.weight.copy_(weight)
         model.whitening.weight.requires_grad_(False)
     return model
+
+
+def side_of(images: Tensor) -> int:
+    """The smaller side in pixels; ConfigError outside 8 to 64."""
+    height, width = images.shape[2:]
+    if not 8 <= min(height, width) <= max(height, width) <= 64:
+        raise ConfigError(f"the network takes images of 8 to 64 pixels; these are {height} x {width}", "task.size=32")
+    return min(height, width)
+
+
+def stem_stride(side: int) -> int:
+    """2 from 48 pixels on: the blocks then see about as many positions as with 32."""
+    return 2 if side >= 48 else 1
 
 
 def whitening_filters(images: Tensor) -> Tensor:

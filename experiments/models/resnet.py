@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from torch import Generator, Tensor, nn
 
-from ..errors import ConfigError, DataUnavailable
-from .convnet import initialise
+from ..errors import DataUnavailable
+from .convnet import initialise, side_of, stem_stride
 
 
 def resnet18(images: Tensor, init: Generator, *, classes: int, width: float) -> nn.Module:
@@ -14,17 +14,11 @@ def resnet18(images: Tensor, init: Generator, *, classes: int, width: float) -> 
         from torchvision.models.resnet import BasicBlock, ResNet
     except (ImportError, RuntimeError) as error:
         raise DataUnavailable(f"torchvision cannot be imported beside this torch ({error})", "make install") from error
-    channels, height, pixels = images.shape[1:]
-    if not 8 <= min(height, pixels) <= max(height, pixels) <= 64:
-        raise ConfigError(
-            f"model=resnet18 takes images of 8 to 64 pixels; these are {height} x {pixels}", "task.size=32"
-        )
+    stride = stem_stride(side_of(images))
     model = ResNet(BasicBlock, [2, 2, 2, 2], num_classes=classes)
     if width != 1:
         _scale(model, width)
-    model.conv1 = nn.Conv2d(
-        channels, model.conv1.out_channels, 3, stride=2 if min(height, pixels) >= 48 else 1, padding=1, bias=False
-    )
+    model.conv1 = nn.Conv2d(images.shape[1], model.conv1.out_channels, 3, stride=stride, padding=1, bias=False)
     model.maxpool = nn.Identity()
     initialise(model, init)
     resnet: nn.Module = model
