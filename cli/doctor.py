@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
+import importlib
 import importlib.util
 import os
 import shutil
-from collections.abc import Callable
 from pathlib import Path
 from typing import Literal
 
@@ -17,42 +17,31 @@ Finding = tuple[str, Literal["yes", "no", "warning"], str]
 def doctor(*, as_json: bool) -> int:
     """Look at everything; exit 4 where a run cannot work at all."""
     show = Show(as_json=as_json)
-    checks: list[Callable[[], Finding]] = [_torch, _torchvision, _device, _precision, _cores, _data, _disk, _cluster]
-    findings = [check() for check in checks]
+    findings = [_library("torch", "make install")]
+    if findings[0][1] == "yes":
+        findings += [_library("torchvision", "no ResNet-18 and no download of CIFAR-10; make install"), _device()]
+    findings += [_cores(), _data(), _disk(), _cluster()]
     if as_json:
         for name, state, sentence in findings:
             show.data({"check": name, "state": state, "sentence": sentence})
     else:
         show.table("what this machine can do", ("", "", ""), findings)
-    return 4 if ("torch", "no") in {(name, state) for name, state, _ in findings} else 0
+    return 0 if findings[0][1] == "yes" else 4
 
 
-def _torch() -> Finding:
+def _library(name: str, otherwise: str) -> Finding:
+    """Whether a library imports: a CPU-only torch beside the stock torchvision, say, does not."""
     try:
-        import torch
-    except (ImportError, OSError) as error:
-        return "torch", "no", f"{error}: make install"
-    return "torch", "yes", torch.__version__
-
-
-def _torchvision() -> Finding:
-    try:
-        import torchvision
-    except (ImportError, RuntimeError) as error:
-        return "torchvision", "warning", f"does not fit this torch ({error}): no ResNet-18, no download of CIFAR-10"
-    return "torchvision", "yes", torchvision.__version__
+        return name, "yes", str(importlib.import_module(name).__version__)
+    except (ImportError, OSError, RuntimeError) as error:
+        return name, "no", f"{error}: {otherwise}"
 
 
 def _device() -> Finding:
-    from prune_lab.experiments.devices import resolve_device
-
-    return "device", "yes", resolve_device("auto")[1]
-
-
-def _precision() -> Finding:
     from prune_lab.experiments.devices import resolve_device, resolve_precision
 
-    return "precision", "yes", resolve_precision("auto", resolve_device("auto")[0])[1]
+    device, reason = resolve_device("auto")
+    return "device", "yes", f"{reason}; {resolve_precision('auto', device)[1]}"
 
 
 def _cores() -> Finding:

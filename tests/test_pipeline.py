@@ -191,4 +191,4 @@ def test_a_record_says_where_a_result_comes_from(
 def test_doctor_says_what_this_machine_can_do(capsys: pytest.CaptureFixture[str]) -> None:
     answer = call(capsys, "doctor", "--json")
     assert answer.code == 0
-    assert {"torch", "device", "precision", "cores", "data", "disk"} <= {found["check"] for found in answer.objects}
+    assert {"torch", "device", "cores", "data", "disk"} <= {found["check"] for found in answer.objects}
