@@ -20,7 +20,9 @@ Verdict = Literal["holds", "fails", "undecided", "no runs"]
 SEEDS = 3  # fewer decide nothing
 LEVEL = 0.95
 LOWER_IS_BETTER = ("error", "loss", "bits_per_byte", "perplexity")
-COMPARED = ("task", "model", "width", "setup", "label_noise", "pool", "balance", "budget", "split", "keep")
+COMPARED = (
+    "task", "fingerprint", "model", "width", "setup", "label_noise", "pool", "balance", "budget", "split", "keep",
+)  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)

@@ -44,13 +44,17 @@ def build(
     seeds: int = 3,
     scorer: str = "el2n",
     noise: float = 0.02,
+    data: str = "",
 ) -> Store:
-    """A study: error falls as a power law unpruned; hard-keeping helps large pools and hurts small ones."""
+    """A study: error falls as a power law unpruned; hard-keeping helps large pools and hurts small ones.
+
+    `data` is the fingerprint: two calls with different ones are runs on two data sets.
+    """
     store = Store(root)
     text = task in ("imdb", "pydoc")
     for pool in pools:
         task_recipe: dict[str, Any] = {"name": task, "examples": pool, "dev": 0.1, "label_noise": 0.0}
-        shared: dict[str, Any] = {"task": task_recipe, "fingerprint": f"{task}-{pool}"}
+        shared: dict[str, Any] = {"task": task_recipe, "fingerprint": data or f"data of {task}"}
         training: dict[str, Any] = shared | {
             "model": {"name": model} | ({} if width is None else {"width": width}),
             "recipe": {"optimizer": "sgd", "learning_rate": 0.1, "batch_size": 128, "epochs": 12.0, "steps": None},

@@ -15,7 +15,7 @@ import pytest
 from prune_lab.experiments import claims
 from prune_lab.experiments.errors import MissingInput
 from prune_lab.experiments.report import figures, laws, page, style
-from prune_lab.experiments.report.table import newest, table
+from prune_lab.experiments.report.table import newest, points, table
 from prune_lab.experiments.schema import Expectation, Point
 from prune_lab.experiments.store import Store
 
@@ -217,6 +217,37 @@ def test_setups_that_differ_in_one_setting_are_named_by_it(tmp_path: Path) -> No
     both = pd.concat([runs, other], ignore_index=True)
     names = [panel.setup for panel in laws.panels(both, claims.advantage(both), replicates=2)]
     assert names == ["cifar10 · convnet 0.25, epochs 12", "cifar10 · convnet 0.25, epochs 24"]
+
+
+@pytest.mark.usefixtures("_page_alone")
+def test_two_data_sets_of_one_task_and_size_are_told_apart(tmp_path: Path) -> None:
+    for data in ("aaaaaa1111", "bbbbbb2222"):
+        build(
+            tmp_path / "store", task="images", pools=(2000,), keeps=(0.5,), rules=("random", "hard"),
+            budgets=("epochs",), data=data,
+        )  # fmt: skip
+    every = table(Store(tmp_path / "store"))
+    assert sorted(every["fingerprint"].unique()) == ["aaaaaa1111", "bbbbbb2222"]
+    runs = newest(every)
+    assert len(runs) == len(every) == 2 * 3 * 3
+    grouped = points(runs)
+    assert len(grouped) == 2 * 3
+    assert set(grouped["n"]) == {3}
+    other = runs["fingerprint"] == "bbbbbb2222"
+    found = claims.advantage(runs.assign(accuracy=runs["accuracy"] + 0.5 * other))
+    assert found["n"].tolist() == [3, 3]
+    assert found["effect"].iloc[0] == pytest.approx(found["effect"].iloc[1])
+    unlike = runs[(runs["rule"] != "random") | other]
+    assert sorted(claims.advantage(unlike)["verdict"] == "no random") == [False, True]
+    names = [panel.setup for panel in laws.panels(runs, found, replicates=2)]
+    assert names == ["images aaaaaa · convnet 0.25", "images bbbbbb · convnet 0.25"]
+    metrics = page.build(Store(tmp_path / "store"), None, tmp_path / "page", title="t", command="c", replicates=2)
+    text = (tmp_path / "page" / "index.html").read_text()
+    assert "of 2 comparisons" in metrics["verdict"]
+    assert "older runs" not in text
+    assert "images aaaaaa: keep the hardest 0.5" in text
+    assert "images bbbbbb: keep the hardest 0.5" in text
+    assert pd.read_csv(tmp_path / "page" / "table.csv")["fingerprint"].nunique() == 2
 
 
 def test_a_model_without_width_is_a_setup_like_any_other(tmp_path: Path) -> None:

@@ -12,6 +12,7 @@ import pandas as pd
 from ..store import Store
 from .figures import kept_drawing
 from .style import COLOURS, Drawing, name_of
+from .table import named
 
 SNIPPET = 240  # characters of a text example
 GALLERIES = 8  # at most on a page
@@ -67,6 +68,7 @@ def galleries(store: Store, runs: pd.DataFrame) -> tuple[list[Gallery], int]:
 
 
 def _shown(runs: pd.DataFrame) -> Iterator[dict[str, Any]]:
+    runs = named(runs)
     pruned = runs[~runs["rule"].isin(["none", "random"])].drop_duplicates("prune")
     rules = [rule for rule in COLOURS if (pruned["rule"] == rule).any()]
     for _, same in pruned.groupby(["task", "label_noise", "selection", "balance"], sort=True):

@@ -10,7 +10,7 @@ import pandas as pd
 
 from .. import scaling
 from ..contracts import Floats
-from .table import POINT, error_metric, newest, points
+from .table import POINT, error_metric, named, newest, points
 
 BUDGETS = {
     "epochs": "equal epochs",
@@ -71,7 +71,7 @@ def panels(runs: pd.DataFrame, advantage: pd.DataFrame, *, replicates: int = 200
     """One panel for each setup, label noise, scorer, balance and budget, with its laws."""
     runs = newest(runs)
     grouped = points(runs)
-    setups = _named(runs, ["setup", "label_noise"], ["task", "model", "width"], SETTINGS)
+    setups = _named(named(runs), ["setup", "label_noise"], ["task", "model", "width"], SETTINGS)
     scorers = _named(runs[runs["selection"] != "none"], ["selection"], ["scorer"], ("scorer.", "prune.drop"))
     unpruned: dict[tuple[str, float], Law] = {}
     found = []
@@ -135,7 +135,8 @@ def _named(
     if runs.empty:
         return {}
     first = runs.drop_duplicates(list(key))
-    first = first.assign(words=[" ".join(_word(row[name]) for name in words).strip() for _, row in first.iterrows()])
+    texts = [[_word(row[words[0]]), " ".join(_word(row[name]) for name in words[1:])] for _, row in first.iterrows()]
+    first = first.assign(words=[" · ".join(text.strip() for text in parts if text.strip()) for parts in texts])
     dotted = [str(column) for column in runs.columns if str(column).startswith(tuple(settings))]
     dotted = [column for column in dotted if column != "task.examples"]
     names: dict[tuple[object, ...], str] = {}
@@ -143,7 +144,7 @@ def _named(
         differing = [column for column in dotted if same[column].map(str).nunique() > 1]
         for _, row in same.iterrows():
             more = [f"{column.split('.', 1)[1].replace('_', ' ')} {_word(row[column])}" for column in differing]
-            names[tuple(row[name] for name in key)] = ", ".join([str(text).replace(" ", " · ", 1), *more])
+            names[tuple(row[name] for name in key)] = ", ".join([str(text), *more])
     return names
 
 

@@ -19,7 +19,7 @@ from .. import claims, scaling
 from ..store import Store
 from . import examples, figures, laws, style
 from .provenance import provenance
-from .table import newest, points, table
+from .table import named, newest, points, table
 
 if TYPE_CHECKING:
     from ..schema import Expectation
@@ -52,7 +52,7 @@ def build(
     folder.mkdir(parents=True, exist_ok=True)
     every.to_csv(folder / "table.csv", index=False)
     grouped.to_csv(folder / "points.csv", index=False)
-    verdict = claims.summary(advantage)
+    verdict = claims.summary(named(advantage))
     context = {
         "title": title,
         "verdict": verdict,
@@ -65,8 +65,8 @@ def build(
         "kept": [_figure(one, f"kept{place}", height=3.6) for place, one in enumerate(drawings)],
         "galleries": shown,
         "more_galleries": more,
-        "runs": [_run(row) for _, row in runs.iterrows()],
-        "points": [_point(row) for _, row in grouped.iterrows()],
+        "runs": [_run(row) for _, row in named(runs).iterrows()],
+        "points": [_point(row) for _, row in named(grouped).iterrows()],
         "provenance": provenance(store, runs, command),
     }
     (folder / "index.html").write_text(_render(context))

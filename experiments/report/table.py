@@ -14,8 +14,8 @@ from ..store import Folder, Store, key_of
 
 LEVEL = 0.95  # of every interval over seeds
 POINT = (
-    "task", "model", "width", "setup", "label_noise", "pool", "rule", "scorer", "selection", "balance", "keep",
-    "budget", "split",
+    "task", "fingerprint", "model", "width", "setup", "label_noise", "pool", "rule", "scorer", "selection", "balance",
+    "keep", "budget", "split",
 )  # fmt: skip  # what a point is: runs that differ in nothing but the seed
 TRAINED = (
     "examples", "pool", "steps", "epochs", "examples_seen", "dev_accuracy_last", "dev_accuracy_best", "dev_loss_last",
@@ -55,6 +55,12 @@ def newest(runs: pd.DataFrame) -> pd.DataFrame:
     """One run for each point and seed, the latest: a second one (of older code) is no second seed."""
     ordered = runs.sort_values("created", kind="stable")
     return ordered.drop_duplicates([*POINT, "seed"], keep="last").sort_index()
+
+
+def named(rows: pd.DataFrame) -> pd.DataFrame:
+    """The rows with tasks as readers are shown them: a short fingerprint follows where data sets share a name."""
+    sets = rows.groupby("task")["fingerprint"].transform("nunique")
+    return rows.assign(task=rows["task"].where(sets <= 1, rows["task"] + " " + rows["fingerprint"].str[:6]))
 
 
 def points(runs: pd.DataFrame) -> pd.DataFrame:
@@ -108,6 +114,7 @@ def _row(store: Store, evaluate: Folder) -> dict[str, Any]:
     task, model = recipe["task"], recipe["model"]
     row: dict[str, Any] = {
         "task": task["name"],
+        "fingerprint": str(recipe.get("fingerprint") or ""),  # of the data: two folders are two data sets
         "model": model["name"],
         "width": model.get("width", np.nan),
         "label_noise": task.get("label_noise", 0.0),
@@ -124,7 +131,8 @@ def _row(store: Store, evaluate: Folder) -> dict[str, Any]:
     row |= {name: value for name, value in measured.items() if name not in row}
     row |= {"seconds": float(train.get("seconds") or 0) + float(evaluate.record.get("seconds") or 0)}
     row |= {phase: family[phase].key if phase in family else "" for phase in ("evaluate", "train", "prune", "score")}
-    setup = {"task": _without(task, "examples", "label_noise"), "model": model, "recipe": recipe["recipe"]}
+    setup = {"task": _without(task, "examples", "label_noise"), "fingerprint": row["fingerprint"]}
+    setup |= {"model": model, "recipe": recipe["recipe"]}
     selection = {"scoring": _without(scoring, "task", "fingerprint"), "drop": pruning.get("drop_hardest") or 0.0}
     row |= {
         "setup": _short(setup),
