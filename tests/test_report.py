@@ -11,6 +11,8 @@ from typing import Any
 
 import pandas as pd
 import pytest
+from matplotlib.figure import Figure
+from matplotlib.text import Annotation
 
 from prune_lab.experiments import claims
 from prune_lab.experiments.errors import MissingInput
@@ -248,6 +250,32 @@ def test_two_data_sets_of_one_task_and_size_are_told_apart(tmp_path: Path) -> No
     assert "images aaaaaa: keep the hardest 0.5" in text
     assert "images bbbbbb: keep the hardest 0.5" in text
     assert pd.read_csv(tmp_path / "page" / "table.csv")["fingerprint"].nunique() == 2
+
+
+@pytest.mark.parametrize("pools", [(2000,), (2000, 4000)])
+def test_every_interval_lies_inside_its_axes(pools: tuple[int, ...], tmp_path: Path) -> None:
+    store = build(
+        tmp_path, pools=pools, keeps=(0.5, 0.25), rules=("random", "hard", "easy"), budgets=("epochs",), seeds=3,
+        noise=0.15,
+    )  # fmt: skip
+    runs = newest(table(store))
+    panel = laws.panels(runs, claims.advantage(runs), replicates=2)[0]
+    drawn = [*figures.scaling_drawings(panel), *figures.advantage_drawings(panel)]
+    assert len(drawn) == (2 if len(pools) == 1 else 5)
+    for drawing in drawn:
+        axes = Figure().subplots()
+        drawing.draw(axes)
+        (left, right), (bottom, top) = axes.get_xlim(), axes.get_ylim()
+        bars = [part for container in axes.containers for part in container[2][0].get_segments()]
+        assert bars, drawing.title
+        for (x, low), (_, high) in bars:
+            assert left < x < right, drawing.title
+            assert bottom < low <= high < top, drawing.title
+        places = [x for (x, low), (_, high) in bars if high > low]
+        assert len(places) == len(set(places)), drawing.title
+        for text in axes.texts:
+            if isinstance(text, Annotation) and text.get_text() == "unpruned":
+                assert text.xy[1] == pytest.approx(bars[-1][0][1])
 
 
 def test_a_model_without_width_is_a_setup_like_any_other(tmp_path: Path) -> None:

@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 
-from .. import scaling
+from .. import claims, scaling
 from ..contracts import Floats
 from .laws import BUDGETS, Law, Panel
 from .style import (
@@ -58,7 +58,7 @@ def advantage_drawings(panel: Panel) -> list[Drawing]:
     if panel.pools == 1:
         words = f"advantage over random selection by keep fraction, {panel.title}"
         return [Drawing("Gain over random", _subtitle(panel), words, lambda axes: _gain_by_keep(axes, panel, found))]
-    reach = _reach(found, panel)
+    reach = _reach(found)
     return [
         Drawing(
             f"{name_of(rule).capitalize()} against random", _subtitle(panel),
@@ -92,6 +92,7 @@ def _rule(axes: Axes, panel: Panel, rule: str) -> None:
     for place, keep in enumerate(keeps):
         colour = shade(rule, place, len(keeps))
         line = points[points["keep"] == keep].sort_values("examples")
+        line = line.assign(examples=line["examples"] * _dodge(panel, place, len(keeps), beside=True))
         _errorbars(axes, line, panel.metric, colour, marker=MARKERS[1 + place % 5], label=f"keep {keep:g}", line=True)
     _frame(axes, panel)
     legend_below(axes)
@@ -137,18 +138,21 @@ def _one_pool(axes: Axes, panel: Panel) -> None:
     full = panel.points[panel.points["rule"] == "none"]
     rules = [*panel.rules, *(["random"] if (panel.points["rule"] == "random").any() else [])]
     ends = []
-    for rule in rules:
-        line = pd.concat([panel.points[panel.points["rule"] == rule], full]).sort_values("examples")
+    for place, rule in enumerate(rules):
+        own = panel.points[panel.points["rule"] == rule]
+        own = own.assign(examples=own["examples"] * _dodge(panel, place, len(rules)))
+        line = pd.concat([own, full]).sort_values("examples")
         axes.plot(line["examples"], line[panel.metric], color=COLOURS[rule], linewidth=1.6)
         _errorbars(axes, line[line["rule"] == rule], panel.metric, COLOURS[rule], marker="o")
         ends.append((float(line[panel.metric].iloc[0]), name_of(rule), COLOURS[rule]))
     _errorbars(axes, full, panel.metric, INK, marker="o")
     _frame(axes, panel, left=2.1 if ends else 1.6)
     if ends:
-        label_left(axes, float(panel.points["examples"].min()), ends)
+        label_left(axes, float(panel.points["examples"].min()) * _dodge(panel, 0, len(rules)), ends)
     for _, row in full.iterrows():
+        foot = max(_ends(full.loc[[row.name]], panel.metric)[0], axes.get_ylim()[0])
         axes.annotate(
-            "unpruned", (row["examples"], row[panel.metric]), (0, -13), textcoords="offset points", ha="center",
+            "unpruned", (row["examples"], foot), (0, -5), textcoords="offset points", ha="center",
             va="top", color=INK, annotation_clip=False,
         )  # fmt: skip
 
@@ -194,12 +198,30 @@ def _errorbars(
     )  # fmt: skip
 
 
+def _ends(points: pd.DataFrame, metric: str) -> tuple[float, float]:
+    """The range of the means and their intervals, at most a decade beyond the means on either side."""
+    least, most = limits(points[metric].to_numpy(dtype=float), 1.0)
+    low, high = (points.loc[points[metric] > 0, f"{metric}_{end}"].dropna() for end in ("low", "high"))
+    return max(min([least, *low]), least / 10), min(max([most, *high]), 10 * most)
+
+
+def _dodge(panel: Panel, place: int, number: int, *, beside: bool = False) -> float:
+    """A factor that moves series at the same number of examples apart; `beside`: off the unpruned points too."""
+    least, most = limits(panel.points["examples"].to_numpy(dtype=float), 1.25)
+    step = place - (number - 1) / 2
+    if beside and step >= 0:
+        step += 1 if number % 2 else 0.5
+    return float((most / least) ** (0.012 * step))
+
+
 def _frame(axes: Axes, panel: Panel, *, left: float = 1.25) -> None:
     x = panel.points["examples"].to_numpy(dtype=float)
-    y = panel.points[panel.metric].to_numpy(dtype=float)
     low, high = limits(x, 1.25)
     log_axis(axes, "x", low * 1.25 / left, high, count_label)
-    bottom, top = limits(y, 1.0)
+    bare = (panel.points["rule"] == "random") & (panel.pools > 1)  # circles without bars
+    bottom, top = _ends(panel.points[~bare], panel.metric)
+    least, most = limits(panel.points[panel.metric].to_numpy(dtype=float), 1.0)
+    bottom, top = min(bottom, least), max(top, most)
     below, above = max((top / bottom) ** (0.08 if panel.pools > 1 else 0.22), 1.01), max((top / bottom) ** 0.08, 1.01)
     text = panel.metric == "bits_per_byte"
     log_axis(axes, "y", bottom / below, top * above, (lambda value: f"{value:g}") if text else percent_label)
@@ -242,7 +264,7 @@ def _gain_by_keep(axes: Axes, panel: Panel, found: pd.DataFrame) -> None:
     axes.set_xlim(-0.45 - 0.22 * len(keeps), len(keeps) - 0.7)
     axes.set_xticks(range(len(keeps)), [f"{keep:g}" for keep in keeps])
     axes.set_xlabel("fraction kept")
-    axes.set_ylim(*_reach(found, panel))
+    axes.set_ylim(*_reach(found))
     _zero(axes, panel)
     label_left(axes, -0.12, ends)
 
@@ -266,12 +288,14 @@ def _factor(found: pd.DataFrame) -> float:
     return 1.0 if (found["metric"] == "bits_per_byte").all() else 100.0
 
 
-def _reach(found: pd.DataFrame, panel: Panel) -> tuple[float, float]:
-    """Limits that hold the intervals; intervals from very few seeds may be cut at three times the largest effect."""
+def _reach(found: pd.DataFrame) -> tuple[float, float]:
+    """Limits that hold the intervals; those of two seeds are cut where they are far wider than the others."""
     factor = _factor(found)
-    largest = max(3 * factor * float(found["effect"].abs().max()), 1e-9)
-    low = max(factor * float(np.nanmin(found[["low", "effect"]].to_numpy(dtype=float))), -largest)
-    high = min(factor * float(np.nanmax(found[["high", "effect"]].to_numpy(dtype=float))), largest)
+    values = factor * found[["low", "high", "effect"]].to_numpy(dtype=float)
+    some = values[found["n"] >= claims.SEEDS]
+    largest = 3 * float(np.nanmax(np.abs(some))) if len(some) else np.inf
+    largest = max(largest, float(np.abs(values[:, 2]).max()))
+    low, high = max(float(np.nanmin(values)), -largest), min(float(np.nanmax(values)), largest)
     low, high = min(low, -1e-3 * factor), max(high, 1e-3 * factor)  # never an empty range
     return low - 0.08 * (high - low), high + 0.08 * (high - low)
 
