@@ -113,16 +113,21 @@ def advantage(runs: pd.DataFrame) -> pd.DataFrame:
 
 
 def summary(found: pd.DataFrame) -> str:
-    """The page's verdict: how often a rule beat random selection, and by how much at best and at worst."""
+    """The page's verdict: how often a rule beat random selection, and by how much at best and at worst.
+
+    A single comparison is given whole.
+    """
     compared = found[found["verdict"] != "no random"]
     if compared.empty:
         return "No rule was compared with random selection: there are no runs of both under the same budget."
+    if len(compared) == 1:
+        return _only(compared.iloc[0])
     counts = {verdict: int((compared["verdict"] == verdict).sum()) for verdict in ("better", "worse", "undecided")}
     number = len(compared)
     sentence = (
         f"Against random selection of as many examples under the same budget, choosing by score was better in "
         f"{counts['better']}, worse in {counts['worse']} and undecided in {counts['undecided']} of {number} "
-        f"comparison{'' if number == 1 else 's'}"
+        "comparisons"
     )
     several = any(compared[name].nunique(dropna=False) > 1 for name in ("setup", "label_noise"))
     ends = []
@@ -136,13 +141,14 @@ def summary(found: pd.DataFrame) -> str:
 
 
 def caveat(found: pd.DataFrame) -> str:
-    """What the intervals are, how many comparisons there were, and how many would exclude 0 by chance."""
+    """What the intervals are, how many comparisons there were, and how many would exclude 0 by chance (from 1 up)."""
     number = int((found["verdict"] != "no random").sum())
+    sentence = "Last epoch's model, test split; 95 % t intervals over seeds, paired by seed"
+    if number < 2:
+        return sentence + "."
     chance = number * (1 - LEVEL)
-    return (
-        f"Last epoch's model, test split; 95 % t intervals over seeds, paired by seed; not corrected for the number of "
-        f"comparisons, which is {number}: about {chance:.1f} of them would exclude 0 by chance alone."
-    )
+    expected = f": about {chance:.1f} of them would exclude 0 by chance alone" if round(chance, 9) >= 1 else ""
+    return f"{sentence}; not corrected for the number of comparisons, which is {number}{expected}."
 
 
 def describe(effect: float, low: float, high: float, metric: str) -> str:
@@ -154,6 +160,16 @@ def describe(effect: float, low: float, high: float, metric: str) -> str:
 
     ends = f" [{signed(low)}, {signed(high)}]" if math.isfinite(low + high) else ""
     return f"{signed(effect)} {unit}{ends}"
+
+
+def _only(row: pd.Series[Any]) -> str:
+    rule = {"hard": "the hardest", "easy": "the easiest", "middle": "the middle"}.get(row["rule"], f"a {row['rule']}")
+    few = f" (fewer than {SEEDS} seeds)" if row["n"] < SEEDS else ""
+    return (
+        f"Keeping {rule} {row['keep']:g} by {row['scorer']} against random: "
+        f"{describe(row['effect'], row['low'], row['high'], row['metric'])}, "
+        f"{row['n']} seed{'' if row['n'] == 1 else 's'}, equal {row['budget']}: {row['verdict']}{few}."
+    )
 
 
 def _named(row: pd.Series[Any], several: bool) -> str:

@@ -135,7 +135,20 @@ def test_summary_counts_and_names_the_extremes() -> None:
     sentence = claims.summary(found)
     assert "better in 1, worse in 1 and undecided in 0 of 2 comparisons" in sentence
     assert "largest gain: hard by el2n, keep 0.5 of 400, equal epochs, +11.0 points" in sentence
-    assert "which is 2: about 0.1" in claims.caveat(found)
+    assert claims.caveat(found).endswith("not corrected for the number of comparisons, which is 2.")
+    twenty = pd.concat([found] * 10)
+    assert claims.caveat(twenty).endswith("which is 20: about 1.0 of them would exclude 0 by chance alone.")
+
+
+def test_a_single_comparison_is_given_whole() -> None:
+    found = claims.advantage(runs({"hard": [0.81, 0.82, 0.83], "random": [0.81, 0.80, 0.82]}))
+    assert claims.summary(found) == (
+        "Keeping the hardest 0.5 by el2n against random: +1.0 points [−1.5, +3.5], 3 seeds, equal epochs: undecided."
+    )
+    assert "chance" not in claims.caveat(found)
+    one = claims.summary(claims.advantage(runs({"stratified": [0.81], "random": [0.80]})))
+    assert one.startswith("Keeping a stratified 0.5 by el2n against random: +1.0 points, 1 seed, equal epochs: ")
+    assert one.endswith("undecided (fewer than 3 seeds).")
 
 
 def test_the_store_becomes_a_table_of_points(tmp_path: Path) -> None:
