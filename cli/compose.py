@@ -17,11 +17,15 @@ from prune_lab.experiments.errors import ConfigError
 
 Checked = TypeVar("Checked", bound=BaseModel)
 CONFIGS = "prune_lab.configs"
+UNIONS = ("task", "model", "scorer")  # sections whose keys depend on the choice that `name` makes
 GROUPS = ("task", "model", "recipe", "scorer", "launcher", "experiment")
 
 
 def studies(phase: str, overrides: Sequence[str]) -> list[schema.Study]:
     """One validated study for each point of the grid that the overrides span (`seed=0,1,2 keep=0.5,1`)."""
+    for word in overrides:
+        if word.startswith("experiment="):
+            raise ConfigError(f"{word} spans many runs, and {phase} is one phase", f"prune-lab reproduce {word}")
     return [_study(phase, point) for point in grid(overrides)]
 
 
@@ -32,7 +36,7 @@ def experiment(overrides: Sequence[str]) -> tuple[schema.Experiment, list[schema
         raise ConfigError(
             f"say which experiment: one of {', '.join(choices('experiment'))}", "prune-lab reproduce experiment=demo"
         )
-    found = _validated(schema.Experiment, _composed("evaluate", (f"experiment={chosen[0]}",))["experiment"])
+    found = _validated(schema.Experiment, _composed("evaluate", grid(overrides)[0])["experiment"])
     spanned = [point for grid_words in found.grids for point in grid([*grid_words, *overrides])]
     unique = {repr(study): study for point in spanned for study in [_study("evaluate", point)]}
     return found, list(unique.values())
@@ -74,7 +78,8 @@ def complete(incomplete: str) -> Iterator[str]:
     """Shell completion of an override: keys first, then a key's values."""
     key, equals, value = incomplete.partition("=")
     if not equals:
-        yield from (f"{name}=" for name in keys() if name.startswith(key))
+        begun = [f"{name}=" for name in keys() if name.startswith(key)]
+        yield from begun if len(begun) != 1 else list(complete(begun[0])) or begun
         return
     known = choices(key) if key in GROUPS else _literals(key)
     yield from (f"{key}={name}" for name in known if name.startswith(value))
@@ -142,12 +147,14 @@ def _validated(model: type[Checked], content: Any) -> Checked:
 def _sentence(detail: Any) -> str:
     """What is wrong with one key, and the nearest right one."""
     place = [str(part) for part in detail["loc"]]
-    if len(place) > 1 and place[0] in GROUPS:
+    if len(place) > 1 and place[0] in UNIONS:
         del place[1]  # the name of the group's choice, which pydantic puts between
     key, message = ".".join(place), str(detail["msg"]).removeprefix("Value error, ")
     if detail["type"] == "extra_forbidden":
         beside = [name for name in keys() if name.count(".") == key.count(".")]
         return _did_you_mean(f"{key}=", key, _siblings(detail["loc"]) or beside, "")
+    if detail["type"] == "missing":
+        return f"{key} is missing: give {key}=..."
     if not key or detail["type"] == "value_error":
         return message
     given = detail["input"]
@@ -165,7 +172,7 @@ def _siblings(place: Sequence[str | int]) -> list[str]:
     if len(place) < 2:
         return [name for name in keys() if "." not in name]
     if len(place) == 2:
-        return [name for name in keys() if name.startswith(f"{place[0]}.")]
+        return [name for name in keys() if name.startswith(f"{place[0]}.") and name.count(".") == 1]
     arms = [arm for arm in _arms(schema.Study.model_fields[str(place[0])].annotation) if _name(arm, str(place[1]))]
     return [f"{place[0]}.{name}" for arm in arms for name in arm.model_fields]
 

@@ -28,7 +28,7 @@ def _phase(phase: str, words: list[str], *, dry_run: bool, as_json: bool) -> Non
     studies, show = compose.studies(phase, words), Show(as_json=as_json)
     outcomes = run(phase, studies, show, dry_run=dry_run)
     if studies[0].export is not None and not dry_run and not exit_code(outcomes):
-        export_scores(studies, show)
+        export_scores(studies[0], show)
     raise typer.Exit(exit_code(outcomes))
 
 
@@ -141,7 +141,7 @@ def runs(
     phase: str = typer.Option(None, "--phase", help="Only this phase.", show_default=False),
     results: str = typer.Option("results", "--results", help="The store's folder."),
     remove: bool = typer.Option(False, "--remove", help="Remove the run named, and what was made from it."),
-    clean: bool = typer.Option(False, "--clean", help="Remove what killed runs left: drafts and checkpoints."),
+    clean: bool = typer.Option(False, "--clean", help="Remove what killed runs left, their checkpoints too."),
     json: Json = False,
 ) -> None:
     """List, show, remove and clean what is in the store.

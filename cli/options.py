@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from typing import Annotated
 
 import typer
@@ -10,6 +11,11 @@ import typer
 def _complete(incomplete: str) -> list[str]:
     from .compose import complete
 
+    before = os.environ.get("COMP_WORDS", "").split()[: int(os.environ.get("COMP_CWORD") or 0)]
+    if incomplete == "=":
+        before, incomplete = [*before, "="], ""
+    if len(before) > 1 and before[-1] == "=":  # bash breaks words at "=": the word to complete is the value alone
+        return [word.partition("=")[2] for word in complete(f"{before[-2]}={incomplete}")]
     return list(complete(incomplete))
 
 

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Sequence
+from pathlib import Path
 
 from prune_lab.experiments import launch, schema
-from prune_lab.experiments.errors import ConfigError
+from prune_lab.experiments.errors import ConfigError, DataUnavailable
 from prune_lab.experiments.jobs import Job, closure, job_of
 from prune_lab.experiments.launch import Outcome
 from prune_lab.experiments.provenance import code_version
@@ -17,10 +18,9 @@ from .show import Show
 
 def run(phase: str, studies: Sequence[schema.Study], show: Show, *, dry_run: bool) -> list[Outcome]:
     """The outcomes of a phase for these studies, after all that they need."""
-    if studies[0].export is not None and phase != "score":
-        raise ConfigError("export= writes scores", f"prune-lab score export={studies[0].export}")
     store = Store(studies[0].results)
     targets = {job.key: job for job in (job_of(phase, study) for study in studies)}
+    _check_export(studies[0].export, phase, len(targets))
     jobs = closure(targets.values())
     todo = [job for job in jobs if store.find(job.phase, job.key) is None]
     before = [job for job in todo if job.key not in targets]
@@ -39,21 +39,30 @@ def run(phase: str, studies: Sequence[schema.Study], show: Show, *, dry_run: boo
     return outcomes
 
 
-def export_scores(studies: Sequence[schema.Study], show: Show) -> None:
-    """Write the scores of the one score run that these studies share to the file they name."""
+def export_scores(study: schema.Study, show: Show) -> None:
+    """Write the scores of a finished score run to the file that `export` names."""
     from prune_lab.experiments.phases import export
 
-    jobs = {job.key: job for job in (job_of("score", study) for study in studies)}
-    if len(jobs) > 1:
-        raise ConfigError(f"export={studies[0].export} is one file, and these settings span {len(jobs)} score runs")
-    (job,) = jobs.values()
-    show.say(export(Store(studies[0].results).get("score", job.key), str(studies[0].export)))
+    folder = Store(study.results).get("score", job_of("score", study).key)
+    show.say(export(folder, str(study.export)))
+
+
+def _check_export(path: str | None, phase: str, number: int) -> None:
+    """Refuse what could not be exported before anything runs."""
+    if path is None:
+        return
+    if phase != "score":
+        raise ConfigError("export= writes scores", f"prune-lab score export={path}")
+    if number > 1:
+        raise ConfigError(f"export={path} is one file, and these settings span {number} score runs")
+    if not Path(path).parent.is_dir() or Path(path).is_dir():
+        raise DataUnavailable(f"export={path} is no file in a folder that is there", "export=scores.csv")
 
 
 def _planned(job: Job, store: Store, show: Show, *, asked_for: bool) -> Outcome:
     """What a dry run says of a job: done, done by older code, or to do."""
     if store.find(job.phase, job.key) is None:
-        outcome = Outcome(job.phase, job.key, str(store.path(job.phase, job.key)), "planned")
+        outcome = Outcome(job.phase, job.key, str(store.path(job.phase, job.key)), "planned", name=job.name)
     else:
         outcome = launch.found(job, store)
         made_by = store.get(job.phase, job.key).record["code"]

@@ -33,19 +33,14 @@ def runs(key: str | None, *, phase: str | None, results: str, remove: bool, clea
 def _list(folders: list[Folder], show: Show, results: str) -> int:
     if show.as_json:
         for folder in folders:
-            show.data({name: folder.record[name] for name in ("phase", "key", "seconds", "created", "metrics")})
+            names = ("phase", "key", "name", "seconds", "created", "metrics")
+            show.data({name: folder.record.get(name) for name in names})
         return 0
     rows = [
-        (
-            folder.phase,
-            folder.key,
-            folder.record["created"],
-            f"{folder.record['seconds']:.1f}",
-            headline(folder.record["metrics"]),
-        )
+        (folder.phase, folder.key, folder.record.get("name", ""), headline(folder.record["metrics"]))
         for folder in folders
     ]
-    show.table(f"{len(rows)} results in {results}", ("phase", "key", "made", "seconds", ""), rows)
+    show.table(f"{len(rows)} results in {results}", ("phase", "key", "what", ""), rows)
     return 0
 
 

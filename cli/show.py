@@ -50,10 +50,10 @@ class Show:
         """A running job's sentence, or the share of it that is done."""
         self.say(sentence)
         if self._progress is not None and self._bars is not None:
-            self._progress.update(self._bars[1], description=f"{job.phase} {job.key}", completed=100 * share)
+            self._progress.update(self._bars[1], description=f"{job.phase} {job.name}", completed=100 * share)
         elif time.monotonic() - self._last_line > QUIET_SECONDS:
             self._last_line = time.monotonic()
-            line = f"{self._finished} of {self._total} runs done; {job.phase} {job.key} at {share:.0%}"
+            line = f"{self._finished} of {self._total} runs done; {job.phase} {job.name} at {share:.0%}"
             self.console.print(line, markup=False)
 
     def outcome(self, outcome: Outcome, *, asked_for: bool) -> None:
@@ -65,12 +65,12 @@ class Show:
         if self.as_json and asked_for:
             print(json.dumps(outcome.as_json()), flush=True)
         if outcome.error is not None:
-            self.console.print(f"{outcome.phase} {outcome.key} failed: {outcome.error}", markup=False, soft_wrap=True)
+            self.console.print(f"{outcome.phase} failed: {outcome.name}: {outcome.error}", markup=False, soft_wrap=True)
         elif asked_for or outcome.status == "done":
             word = {"cached": "already done", "planned": "to do"}.get(outcome.status, outcome.status)
             took = f" in {outcome.seconds:.1f} s" if outcome.status == "done" else ""
-            line = f"{outcome.phase} {word}{took}: {outcome.path}  {headline(outcome.metrics)}"
-            self.console.print(line.rstrip(), markup=False, soft_wrap=True)
+            line = f"{outcome.phase} {word}{took}: {outcome.name}: {headline(outcome.metrics)}  {outcome.path}"
+            self.console.print(line, markup=False, soft_wrap=True)
 
     def stop(self) -> None:
         """End progress."""

@@ -39,6 +39,22 @@ class Job:
         object.__setattr__(self, "key", key_of({**content, "inputs": inputs}))
 
     @property
+    def name(self) -> str:
+        """What a person calls it, as in "digits, 0.5 hard by el2n, seed 0"."""
+        study, proxy = self.study, self.settings.get("proxy")
+        pool = f" {study.task.examples}" if study.task.examples is not None else ""
+        words = [f"{study.task.name}{pool}"]
+        if self.phase == "score":
+            return f"{words[0]}, {study.scorer.name}"
+        if proxy is not None:
+            return f"{words[0]}, proxy {proxy['number']} of {study.scorer.name}"
+        if study.keep < 1:
+            scorer = "" if study.rule == "random" else f" by {study.scorer.name}"
+            budget = "" if self.phase == "prune" else f", equal {study.budget}"
+            words.append(f"{study.keep:g} {study.rule}{scorer}{budget}")
+        return ", ".join(words if self.phase == "prune" else [*words, f"seed {study.seed}"])
+
+    @property
     def recipe(self) -> dict[str, Any]:
         """Every setting that the result depends on, as plain data."""
         return _dump(self.settings, exclude_defaults=False)

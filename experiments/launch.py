@@ -38,6 +38,7 @@ class Outcome:
     seconds: float = 0.0
     metrics: dict[str, Any] = field(default_factory=dict)
     error: LabError | None = None
+    name: str = ""
 
     def as_json(self) -> dict[str, Any]:
         """The object that `--json` prints."""
@@ -81,18 +82,18 @@ def work(job: Job, store: Store, watch: Watch) -> Outcome:
         )
         return _failed(job, store, failure, time.monotonic() - started)
     seconds = round(time.monotonic() - started, 3)
-    return Outcome(job.phase, job.key, str(folder.path), "done", seconds, folder.record["metrics"])
+    return Outcome(job.phase, job.key, str(folder.path), "done", seconds, folder.record["metrics"], name=job.name)
 
 
 def found(job: Job, store: Store) -> Outcome:
     """The outcome of a job that ran before."""
     folder = store.get(job.phase, job.key)
-    return Outcome(job.phase, job.key, str(folder.path), "cached", 0.0, folder.record["metrics"])
+    return Outcome(job.phase, job.key, str(folder.path), "cached", 0.0, folder.record["metrics"], name=job.name)
 
 
 def _failed(job: Job, store: Store, error: LabError, seconds: float = 0.0) -> Outcome:
     path = str(store.path(job.phase, job.key))
-    return Outcome(job.phase, job.key, path, "failed", round(seconds, 3), error=error)
+    return Outcome(job.phase, job.key, path, "failed", round(seconds, 3), error=error, name=job.name)
 
 
 def _schedule(
@@ -111,7 +112,7 @@ def _schedule(
             if needed & lost:
                 waiting.remove(job)
                 lost.add(job.key)
-                yield Outcome(job.phase, job.key, str(store.path(job.phase, job.key)), "blocked")
+                yield Outcome(job.phase, job.key, str(store.path(job.phase, job.key)), "blocked", name=job.name)
             elif needed <= done and len(running) < places:
                 waiting.remove(job)
                 running[job.key] = job, submit(job)

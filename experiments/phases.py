@@ -15,7 +15,7 @@ import pandas as pd
 
 from . import schema
 from .contracts import Data, Indices, Proxy
-from .errors import LabError
+from .errors import DataUnavailable, LabError, RunFailed
 from .jobs import Job
 from .loading import build_task, load_data
 from .provenance import code_version
@@ -53,6 +53,7 @@ def run(job: Job, store: Store, notify: Notify) -> Folder:
     record: dict[str, Any] = {
         "phase": job.phase,
         "key": job.key,
+        "name": job.name,
         "recipe": job.recipe,
         "inputs": {name: needed.key for name, needed in job.inputs.items()},
         "code": code_version(),
@@ -61,9 +62,19 @@ def run(job: Job, store: Store, notify: Notify) -> Folder:
     with store.draft(job.phase, job.key, record) as folder:
         work = Work(job, folder, inputs, store, notify)
         metrics = {"score": _score, "prune": _prune, "train": _train, "evaluate": _evaluate}[job.phase](work)
+        _check_finite(metrics)
         record |= {"derived": work.derived, "machine": work.machine, "metrics": metrics}
         record["seconds"] = round(time.monotonic() - started, 3)
     return store.get(job.phase, job.key)
+
+
+def _check_finite(metrics: Mapping[str, Any]) -> None:
+    """A model that diverged at its last step, or so that only the dev split shows it, is no result."""
+    wild = [name for name, value in metrics.items() if isinstance(value, float) and not np.isfinite(value)]
+    if wild:
+        raise RunFailed(
+            f"training diverged: {', '.join(wild)} came out NaN or infinite", "a smaller recipe.learning_rate"
+        )
 
 
 # ---- score -----------------------------------------------------------------------------------------------------------
@@ -153,7 +164,10 @@ def export(folder: Folder, path: str) -> str:
 
     table = pd.read_parquet(folder.path / "scores.parquet")
     labels = table["label"].to_numpy(np.int64) if "label" in table else None
-    write(Path(path), table["id"].to_numpy(str), table["score"].to_numpy(np.float64), labels)
+    try:
+        write(Path(path), table["id"].to_numpy(str), table["score"].to_numpy(np.float64), labels)
+    except OSError as error:
+        raise DataUnavailable(f"export={path}: {error.strerror or error}", "export=scores.csv") from error
     return f"{len(table)} scores written to {path}"
 
 
@@ -247,9 +261,10 @@ def _train(work: Work) -> dict[str, Any]:
         stop_share=proxy.get("share"),
         most_epochs=proxy.get("most_epochs"),
     )
+    early = "" if duration.stop == duration.steps else f", the first of a schedule of {duration.steps}"
     work.decide(
-        f"{duration.stop} of {duration.steps} steps: {duration.epochs:.3g} epochs of {visited} examples "
-        f"in batches of about {recipe.batch_size}"
+        f"to train: {duration.stop} steps{early}; {duration.stop / duration.steps_per_epoch:g} epochs of {visited} "
+        f"examples in batches of about {recipe.batch_size}"
     )
     precision, reason = resolve_precision(recipe.precision, task.device)
     work.decide(reason)

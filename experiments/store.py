@@ -102,7 +102,7 @@ class Store:
         parent = self.root / phase
         with _disk(parent):
             parent.mkdir(parents=True, exist_ok=True)
-            path = Path(tempfile.mkdtemp(prefix=f".{key}.draft.", dir=parent))
+            path = Path(tempfile.mkdtemp(prefix=f".{key}.draft.{os.getpid()}.", dir=parent))
         try:
             with _disk(parent):
                 yield path
@@ -126,7 +126,7 @@ class Store:
         final = self.path("report", name)
         with _disk(final):
             final.parent.mkdir(parents=True, exist_ok=True)
-            draft = Path(tempfile.mkdtemp(prefix=f".{name}.draft.", dir=final.parent))
+            draft = Path(tempfile.mkdtemp(prefix=f".{name}.draft.{os.getpid()}.", dir=final.parent))
         try:
             with _disk(final):
                 yield draft
@@ -146,8 +146,20 @@ class Store:
         shutil.rmtree(hidden, ignore_errors=True)
 
     def leftovers(self) -> list[Path]:
-        """Drafts, checkpoints and removals that a killed process left behind."""
-        return [p for phase in (*PHASES, "report") for p in sorted((self.root / phase).glob(".*.*")) if p.is_dir()]
+        """Drafts, checkpoints and removals that no process of this machine is at work on."""
+        found = [p for phase in (*PHASES, "report") for p in sorted((self.root / phase).glob(".*.*")) if p.is_dir()]
+        at_work = {path.name.split(".")[1] for path in found if _in_use(path)}
+        return [path for path in found if path.name.split(".")[1] not in at_work]
+
+
+def _in_use(path: Path) -> bool:
+    """Whether the process that a draft's name carries still runs."""
+    _, is_draft, rest = path.name.partition(".draft.")
+    try:
+        os.kill(int(rest.partition(".")[0]) if is_draft else 0, 0)
+    except (OSError, ValueError):
+        return False
+    return bool(is_draft)
 
 
 @contextmanager
@@ -158,6 +170,6 @@ def _disk(path: Path) -> Iterator[None]:
     except OSError as error:
         if error.errno in (errno.ENOSPC, errno.EDQUOT):
             raise DataUnavailable(f"no space left while writing to {path}", "prune-lab runs --clean") from error
-        if error.errno in (errno.EROFS, errno.EACCES, errno.EPERM, errno.ENOTDIR, errno.EEXIST):
+        if error.errno in (errno.EROFS, errno.EACCES, errno.EPERM, errno.ENOTDIR, errno.EEXIST, errno.ENOENT):
             raise DataUnavailable(f"{error.filename or path}: {error.strerror}", "results=FOLDER") from error
         raise

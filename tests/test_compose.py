@@ -36,6 +36,11 @@ def test_range_sweeps_and_quoted_values() -> None:
         (["scorer=e12n"], "Did you mean scorer=el2n?"),
         (["task.exampels=3"], "Did you mean task.examples?"),
         (["model.widht=3"], "Did you mean model.width?"),
+        (["recipe.epoch=3"], "Did you mean recipe.epochs?"),
+        (["recipe.epochs=-1"], "recipe.epochs=-1"),
+        (["scorer=file"], "scorer.path"),
+        (["task=images", "task.path="], "task.path"),
+        (["experiment=demo"], "prune-lab reproduce experiment=demo"),
         (["keep=0"], "keep=0"),
         (["keep=1.2"], "keep=1.2"),
         (["keep=nan"], "keep=nan"),
@@ -102,6 +107,9 @@ def test_completion_offers_keys_then_values() -> None:
     assert "task=" in list(compose.complete("ta"))
     assert "recipe.learning_rate=" in list(compose.complete("recipe.l"))
     assert list(compose.complete("scorer=el")) == ["scorer=el2n"]
+    assert list(compose.complete("rul")) == [
+        f"rule={rule}" for rule in ("hard", "easy", "middle", "random", "stratified")
+    ]
     assert list(compose.complete("rule=s")) == ["rule=stratified"]
     assert list(compose.complete("model.positions=l")) == ["model.positions=learned"]
     assert list(compose.complete("model.tied=")) == ["model.tied=true", "model.tied=false"]

@@ -123,6 +123,7 @@ def test_scores_leave_and_return_in_any_order(capsys: pytest.CaptureFixture[str]
     assert refused.code in (2, 4)
     assert "150" in refused.err
     assert call(capsys, "train", *TINY, f"export={path}", results).code == 2
+    assert call(capsys, "score", *TINY, f"export={tmp_path / 'none' / 'x.csv'}", results).code == 4
     assert call(capsys, "score", *TINY, "scorer=random,el2n", f"export={path}", results).code == 2
     missing = call(capsys, "score", *TINY, "scorer=file", f"scorer.path={tmp_path / 'none.csv'}", results)
     assert missing.code == 4
@@ -157,6 +158,12 @@ def test_a_run_that_fails_is_named_and_the_others_finish(capsys: pytest.CaptureF
     answer = call(capsys, *words)
     assert answer.code == 1
     assert "recipe.learning_rate" in answer.err
+    assert "defect" not in answer.err
+    one_step = ["model=mlp", "recipe.learning_rate=1e30", "recipe.epochs=1", "recipe.batch_size=200", "recipe.warmup=0"]
+    last_step = call(capsys, "train", *TINY, *one_step, results)
+    assert last_step.code == 1
+    assert "recipe.learning_rate" in last_step.err
+    assert "defect" not in last_step.err
     assert sorted(made["status"] for made in answer.objects) == ["blocked", "done"]
 
 
@@ -184,7 +191,7 @@ def test_a_record_says_where_a_result_comes_from(
     assert record["recipe"]["task"]["examples"] == 200
     assert record["code"]["version"]
     assert record["machine"]["torch"]
-    assert any("12 of 12 steps" in sentence for sentence in record["derived"])
+    assert any("to train: 12 steps" in sentence for sentence in record["derived"])
     assert str(tmp_path) not in json.dumps(record["recipe"])
 
 
