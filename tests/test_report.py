@@ -167,6 +167,7 @@ def test_some_runs_alone_can_be_asked_for(study: Store, tmp_path: Path) -> None:
     ):
         assert words in written, words
     assert "<b>film" not in written
+    assert written.count("a law needs at least 3") == 1
 
 
 def test_nothing_evaluated_says_what_to_run(tmp_path: Path) -> None:
@@ -247,7 +248,7 @@ def test_two_data_sets_of_one_task_and_size_are_told_apart(tmp_path: Path) -> No
     metrics = page.build(Store(tmp_path / "store"), None, tmp_path / "page", title="t", command="c", replicates=2)
     text = (tmp_path / "page" / "index.html").read_text()
     assert "of 2 comparisons" in metrics["verdict"]
-    assert "older runs" not in text
+    assert "older run" not in text
     assert "images aaaaaa: keep the hardest 0.5" in text
     assert "images bbbbbb: keep the hardest 0.5" in text
     assert pd.read_csv(tmp_path / "page" / "table.csv")["fingerprint"].nunique() == 2
@@ -277,6 +278,25 @@ def test_every_interval_lies_inside_its_axes(pools: tuple[int, ...], tmp_path: P
         for text in axes.texts:
             if isinstance(text, Annotation) and text.get_text() == "unpruned":
                 assert text.xy[1] == pytest.approx(bars[-1][0][1])
+
+
+@pytest.mark.usefixtures("_page_alone")
+def test_reasons_are_said_once_and_a_single_seed_is_one(tmp_path: Path) -> None:
+    store = build(tmp_path / "store", pools=(2000,), keeps=(0.5,), rules=("random", "hard"), seeds=1)
+    page.build(store, None, tmp_path / "page", title="t", command="c", replicates=2)
+    text = re.sub(r"\s+", " ", (tmp_path / "page" / "index.html").read_text())
+    assert text.count("a law needs at least 3") == 1
+    assert text.count("one pool size: an envelope") == 1
+    assert text.count("1 seed a point") == 2
+    assert "1 seeds" not in text
+
+
+def test_an_unset_setting_is_no_word_of_a_setup(tmp_path: Path) -> None:
+    runs = table(build(tmp_path, pools=(2000,), keeps=(0.5,), rules=("random", "hard"), budgets=("epochs",)))
+    sizes = [runs.assign(setup=f"{size}", **{"task.size": size}) for size in (None, 16.0)]
+    both = pd.concat(sizes, ignore_index=True)
+    names = [panel.setup for panel in laws.panels(both, claims.advantage(both), replicates=2)]
+    assert names == ["cifar10 · convnet 0.25", "cifar10 · convnet 0.25, size 16"]
 
 
 def test_a_model_without_width_is_a_setup_like_any_other(tmp_path: Path) -> None:

@@ -143,7 +143,8 @@ def _named(
     for text, same in first.groupby("words"):
         differing = [column for column in dotted if same[column].map(str).nunique() > 1]
         for _, row in same.iterrows():
-            more = [f"{column.split('.', 1)[1].replace('_', ' ')} {_word(row[column])}" for column in differing]
+            given = [column for column in differing if _word(row[column])]
+            more = [f"{column.split('.', 1)[1].replace('_', ' ')} {_word(row[column])}" for column in given]
             names[tuple(row[name] for name in key)] = ", ".join([str(text), *more])
     return names
 

@@ -58,7 +58,9 @@ def build(
         "verdict": verdict,
         "caveat": claims.caveat(advantage),
         "warnings": list(_warnings(every, runs, grouped)),
-        "groups": _groups(panels),
+        "groups": (groups := _groups(panels)),
+        "fitted": any(panel["laws"] for group in groups for panel in group),
+        "unfitted": _unfitted([panel for group in groups for panel in group]),
         "files": _save(panels, drawings, folder / "figures"),
         "outcomes": [asdict(outcome) for outcome in outcomes],
         "criterion": scaling.CRITERION,
@@ -100,12 +102,13 @@ def _render(context: dict[str, Any]) -> str:
 def _warnings(every: pd.DataFrame, runs: pd.DataFrame, grouped: pd.DataFrame) -> Iterator[str]:
     few = int(grouped["few"].sum())
     if few:
-        yield f"{few} of {len(grouped)} points have fewer than 3 seeds: their intervals are wide or missing."
+        have = "has" if few == 1 else "have"
+        yield f"{few} of {_count(len(grouped), 'point')} {have} fewer than 3 seeds: intervals are wide or missing."
     if len(every) > len(runs):
-        yield f"{len(every) - len(runs)} older runs of the same setting and seed are in table.csv alone."
+        yield f"Left out, and in table.csv alone: {_count(len(every) - len(runs), 'older run')} of a setting and seed."
     zero = int((grouped["error"] <= 0).sum()) if "error" in grouped else 0
     if zero:
-        yield f"{zero} points have no test error at all and cannot be drawn on a logarithmic axis."
+        yield f"{_count(zero, 'point')} without any test error cannot be drawn on a logarithmic axis."
 
 
 def _save(panels: Sequence[laws.Panel], kept: Sequence[style.Drawing], folder: Path) -> list[dict[str, str]]:
@@ -149,6 +152,24 @@ def _groups(panels: Sequence[laws.Panel]) -> list[list[dict[str, Any]]]:
     return groups
 
 
+def _unfitted(shown: Sequence[dict[str, Any]]) -> list[dict[str, str]]:
+    """Why nothing could be fitted, each reason once, and the panels it is of where not all are."""
+    reasons: dict[str, list[str]] = {}
+    for panel in shown:
+        if panel["laws"]:
+            continue
+        parts = [f"Unpruned: {panel['unpruned'].verdict} ({panel['unpruned'].reason})."]
+        if panel["envelope"]:
+            parts.append(f"Envelope: {panel['envelope'].verdict} ({panel['envelope'].reason}).")
+        else:
+            parts.append(f"No envelope: {panel['envelope_note']}.")
+        reasons.setdefault(" ".join(parts), []).append(panel["title"])
+    return [
+        {"reason": reason, "of": "" if len(titles) == len(shown) else "; ".join(titles)}
+        for reason, titles in reasons.items()
+    ]
+
+
 def _panel(panel: laws.Panel, place: int) -> dict[str, Any]:
     found = panel.advantage
     pools = sorted(found["pool"].unique())
@@ -166,7 +187,7 @@ def _panel(panel: laws.Panel, place: int) -> dict[str, Any]:
         "heading": f"{panel.setup} · {panel.scorer}",
         "budget": laws.BUDGETS[panel.budget],
         "unit": "bits per byte saved" if panel.metric == "bits_per_byte" else "points of accuracy",
-        "seeds": f"{seeds[0]}" if len(seeds) == 1 else f"{seeds[0]} to {seeds[-1]}",
+        "seeds": _count(seeds[0], "seed") if len(seeds) == 1 else f"{seeds[0]} to {seeds[-1]} seeds",
         "scaling": [_figure(one, f"s{place}-{number}") for number, one in enumerate(scaling_figures)],
         "gains": [_figure(one, f"g{place}-{number}") for number, one in enumerate(gain_figures)],
         "pools": [f"{pool:,.0f}" for pool in pools],
@@ -264,6 +285,10 @@ def _point(row: pd.Series[Any]) -> dict[str, str]:
             ends = "" if pd.isna(row[f"{name}_low"]) else f" [{row[f'{name}_low']:.4f}, {row[f'{name}_high']:.4f}]"
             shown[words] = "" if pd.isna(row[name]) else f"{row[name]:.4f}{ends}"
     return shown
+
+
+def _count(number: int, noun: str) -> str:
+    return f"{number} {noun}{'' if number == 1 else 's'}"
 
 
 def _cell(value: Any) -> str:
