@@ -13,7 +13,7 @@ INTERRUPTED = 130
 AFTER_INTERRUPT = "\nprune-lab: interrupted; finished runs are kept, and the same command goes on from here"
 
 app = typer.Typer(
-    help="Which training data matters? Score, prune, train, evaluate, report: data pruning and equal contribution.",
+    help="Which training data matters? Score, prune, train, evaluate, report: data pruning, re-tested.",
     no_args_is_help=True,
     pretty_exceptions_enable=False,
     rich_markup_mode="rich",
