@@ -13,7 +13,7 @@ from typing import Any, TypeVar, get_args
 
 from pydantic import BaseModel, ValidationError
 
-from prune_lab.experiments import schema
+from prune_lab.experiments import expectations, schema
 from prune_lab.experiments.errors import ConfigError
 
 Checked = TypeVar("Checked", bound=BaseModel)
@@ -30,7 +30,7 @@ def studies(phase: str, overrides: Sequence[str]) -> list[schema.Study]:
     return [_study(phase, point) for point in grid(overrides)]
 
 
-def experiment(overrides: Sequence[str]) -> tuple[schema.Experiment, list[schema.Study]]:
+def experiment(overrides: Sequence[str]) -> tuple[expectations.Experiment, list[schema.Study]]:
     """The experiment that `experiment=NAME` names, and its studies; the other overrides apply to every one of them."""
     grid(overrides)  # a word that is no override is answered first
     chosen = [word.partition("=")[2] for word in overrides if word.startswith("experiment=")]
@@ -45,9 +45,9 @@ def experiment(overrides: Sequence[str]) -> tuple[schema.Experiment, list[schema
     return found, list(unique.values())
 
 
-def described(overrides: Sequence[str]) -> schema.Experiment:
+def described(overrides: Sequence[str]) -> expectations.Experiment:
     """The experiment that the overrides name, without its studies."""
-    return _validated(schema.Experiment, _composed("evaluate", grid(overrides)[0])["experiment"])
+    return _validated(expectations.Experiment, _composed("evaluate", grid(overrides)[0])["experiment"])
 
 
 def grid(overrides: Sequence[str]) -> list[tuple[str, ...]]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import shlex
 from collections.abc import Sequence
 
-from prune_lab.experiments import schema
+from prune_lab.experiments import expectations, schema
 from prune_lab.experiments.errors import ClaimFailed
 from prune_lab.experiments.jobs import job_of
 from prune_lab.experiments.store import Store, key_of
@@ -34,7 +34,7 @@ def reproduce(words: Sequence[str], *, dry_run: bool, as_json: bool, check: bool
 
 def _run_and_page(
     studies: Sequence[schema.Study],
-    experiment: schema.Experiment | None,
+    experiment: expectations.Experiment | None,
     words: Sequence[str],
     show: Show,
     *,
@@ -57,7 +57,7 @@ def _page(
     keys: Sequence[str] | None,
     name: str,
     title: str,
-    expect: Sequence[schema.Expectation],
+    expect: Sequence[expectations.Expectation],
     words: Sequence[str],
     show: Show,
     *,

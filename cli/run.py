@@ -42,7 +42,7 @@ def run(phase: str, studies: Sequence[schema.Study], show: Show, *, dry_run: boo
 
 def export_scores(study: schema.Study, show: Show) -> None:
     """Write the scores of a finished score run to the file that `export` names."""
-    from prune_lab.experiments.phases import export
+    from prune_lab.experiments.judging import export
 
     folder = Store(study.results).get("score", job_of("score", study).key)
     show.say(export(folder, str(study.export)))

@@ -14,7 +14,7 @@ from .contracts import Floats
 if TYPE_CHECKING:
     import pandas as pd
 
-    from .schema import Expectation, Point
+    from .expectations import Expectation, Point
 
 Verdict = Literal["holds", "fails", "undecided", "no runs"]
 SEEDS = 3  # fewer decide nothing

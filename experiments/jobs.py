@@ -11,9 +11,10 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from . import schema
+from . import schema, scorers
 from .errors import ConfigError
 from .loading import fingerprint
+from .settings import Settings
 from .store import key_of
 
 PHASE_VERSION = {
@@ -100,7 +101,7 @@ def score_job(study: schema.Study) -> Job:
     scorer = study.scorer
     proxies = {f"train_{number}": _proxy_job(study, proxy) for number, proxy in enumerate(_proxies(study))}
     recipe = _data(study) | {"scorer": scorer}
-    if isinstance(scorer, schema.FileScorer):
+    if isinstance(scorer, scorers.FileScorer):
         from .tasks.sources import fingerprint_files
 
         recipe["scorer"] = {"name": "file", "fingerprint": fingerprint_files([_existing(scorer.path)])}
@@ -151,31 +152,31 @@ def _proxy_job(study: schema.Study, proxy: dict[str, Any]) -> Job:
 def _proxies(study: schema.Study) -> list[dict[str, Any]]:
     """What each proxy is asked for: when to stop, whether to record the trajectory, which fold to leave out."""
     scorer = study.scorer
-    if isinstance(scorer, schema.RandomScorer | schema.FileScorer | schema.InputNormScorer):
+    if isinstance(scorer, scorers.RandomScorer | scorers.FileScorer | scorers.InputNormScorer):
         return []
-    if isinstance(scorer, schema.PerplexityScorer):
+    if isinstance(scorer, scorers.PerplexityScorer):
         numbers = range(scorer.proxies * scorer.folds)
         return [{"number": n, "fold": n % scorer.folds, "folds": scorer.folds} for n in numbers]
     proxy: dict[str, Any] = {}
-    count = 1 if isinstance(scorer, schema.D2Scorer) else scorer.proxies
-    if isinstance(scorer, schema.El2nScorer) and scorer.convention == "ccs":
+    count = 1 if isinstance(scorer, scorers.D2Scorer) else scorer.proxies
+    if isinstance(scorer, scorers.El2nScorer) and scorer.convention == "ccs":
         if scorer.epoch is not None:
             raise ConfigError("scorer.epoch has no meaning with scorer.convention=ccs", "leave scorer.epoch out")
         proxy = {"most_epochs": CCS_EPOCHS, "observe": True}
-    elif isinstance(scorer, schema.El2nScorer | schema.GrandScorer):
+    elif isinstance(scorer, scorers.El2nScorer | scorers.GrandScorer):
         proxy = {"epoch": scorer.epoch} if scorer.epoch is not None else {"share": EARLY}
-        if isinstance(scorer, schema.El2nScorer) and scorer.convention == "single":
+        if isinstance(scorer, scorers.El2nScorer) and scorer.convention == "single":
             count = 1
-    elif isinstance(scorer, schema.LossScorer | schema.PrototypesScorer):
+    elif isinstance(scorer, scorers.LossScorer | scorers.PrototypesScorer):
         proxy = {} if scorer.epoch is None else {"epoch": scorer.epoch}
-    elif isinstance(scorer, schema.DualScorer | schema.TddsScorer):
+    elif isinstance(scorer, scorers.DualScorer | scorers.TddsScorer):
         proxy = {"most_epochs": scorer.epochs, "observe": True}
-        if isinstance(scorer, schema.TddsScorer):
+        if isinstance(scorer, scorers.TddsScorer):
             proxy["movement"] = True
     elif (
-        isinstance(scorer, schema.ForgettingScorer | schema.DynUncScorer)
+        isinstance(scorer, scorers.ForgettingScorer | scorers.DynUncScorer)
         or scorer.name == "aum"
-        or (isinstance(scorer, schema.D2Scorer) and scorer.base == "forgetting")
+        or (isinstance(scorer, scorers.D2Scorer) and scorer.base == "forgetting")
     ):
         proxy = {"observe": True}
     return [{"number": number} | proxy for number in range(count)]
@@ -193,7 +194,7 @@ def _training(study: schema.Study) -> dict[str, Any]:
 def _dump(settings: Mapping[str, Any], *, exclude_defaults: bool) -> dict[str, Any]:
     return {
         name: value.model_dump(mode="json", exclude={"path"}, exclude_defaults=exclude_defaults)
-        if isinstance(value, schema.Settings)
+        if isinstance(value, Settings)
         else value
         for name, value in settings.items()
     }

@@ -9,8 +9,8 @@ import pandas as pd
 import pytest
 
 from prune_lab.experiments import claims
+from prune_lab.experiments.expectations import Expectation, Point
 from prune_lab.experiments.report.table import points, table
-from prune_lab.experiments.schema import Expectation, Point
 
 from .synthetic_store import build, error_of
 

@@ -9,7 +9,7 @@ import pytest
 
 from prune_lab.cli import compose
 from prune_lab.experiments.claims import check
-from prune_lab.experiments.schema import Expectation
+from prune_lab.experiments.expectations import Expectation
 
 from .command_line import call
 from .test_claims import runs

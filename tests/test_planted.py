@@ -14,11 +14,12 @@ from prune_lab.cli.compose import _arms
 from prune_lab.experiments import schema
 from prune_lab.experiments.contracts import Indices
 from prune_lab.experiments.pruning import Rule, select
+from prune_lab.experiments.scorers import ScorerSettings
 from prune_lab.experiments.scoring import dynamics, outputs
 
 from .planted import KINDS, SCORES, Planted, chosen_by_d2, plant
 
-SCORERS = {name for arm in _arms(schema.ScorerSettings) for name in get_args(arm.model_fields["name"].annotation)}
+SCORERS = {name for arm in _arms(ScorerSettings) for name in get_args(arm.model_fields["name"].annotation)}
 FINDS, AVOIDS, BLIND = (0.85, 1.0), (0.0, 0.3), (0.4, 0.6)
 NOT_HERE = {"random", "file", "perplexity"}  # no claim, no score of ours, and text
 

@@ -16,9 +16,9 @@ from matplotlib.text import Annotation
 
 from prune_lab.experiments import claims
 from prune_lab.experiments.errors import MissingInput
+from prune_lab.experiments.expectations import Expectation, Point
 from prune_lab.experiments.report import figures, laws, page, style
 from prune_lab.experiments.report.table import newest, points, table, write
-from prune_lab.experiments.schema import Expectation, Point
 from prune_lab.experiments.store import Store
 
 from .synthetic_store import build

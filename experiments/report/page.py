@@ -23,7 +23,7 @@ from .provenance import provenance
 from .table import named, newest, points, table, write
 
 if TYPE_CHECKING:
-    from ..schema import Expectation
+    from ..expectations import Expectation
 
 ACCURACIES = (("accuracy", "accuracy, last epoch"), ("accuracy_best", "accuracy, best dev epoch"))
 

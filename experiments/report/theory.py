@@ -24,7 +24,7 @@ from .style import COLOURS, INK, Drawing, legend_below, log_axis, shade
 from .table import mean_interval, write
 
 if TYPE_CHECKING:
-    from ..schema import Expectation
+    from ..expectations import Expectation
 
 TOLERANCE, ERRORS = 0.06, 2.0  # a simulated mean agrees within 6 % of the theory and 2 standard errors
 TRANSITION = (1.5, 2.5)  # alpha near 2 at small keep: the jump is rounded off at finite dimension

@@ -1,0 +1,142 @@
+"""The phase score: from the settings of a scorer and its trained proxies to a score for every training example."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from . import scorers
+from .contracts import Data, Proxy
+from .errors import DataUnavailable, LabError
+from .seeds import numpy_stream
+from .store import Folder
+from .workplace import Work, data_of, fold_of, model_of, say_if_equal, task_of
+
+
+def score(work: Work) -> dict[str, Any]:
+    study = work.job.study
+    data = data_of(work)
+    train = data.splits["train"]
+    judged = _judge(work, data)
+    counted = (~np.isnan(judged)).sum(0)
+    if not counted.all():
+        raise LabError(f"{int((counted == 0).sum())} examples got no score from any proxy")
+    mean = np.nanmean(judged, axis=0)
+    say_if_equal(work, mean)
+    spread = np.nanstd(judged, axis=0)
+    table = pd.DataFrame({"index": np.arange(len(train.ids)), "id": train.ids, "score": mean})
+    if data.kind != "text":
+        table["label"] = train.targets
+    table = table.assign(spread=spread, **work.columns)
+    table.to_parquet(work.folder / "scores.parquet", index=False)
+    return {
+        "examples": len(table),
+        "scorer": study.scorer.name,
+        "proxies": len(judged),
+        "mean": float(mean.mean()),
+        "mean_spread": float(spread.mean()),
+    }
+
+
+def _judge(work: Work, data: Data) -> np.ndarray[Any, np.dtype[np.float64]]:
+    """(proxies, N) scores of the study's scorer."""
+    study, scorer = work.job.study, work.job.study.scorer
+    train = data.splits["train"]
+    if isinstance(scorer, scorers.RandomScorer):
+        return numpy_stream(scorer.seed, "score").random((1, len(train.ids)))
+    if isinstance(scorer, scorers.FileScorer):
+        from .scoring.files import read
+
+        scores, note = read(Path(scorer.path), train.ids)
+        work.decide(note)
+        return scores[None]
+    from .scoring import dynamics, features, gradients, graph, outputs, trajectory
+
+    task = task_of(work)
+    proxies = [_proxy(work, folder, task) for folder in work.inputs.values()]
+    match scorer:
+        case scorers.El2nScorer(convention="ccs"):
+            return trajectory.el2n_sum(task, proxies)
+        case scorers.El2nScorer():
+            return outputs.el2n(task, proxies, squared=scorer.convention == "squared")
+        case scorers.GrandScorer():
+            return gradients.grand(task, proxies, gradients=scorer.gradients)
+        case scorers.ForgettingScorer():
+            return trajectory.forgetting(task, proxies, never_learned=scorer.never_learned)
+        case scorers.MarginScorer(name="aum"):
+            return trajectory.aum(task, proxies, measure=scorer.measure)
+        case scorers.MarginScorer():
+            return outputs.margin(task, proxies, measure=scorer.measure)
+        case scorers.LossScorer(name="loss"):
+            return outputs.loss(task, proxies)
+        case scorers.LossScorer():
+            return outputs.entropy(task, proxies)
+        case scorers.PrototypesScorer():
+            return features.prototypes(task, proxies, supervised=scorer.supervised, clusters=scorer.clusters)
+        case scorers.PerplexityScorer():
+            return outputs.perplexity(task, proxies)
+        case scorers.DynUncScorer():
+            return dynamics.dyn_unc(task, proxies, window=_window(work, task, proxies, scorer.window))
+        case scorers.DualScorer():
+            window = _window(work, task, proxies, scorer.window, scorer.epochs)
+            work.columns["probability"] = dynamics.mean_probability(task, proxies)
+            return dynamics.dual(task, proxies, window=window)
+        case scorers.TddsScorer():
+            return dynamics.tdds(task, proxies, window=_window(work, task, proxies, scorer.window, scorer.epochs))
+        case scorers.ModerateScorer():
+            return features.moderate(task, proxies)
+        case scorers.D2Scorer():
+            passed_on = outputs.el2n if scorer.base == "el2n" else trajectory.forgetting
+            base = passed_on(task, proxies)
+            return graph.d2(task, proxies, base, neighbours=scorer.neighbours, gamma=scorer.gamma)
+        case scorers.DisagreementScorer():
+            return outputs.disagreement(task, proxies)
+        case scorers.DddScorer():
+            return outputs.ddd(task, proxies)
+        case scorers.ClassErrorScorer():
+            return outputs.class_error(task, proxies)
+        case scorers.InputNormScorer():
+            return gradients.input_norm(task)
+    raise AssertionError(f"no translation for scorer {study.scorer.name}")
+
+
+def _window(work: Work, task: Any, proxies: list[Proxy], window: int, epochs: int = 0) -> int:
+    """The window that fits in the epochs that the proxies recorded; said."""
+    from .scoring.dynamics import num_epochs
+
+    seen = num_epochs(task, proxies)
+    wanted = f"; the schedule has no more for scorer.window={window}" + (f" scorer.epochs={epochs}" if epochs else "")
+    work.decide(
+        f"windows of {min(window, seen)} epochs over the first {seen}" + (wanted if seen < max(window, epochs) else "")
+    )
+    return min(window, seen)
+
+
+def _proxy(work: Work, folder: Folder, task: Any) -> Proxy:
+    model = model_of(folder, task, "model")
+    path = folder.path / "trajectory.npz"
+    trajectory: dict[str, Any] = {}
+    if path.exists():
+        with np.load(path, allow_pickle=False) as arrays:
+            trajectory = {name: arrays[name].astype(np.float64) for name in arrays.files}
+    proxy = folder.record["recipe"]["proxy"]
+    held_out = None
+    if "fold" in proxy:
+        held_out = fold_of(task.examples("train").groups, proxy["folds"]) == proxy["fold"]
+    return Proxy(model, trajectory, held_out)
+
+
+def export(folder: Folder, path: str) -> str:
+    """Write a score folder as .npy, .csv or .parquet, in the training split's order; says what was written."""
+    from .scoring.files import write
+
+    table = pd.read_parquet(folder.path / "scores.parquet")
+    labels = table["label"].to_numpy(np.int64) if "label" in table else None
+    try:
+        write(Path(path), table["id"].to_numpy(str), table["score"].to_numpy(np.float64), labels)
+    except OSError as error:
+        raise DataUnavailable(f"export={path}: {error.strerror or error}", "export=scores.csv") from error
+    return f"{len(table)} scores written to {path}"
