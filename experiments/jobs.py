@@ -26,6 +26,7 @@ PHASE_VERSION = {
 }  # raised by hand when a phase's meaning changes
 PROXY_SEED = 1_000_000  # proxies' seeds lie apart from every study's
 CCS_EPOCHS = 10  # epochs that CCS sums EL2N over (arXiv:2210.15809)
+CHECKPOINTS = (0.1, 0.5, 1.0)  # shares of the schedule after which TracIn looks
 EARLY = 0.1  # share of the schedule after which EL2N and GraNd look: epoch 20 of 200 (arXiv:2107.07075)
 
 
@@ -157,6 +158,9 @@ def _proxies(study: schema.Study) -> list[dict[str, Any]]:
     if isinstance(scorer, scorers.PerplexityScorer):
         numbers = range(scorer.proxies * scorer.folds)
         return [{"number": n, "fold": n % scorer.folds, "folds": scorer.folds} for n in numbers]
+    if isinstance(scorer, scorers.TracinScorer):
+        looks = [{"share": share} if share < 1 else {} for share in CHECKPOINTS]
+        return [{"number": number} | look for number in range(scorer.proxies) for look in looks]
     proxy: dict[str, Any] = {}
     count = 1 if isinstance(scorer, scorers.D2Scorer) else scorer.proxies
     if isinstance(scorer, scorers.El2nScorer) and scorer.convention == "ccs":

@@ -53,7 +53,7 @@ def _judge(work: Work, data: Data) -> np.ndarray[Any, np.dtype[np.float64]]:
         scores, note = read(Path(scorer.path), train.ids)
         work.decide(note)
         return scores[None]
-    from .scoring import dynamics, features, gradients, graph, outputs, trajectory
+    from .scoring import attribution, dynamics, features, gradients, graph, outputs, trajectory
 
     task = task_of(work)
     proxies = [_proxy(work, folder, task) for folder in work.inputs.values()]
@@ -98,6 +98,10 @@ def _judge(work: Work, data: Data) -> np.ndarray[Any, np.dtype[np.float64]]:
             return outputs.ddd(task, proxies)
         case scorers.ClassErrorScorer():
             return outputs.class_error(task, proxies)
+        case scorers.TracinScorer():
+            return attribution.tracin(task, proxies)
+        case scorers.TrakScorer():
+            return attribution.trak(task, proxies, dimension=scorer.dimension, damping=scorer.damping)
         case scorers.InputNormScorer():
             return gradients.input_norm(task)
     raise AssertionError(f"no translation for scorer {study.scorer.name}")

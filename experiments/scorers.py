@@ -176,6 +176,22 @@ class InputNormScorer(Settings):
     name: Literal["input_norm"]
 
 
+class TracinScorer(Settings):
+    """TracIn on dev (arXiv:2002.08484), at a tenth, at half and at the end of each proxy's schedule."""
+
+    name: Literal["tracin"]
+    proxies: Proxies = 1
+
+
+class TrakScorer(Settings):
+    """TRAK on dev (arXiv:2303.14186), by the package dattri: an extra."""
+
+    name: Literal["trak"]
+    dimension: Count = 512  # of the projected gradients
+    damping: Annotated[float, Field(ge=0)] = 0.01  # added to their Gram matrix's diagonal; the paper's: 0
+    proxies: Proxies = 3
+
+
 class FileScorer(Settings):
     """Any score of yours: .npy, .csv (image or id, score) or parquet, aligned by id."""
 
@@ -201,10 +217,13 @@ ScorerSettings = Annotated[
     | DddScorer
     | ClassErrorScorer
     | InputNormScorer
+    | TracinScorer
+    | TrakScorer
     | FileScorer,
     Discriminator("name"),
 ]
 
 CLASSES_ONLY = (  # scorers that text has nothing for
     DynUncScorer, DualScorer, TddsScorer, ModerateScorer, DddScorer, ClassErrorScorer, InputNormScorer,
+    TrakScorer,
 )  # fmt: skip

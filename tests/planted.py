@@ -19,7 +19,7 @@ from prune_lab.experiments.fitting import fit
 from prune_lab.experiments.models.dense import mlp
 from prune_lab.experiments.policy import Uniform
 from prune_lab.experiments.recipes import optimizers, plan, schedulers
-from prune_lab.experiments.scoring import dynamics, features, gradients, graph, outputs, trajectory
+from prune_lab.experiments.scoring import attribution, dynamics, features, gradients, graph, outputs, trajectory
 from prune_lab.experiments.seeds import numpy_stream, torch_stream
 from prune_lab.experiments.tasks import digits
 from prune_lab.experiments.tasks.task import DeviceTask
@@ -70,6 +70,8 @@ SCORES: dict[str, Callable[[Planted], Floats]] = {  # as the settings have them 
     "ensemble_disagreement": lambda p: outputs.disagreement(p.task, p.trained),
     "ddd": lambda p: outputs.ddd(p.task, p.trained),
     "class_error": lambda p: outputs.class_error(p.task, p.trained),
+    "tracin": lambda p: attribution.tracin(p.task, [p.early[0], p.trained[0]]),
+    "trak dimension=128": lambda p: attribution.trak(p.task, p.trained, dimension=128, damping=0.01),
     "input_norm": lambda p: gradients.input_norm(p.task),
 }
 

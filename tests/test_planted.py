@@ -49,6 +49,8 @@ EXPECTED: dict[str, tuple[tuple[float, float], tuple[float, float], tuple[float,
     "ensemble_disagreement": ((0.65, 0.85), (0.7, 0.9), (0.3, 0.45)),
     "ddd": (FINDS, (0.5, 0.75), (0.45, 0.52)),  # mostly ties: few models, and half of a tie counts
     "class_error": (BLIND, BLIND, BLIND),
+    "tracin": ((0.1, 0.4), (0.4, 0.55), (0.35, 0.55)),  # a wrong label harms dev
+    "trak dimension=128": (AVOIDS, (0.45, 0.7), (0.3, 0.45)),
     "input_norm": (BLIND, AVOIDS, BLIND),
 }
 

@@ -14,22 +14,11 @@ from torch.nn.attention import SDPBackend, sdpa_kernel
 from ..contracts import Batch, Floats, Proxy, Task
 from ..errors import ConfigError
 from ..evaluation import BATCH, evaluating, place
+from ..functional import Losses
 from .features import head
 
 MEMORY = 256 * 2**20  # bytes for the gradients of a chunk
 LARGEST_CHUNK = 64  # more is no faster on a CPU
-
-
-class Losses(nn.Module):
-    """The task's losses as a module's forward, so that `functional_call` can put other parameters in."""
-
-    def __init__(self, task: Task, model: nn.Module) -> None:
-        super().__init__()
-        self.task = task
-        self.model = model
-
-    def forward(self, index: Tensor, inputs: Tensor, targets: Tensor) -> Tensor:
-        return self.task.losses(self.model, Batch(index, inputs, targets))
 
 
 def grand(
