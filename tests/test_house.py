@@ -13,11 +13,12 @@ import pytest
 ROOT = Path(__file__).resolve().parent.parent
 LEAVES = {
     "tasks", "models", "scoring", "training", "recipes", "evaluation", "pruning", "policy", "scaling", "devices",
-    "theory", "distribution", "appearance",
+    "theory", "distribution", "appearance", "packing",
 }  # fmt: skip
 BELOW = {"contracts", "errors", "seeds"}
 NATURAL = {  # the one leaf below that a leaf may stand on
     "training": {"recipes", "devices"},
+    "packing": {"recipes", "devices"},
     "scoring": {"evaluation"},
     "distribution": {"appearance"},
     "tasks": {"recipes"},
