@@ -32,7 +32,7 @@ class Pack:
     """M models of one architecture. `weights` has (M, ...) for each name of a weight."""
 
     def __init__(self, models: Sequence[nn.Module]) -> None:
-        """Refuses batch norm: its running averages are written in place, which nothing vectorised over models may do."""
+        """Refuses batch norm: its averages are written in place, which nothing vectorised over models may do."""
         if any(isinstance(layer, _BatchNorm) for layer in models[0].modules()):
             raise ConfigError("models with batch norm cannot be trained packed", FITTING)
         self._model = models[0]

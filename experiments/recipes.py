@@ -84,9 +84,7 @@ def optimizers(
         decayed = [weight for weight in trainable.values() if weight.ndim >= 2]
         free = [weight for weight in trainable.values() if weight.ndim < 2]
         return [
-            elementwise(
-                decayed, free, name, learning_rate=learning_rate, momentum=momentum, weight_decay=weight_decay
-            )
+            elementwise(decayed, free, name, learning_rate=learning_rate, momentum=momentum, weight_decay=weight_decay)
         ]
     hidden = [w for name, w in trainable.items() if w.ndim == 2 and "embedding" not in name and "head" not in name]
     if not hidden:

@@ -47,9 +47,7 @@ class Weighing:
     def restore(self, state: dict[str, torch.Tensor]) -> None: ...
 
 
-def packed(
-    members: np.ndarray, optimizer: str = "sgd", clip: float | None = None, rate: float = 0.05
-) -> packing.Pack:
+def packed(members: np.ndarray, optimizer: str = "sgd", clip: float | None = None, rate: float = 0.05) -> packing.Pack:
     task = image_task(flip=True, shift=1)
     pack = packing.Pack([task.model(torch_stream(3, "init", number)) for number in range(len(members))])
     steps = packing.train(
@@ -113,9 +111,9 @@ def test_a_model_without_an_example_in_a_batch_stays_finite() -> None:
 def test_what_cannot_be_packed_is_refused_with_what_can() -> None:
     images = torch.rand(8, 3, 8, 8, generator=torch_stream(0, "images"))
     model = convnet(images, torch_stream(0, "init"), classes=3, width=0.125, stride=None, whitening=False)
-    with pytest.raises(ConfigError, match="batch norm(.|\n)*model=mlp"):
+    with pytest.raises(ConfigError, match=r"batch norm(.|\n)*model=mlp"):
         packing.Pack([model])
-    with pytest.raises(ConfigError, match="muon(.|\n)*adamw"):
+    with pytest.raises(ConfigError, match=r"muon(.|\n)*adamw"):
         packed(MEMBERS, "muon")
     with pytest.raises(RunFailed, match=r"3 of 3 models(.|\n)*learning_rate"):
         packed(MEMBERS, rate=1e30)
