@@ -17,10 +17,10 @@ import typer
 
 from prune_lab.experiments.errors import LabError
 
-from . import accuracy, memory, scoring, text, training
+from . import accuracy, memory, packing, scoring, text, training
 from .contest import Comparison, race
 
-NAMES = ("training", "scoring", "text", "accuracy", "memory")
+NAMES = ("training", "scoring", "packing", "text", "accuracy", "memory")
 
 app = typer.Typer(add_completion=False)
 
@@ -33,7 +33,7 @@ def main(
     threads: Annotated[int, typer.Option(min=1, help="threads of torch")] = 1,
     record: Annotated[Path | None, typer.Option(help="also keep results, command and date in this file")] = None,
 ) -> None:
-    """Ours and a plain baseline measured in turn: training, scoring, text, accuracy, memory.
+    """Ours and a plain baseline measured in turn: training, scoring, packing, text, accuracy, memory.
 
     The ratio is how many times better ours is. A slow machine fails nothing.
     """
@@ -62,8 +62,8 @@ def main(
 def measured(name: str, quick: bool) -> Iterator[Comparison]:
     """A benchmark's measurements, each as soon as it is there."""
     match name:
-        case "training" | "scoring" | "text":
-            races = {"training": training, "scoring": scoring, "text": text}[name]
+        case "training" | "scoring" | "packing" | "text":
+            races = {"training": training, "scoring": scoring, "packing": packing, "text": text}[name]
             yield from map(race, races.contests(quick))
         case "accuracy":
             yield accuracy.comparison(quick)

@@ -6,11 +6,12 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import wraps
 
+import numpy as np
 import torch
 from torch import nn
 
 from prune_lab.cli import compose
-from prune_lab.experiments import devices, recipes, schema, seeds
+from prune_lab.experiments import devices, packing, recipes, schema, seeds
 from prune_lab.experiments.contracts import Data, Indices, Proxy
 from prune_lab.experiments.loading import build_model
 from prune_lab.experiments.policy import Uniform
@@ -68,12 +69,14 @@ def training_lap(chosen: schema.Study, data: Data, kept: Indices | None = None) 
     return _as_in_a_run(lap)
 
 
-def trained(chosen: schema.Study, task: DeviceTask, *, epochs: int, seed: int) -> nn.Module:
-    """The model after a whole schedule of `epochs`."""
+def trained(
+    chosen: schema.Study, task: DeviceTask, *, epochs: int, seed: int, kept: Indices | None = None
+) -> nn.Module:
+    """The model after a whole schedule of `epochs` over `kept` examples."""
     recipe = chosen.recipe
-    duration = recipes.plan(
-        task.size("train"), task.size("train"), batch_size=recipe.batch_size, budget="epochs", epochs=epochs
-    )
+    pool = task.size("train")
+    visited = pool if kept is None else len(kept)
+    duration = recipes.plan(pool, visited, batch_size=recipe.batch_size, budget="epochs", epochs=epochs)
     model = task.model(seeds.torch_stream(seed, "init"))
     state = _state(chosen, task, model, duration.steps)
     precision, _ = devices.resolve_precision(recipe.precision, CPU)
@@ -81,7 +84,7 @@ def trained(chosen: schema.Study, task: DeviceTask, *, epochs: int, seed: int) -
         for _ in train(
             task,
             state,
-            Uniform(),
+            Uniform(kept),
             duration,
             seed=seed,
             batch_size=recipe.batch_size,
@@ -91,6 +94,52 @@ def trained(chosen: schema.Study, task: DeviceTask, *, epochs: int, seed: int) -
         ):
             pass
     return model
+
+
+def packed_lap(chosen: schema.Study, data: Data, models: int, share: float, epochs: int) -> Lap:
+    """A lap trains `models` on random subsets together; returns how many."""
+    task, recipe = task_of(chosen, data), chosen.recipe
+    size = task.size("train")
+    duration = recipes.plan(size, size, batch_size=recipe.batch_size, budget="epochs", epochs=epochs)
+    members = np.stack([packing.subset(size, share, seed=SEED, number=number) for number in range(models)])
+    precision, _ = devices.resolve_precision(recipe.precision, CPU)
+
+    def lap() -> float:
+        pack = packing.Pack([task.model(seeds.torch_stream(SEED, "init", number)) for number in range(models)])
+        for _ in packing.train(
+            task,
+            pack,
+            members,
+            duration,
+            seed=SEED,
+            batch_size=recipe.batch_size,
+            precision=precision,
+            optimizer=recipe.optimizer,
+            learning_rate=recipe.learning_rate,
+            momentum=recipe.momentum,
+            weight_decay=recipe.weight_decay,
+            schedule=recipe.schedule,
+            warmup=recipe.warmup,
+            clip=recipe.clip,
+        ):
+            pass
+        return models
+
+    return _as_in_a_run(lap)
+
+
+def single_lap(chosen: schema.Study, data: Data, models: int, share: float, epochs: int) -> Lap:
+    """A lap trains `models` on the same subsets, one after the other; returns how many."""
+    task = task_of(chosen, data)
+    size = task.size("train")
+    subsets = [np.flatnonzero(packing.subset(size, share, seed=SEED, number=number)) for number in range(models)]
+
+    def lap() -> float:
+        for number, kept in enumerate(subsets):
+            trained(chosen, task, epochs=epochs, seed=number, kept=kept)
+        return models
+
+    return lap
 
 
 def scoring_lap(chosen: schema.Study, data: Data, scorer: str) -> Lap:

@@ -58,6 +58,8 @@ class Job:
         words = [f"{study.task.name}{pool}"]
         if self.phase == "score":
             return f"{words[0]}, {study.scorer.name}"
+        if proxy is not None and "models" in proxy:
+            return f"{words[0]}, {proxy['models']} models of {study.scorer.name}"
         if proxy is not None:
             return f"{words[0]}, proxy {proxy['number']} of {study.scorer.name}"
         if study.keep < 1:
@@ -151,10 +153,15 @@ def _proxy_job(study: schema.Study, proxy: dict[str, Any]) -> Job:
 
 
 def _proxies(study: schema.Study) -> list[dict[str, Any]]:
-    """What each proxy is asked for: when to stop, whether to record the trajectory, which fold to leave out."""
+    """What each proxy is asked for: when to stop, whether to record the trajectory, which fold to leave out.
+
+    One that is asked for models is an ensemble of them on random subsets.
+    """
     scorer = study.scorer
     if isinstance(scorer, scorers.RandomScorer | scorers.FileScorer | scorers.InputNormScorer):
         return []
+    if isinstance(scorer, scorers.MemorizationScorer):
+        return [{"number": 0, "models": scorer.models, "subset": scorer.share}]  # an ensemble, under one key
     if isinstance(scorer, scorers.PerplexityScorer):
         numbers = range(scorer.proxies * scorer.folds)
         return [{"number": n, "fold": n % scorer.folds, "folds": scorer.folds} for n in numbers]

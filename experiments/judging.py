@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 
 from . import scorers
-from .contracts import Data, Proxy
+from .contracts import Data, Floats, Proxy
 from .errors import DataUnavailable, LabError
 from .seeds import numpy_stream
 from .store import Folder
@@ -53,6 +53,8 @@ def _judge(work: Work, data: Data) -> np.ndarray[Any, np.dtype[np.float64]]:
         scores, note = read(Path(scorer.path), train.ids)
         work.decide(note)
         return scores[None]
+    if isinstance(scorer, scorers.MemorizationScorer):
+        return _by_subsets(work, scorer)[None]
     from .scoring import attribution, dynamics, features, gradients, graph, outputs, trajectory
 
     task = task_of(work)
@@ -105,6 +107,22 @@ def _judge(work: Work, data: Data) -> np.ndarray[Any, np.dtype[np.float64]]:
         case scorers.InputNormScorer():
             return gradients.input_norm(task)
     raise AssertionError(f"no translation for scorer {study.scorer.name}")
+
+
+def _by_subsets(work: Work, scorer: scorers.MemorizationScorer) -> Floats:
+    """(N,) from the ensemble's membership and what its models got right."""
+    from .scoring.memorization import influence_max, influence_sum_abs, memorization
+
+    (folder,) = work.inputs.values()
+    with np.load(folder.path / "ensemble.npz", allow_pickle=False) as arrays:
+        members, train, dev = (arrays[name] for name in ("members", "train", "dev"))
+    match scorer.name:
+        case "memorization":
+            return memorization(members, train)
+        case "influence_max":
+            return influence_max(members, dev)
+        case "influence_sum_abs":
+            return influence_sum_abs(members, dev)
 
 
 def _window(work: Work, task: Any, proxies: list[Proxy], window: int, epochs: int = 0) -> int:

@@ -14,6 +14,7 @@ import pandas as pd
 
 from . import schema
 from .contracts import Indices, Policy
+from .ensemble import train_ensemble
 from .errors import RunFailed
 from .jobs import Job
 from .judging import score
@@ -131,6 +132,8 @@ def _prune(work: Work) -> dict[str, Any]:
 
 
 def _train(work: Work) -> dict[str, Any]:
+    if "models" in work.job.recipe.get("proxy", {}):
+        return train_ensemble(work)
     from safetensors.torch import save_model
 
     from .devices import resolve_precision

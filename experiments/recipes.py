@@ -7,7 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 from torch.optim.lr_scheduler import LambdaLR
 
 from .errors import ConfigError
@@ -80,13 +80,12 @@ def optimizers(
     Only weights of two or more dimensions decay.
     """
     trainable = {name: weight for name, weight in model.named_parameters() if weight.requires_grad}
-    decayed = [weight for weight in trainable.values() if weight.ndim >= 2]
-    free = [weight for weight in trainable.values() if weight.ndim < 2]
-    groups = [{"params": decayed, "weight_decay": weight_decay}, {"params": free, "weight_decay": 0.0}]
-    if name == "sgd":
-        return [torch.optim.SGD(groups, learning_rate, momentum=momentum, nesterov=momentum > 0, fused=True)]
-    if name == "adamw":
-        return [torch.optim.AdamW(groups, learning_rate, betas=(0.9, 0.95), fused=True)]
+    if name != "muon":
+        decayed = [weight for weight in trainable.values() if weight.ndim >= 2]
+        free = [weight for weight in trainable.values() if weight.ndim < 2]
+        return [
+            elementwise(decayed, free, name, learning_rate=learning_rate, momentum=momentum, weight_decay=weight_decay)
+        ]
     hidden = [w for name, w in trainable.items() if w.ndim == 2 and "embedding" not in name and "head" not in name]
     if not hidden:
         raise ConfigError(
@@ -99,6 +98,17 @@ def optimizers(
         ),
         torch.optim.AdamW(rest, learning_rate, betas=(0.9, 0.95), weight_decay=0.0, fused=True),
     ]
+
+
+def elementwise(
+    decayed: list[Tensor], free: list[Tensor], name: str, *, learning_rate: float, momentum: float, weight_decay: float
+) -> torch.optim.Optimizer:
+    """SGD (Nesterov) or AdamW. A number moves by its own gradient alone, so that many models may lie in one tensor."""
+    groups = [{"params": decayed, "weight_decay": weight_decay}, {"params": free, "weight_decay": 0.0}]
+    if name == "sgd":
+        return torch.optim.SGD(groups, learning_rate, momentum=momentum, nesterov=momentum > 0, fused=True)
+    assert name == "adamw", f"optimizer {name} is not elementwise"
+    return torch.optim.AdamW(groups, learning_rate, betas=(0.9, 0.95), fused=True)
 
 
 def schedulers(optimizers: list[torch.optim.Optimizer], name: str, *, steps: int, warmup: float) -> list[LambdaLR]:

@@ -13,6 +13,7 @@ from .scorers import (
     DualScorer,
     ForgettingScorer,
     GrandScorer,
+    MemorizationScorer,
     PerplexityScorer,
     PrototypesScorer,
     ScorerSettings,
@@ -266,6 +267,14 @@ class Study(Settings):
             )
         if text and isinstance(self.scorer, CLASSES_ONLY):
             raise ValueError(f"scorer={self.scorer.name} needs classes, and text has none: use scorer=perplexity")
+        if isinstance(self.scorer, MemorizationScorer):
+            if isinstance(self.model, ConvnetModel | ResnetModel):
+                raise ValueError(
+                    f"scorer={self.scorer.name} trains packed models, and model={self.model.name} has batch norm: "
+                    "use model=mlp, linear or perceptron"
+                )
+            if self.recipe.optimizer == "muon":
+                raise ValueError(f"scorer={self.scorer.name} trains packed models: use recipe.optimizer=sgd or adamw")
         if text and isinstance(self.scorer, D2Scorer) and self.scorer.base == "forgetting":
             raise ValueError("scorer.base=forgetting needs classes, and text has none: use scorer.base=el2n")
         if text and isinstance(self.scorer, GrandScorer) and self.scorer.gradients == "last_layer":

@@ -163,6 +163,17 @@ class DddScorer(Settings):
     proxies: Proxies = 10
 
 
+class MemorizationScorer(Settings):
+    """What a model gets right because the example was in its random subset (arXiv:2008.03703).
+
+    memorization: the example itself; influence_max and influence_sum_abs: the dev examples. All share one ensemble.
+    """
+
+    name: Literal["memorization", "influence_max", "influence_sum_abs"]
+    models: Annotated[int, Field(ge=2, le=100_000)] = 200  # the paper: thousands
+    share: Annotated[float, Field(gt=0, lt=1)] = 0.7  # of the training split in each model's subset, as in the paper
+
+
 class ClassErrorScorer(Settings):
     """Error of the example's class on the dev split, for rule=quota (arXiv:2404.05579)."""
 
@@ -215,6 +226,7 @@ ScorerSettings = Annotated[
     | D2Scorer
     | DisagreementScorer
     | DddScorer
+    | MemorizationScorer
     | ClassErrorScorer
     | InputNormScorer
     | TracinScorer
@@ -224,6 +236,6 @@ ScorerSettings = Annotated[
 ]
 
 CLASSES_ONLY = (  # scorers that text has nothing for
-    DynUncScorer, DualScorer, TddsScorer, ModerateScorer, DddScorer, ClassErrorScorer, InputNormScorer,
-    TrakScorer,
+    DynUncScorer, DualScorer, TddsScorer, ModerateScorer, DddScorer, MemorizationScorer, ClassErrorScorer,
+    InputNormScorer, TrakScorer,
 )  # fmt: skip

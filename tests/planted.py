@@ -12,20 +12,31 @@ from pathlib import Path
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from scipy.stats import rankdata
 
-from prune_lab.experiments.contracts import Data, Examples, Floats, Indices, Proxy
+from prune_lab.experiments import packing
+from prune_lab.experiments.contracts import Data, Examples, Floats, Indices, Proxy, Split
 from prune_lab.experiments.fitting import fit
 from prune_lab.experiments.models.dense import mlp
 from prune_lab.experiments.policy import Uniform
 from prune_lab.experiments.recipes import optimizers, plan, schedulers
-from prune_lab.experiments.scoring import attribution, dynamics, features, gradients, graph, outputs, trajectory
+from prune_lab.experiments.scoring import (
+    attribution,
+    dynamics,
+    features,
+    gradients,
+    graph,
+    memorization,
+    outputs,
+    trajectory,
+)
 from prune_lab.experiments.seeds import numpy_stream, torch_stream
 from prune_lab.experiments.tasks import digits
 from prune_lab.experiments.tasks.task import DeviceTask
 from prune_lab.experiments.training import State
 
-NUMBER, PLANTED, COPIES, EPOCHS = 500, 50, 3, 30
+NUMBER, PLANTED, COPIES, EPOCHS, MODELS = 500, 50, 3, 30, 64
 KINDS = ("flipped", "blended", "copied")
 
 
@@ -38,6 +49,8 @@ class Planted:
     trained: Sequence[Proxy]  # to the end, with their trajectories
     early: Sequence[Proxy]  # for a tenth of the schedule
     untrained: Sequence[Proxy]
+    members: NDArray[np.bool_]  # (M, N) subsets of an ensemble, trained to the end
+    right: Mapping[Split, NDArray[np.bool_]]  # (M, N) of train and (M, J) of dev: what its models get right
 
     def auroc(self, scores: Floats, kind: str) -> float:
         """Probability that one of this kind scores higher than a plain example, ties half; `scores` (proxies, N)."""
@@ -69,6 +82,9 @@ SCORES: dict[str, Callable[[Planted], Floats]] = {  # as the settings have them 
     "d2 gamma=1": lambda p: chosen_by_d2(p, gamma=1.0),
     "ensemble_disagreement": lambda p: outputs.disagreement(p.task, p.trained),
     "ddd": lambda p: outputs.ddd(p.task, p.trained),
+    "memorization": lambda p: memorization.memorization(p.members, p.right["train"])[None],
+    "influence_max": lambda p: memorization.influence_max(p.members, p.right["dev"])[None],
+    "influence_sum_abs": lambda p: memorization.influence_sum_abs(p.members, p.right["dev"])[None],
     "class_error": lambda p: outputs.class_error(p.task, p.trained),
     "tracin": lambda p: attribution.tracin(p.task, [p.early[0], p.trained[0]]),
     "trak dimension=128": lambda p: attribution.trak(p.task, p.trained, dimension=128, damping=0.01),
@@ -108,7 +124,24 @@ def plant(*, seed: int = 0) -> Planted:
     def train_for(epochs: int) -> list[Proxy]:
         return [_proxy(task, 100 * seed + number, epochs) for number in range(3)]
 
-    return Planted(task, rows, train_for(EPOCHS), train_for(EPOCHS // 10), train_for(0))
+    members, right = ensemble(task, 100 * seed)
+    return Planted(task, rows, train_for(EPOCHS), train_for(EPOCHS // 10), train_for(0), members, right)
+
+
+def ensemble(
+    task: DeviceTask, seed: int, *, models: int = MODELS, epochs: int = EPOCHS
+) -> tuple[NDArray[np.bool_], Mapping[Split, NDArray[np.bool_]]]:
+    """Models trained as the proxies are, but on random subsets of 0.7: who was in which, and what each gets right."""
+    size = task.size("train")
+    members = np.stack([packing.subset(size, 0.7, seed=seed, number=number) for number in range(models)])
+    pack = packing.Pack([task.model(torch_stream(seed, "init", number)) for number in range(models)])
+    for _ in packing.train(
+        task, pack, members, plan(size, size, batch_size=64, budget="epochs", epochs=epochs), seed=seed, batch_size=64,
+        precision=torch.float32, optimizer="sgd", learning_rate=0.05, momentum=0.9, weight_decay=5e-4,
+        schedule="linear", warmup=0.1,
+    ):  # fmt: skip
+        pass
+    return members, {split: packing.correct(task, pack, split, size=512) for split in ("train", "dev")}
 
 
 def _proxy(task: DeviceTask, number: int, epochs: int) -> Proxy:

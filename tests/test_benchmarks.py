@@ -29,6 +29,14 @@ def test_each_measurement_is_one_json_object() -> None:
         assert {"processor", "threads", "torch", "bfloat16_fast"} <= set(one["machine"])
 
 
+def test_packing_compares_seconds_for_as_many_models() -> None:
+    result = CliRunner().invoke(app, ["packing", "--quick", "--json"])
+    assert result.exit_code == 0, result.output
+    (one,) = map(json.loads, result.stdout.splitlines())
+    assert (set(one), one["unit"], one["met"]) == (KEYS, "s for 32 models", None)
+    assert one["ratio"] == pytest.approx(one["baseline"] / one["ours"])
+
+
 def test_an_unknown_benchmark_is_refused_by_name() -> None:
     result = CliRunner().invoke(app, ["speed"])
     assert result.exit_code == 2

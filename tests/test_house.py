@@ -13,12 +13,13 @@ import pytest
 ROOT = Path(__file__).resolve().parent.parent
 LEAVES = {
     "tasks", "models", "scoring", "training", "recipes", "evaluation", "pruning", "policy", "scaling", "devices",
-    "theory", "distribution", "appearance", "contribution", "functional",
+    "theory", "distribution", "appearance", "contribution", "functional", "packing",
 }  # fmt: skip
 BELOW = {"contracts", "errors", "seeds"}
 NATURAL = {  # the one leaf below that a leaf may stand on
     "training": {"recipes", "devices"},
     "contribution": {"evaluation", "functional"},
+    "packing": {"recipes", "devices"},
     "scoring": {"evaluation", "functional", "contribution"},
     "distribution": {"appearance"},
     "tasks": {"recipes"},

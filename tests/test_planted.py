@@ -15,9 +15,9 @@ from prune_lab.experiments import schema
 from prune_lab.experiments.contracts import Indices
 from prune_lab.experiments.pruning import Rule, select
 from prune_lab.experiments.scorers import ScorerSettings
-from prune_lab.experiments.scoring import dynamics, outputs
+from prune_lab.experiments.scoring import dynamics, memorization, outputs
 
-from .planted import KINDS, SCORES, Planted, chosen_by_d2, plant
+from .planted import EPOCHS, KINDS, SCORES, Planted, chosen_by_d2, ensemble, plant
 
 SCORERS = {name for arm in _arms(ScorerSettings) for name in get_args(arm.model_fields["name"].annotation)}
 FINDS, AVOIDS, BLIND = (0.85, 1.0), (0.0, 0.3), (0.4, 0.6)
@@ -48,6 +48,9 @@ EXPECTED: dict[str, tuple[tuple[float, float], tuple[float, float], tuple[float,
     "d2 gamma=1": (FINDS, FINDS, AVOIDS),
     "ensemble_disagreement": ((0.65, 0.85), (0.7, 0.9), (0.3, 0.45)),
     "ddd": (FINDS, (0.5, 0.75), (0.45, 0.52)),  # mostly ties: few models, and half of a tie counts
+    "memorization": ((0.55, 0.8), (0.75, 0.9), (0.3, 0.45)),  # 30 epochs fit a third of the flipped labels: see below
+    "influence_max": ((0.45, 0.75), (0.4, 0.6), (0.4, 0.55)),  # on 144 dev digits
+    "influence_sum_abs": ((0.6, 0.8), (0.45, 0.65), (0.4, 0.55)),
     "class_error": (BLIND, BLIND, BLIND),
     "tracin": ((0.1, 0.4), (0.4, 0.55), (0.35, 0.55)),  # a wrong label harms dev
     "trak dimension=128": (AVOIDS, (0.45, 0.7), (0.3, 0.45)),
@@ -79,6 +82,20 @@ def test_grand_at_initialisation_follows_the_input_norm(planted: Planted) -> Non
     assert spearmanr(at_start, norm).statistic > 0.7
     assert abs(spearmanr(el2n, norm).statistic) < 0.4
     assert spearmanr(grand, el2n).statistic > 0.9
+
+
+def test_memorization_ranks_flipped_labels_highest_where_they_are_fitted(planted: Planted) -> None:
+    """Three times the epochs: right about nearly all of its subset, a model is right about a flipped label only there.
+
+    After 30 epochs few are fitted, and what is not fitted is not memorized. Found: AUROC .99, 45 of the top 50.
+    """
+    flipped = planted.rows["flipped"]
+    early = planted.right["train"][:, flipped][planted.members[:, flipped]].mean()
+    members, right = ensemble(planted.task, 0, models=32, epochs=3 * EPOCHS)
+    assert right["train"][:, flipped][members[:, flipped]].mean() > 0.95 > 0.6 > early
+    scores = memorization.memorization(members, right["train"])
+    assert planted.auroc(scores[None], "flipped") > 0.95
+    assert np.isin(np.argsort(-scores, kind="stable")[: len(flipped)], flipped).mean() > 0.8
 
 
 # ---- rules -----------------------------------------------------------------------------------------------------------
