@@ -13,7 +13,7 @@ import pytest
 ROOT = Path(__file__).resolve().parent.parent
 LEAVES = {
     "tasks", "models", "scoring", "training", "recipes", "evaluation", "pruning", "policy", "scaling", "devices",
-    "theory", "distribution", "appearance",
+    "theory", "distribution", "appearance", "metagradient", "masking",
 }  # fmt: skip
 BELOW = {"contracts", "errors", "seeds"}
 NATURAL = {  # the one leaf below that a leaf may stand on
@@ -21,6 +21,7 @@ NATURAL = {  # the one leaf below that a leaf may stand on
     "scoring": {"evaluation"},
     "distribution": {"appearance"},
     "tasks": {"recipes"},
+    "masking": {"metagradient"},
 }
 WITHOUT_TORCH = (
     "scaling",
