@@ -113,6 +113,21 @@ def test_a_mask_drops_flipped_labels_and_lowers_the_dev_loss() -> None:
     assert np.isin(rows["plain"], kept).mean() > 0.5
 
 
+def test_copies_are_kept_or_dropped_together_so_a_mask_does_not_thin_them_out() -> None:
+    """Their gradients are one, and the run sees the sum of their weights alone: nothing tells one from the others.
+
+    Independent choice at the same rate would leave more of the copied examples in at least once.
+    """
+    task, rows = gaussian()
+    logits = learned(task).logits.numpy()
+    groups = logits[rows["copied"]]  # (10, 4)
+    assert groups.std(axis=1).mean() < 0.25 * groups.mean(axis=1).std()
+    times = np.isin(rows["copied"], np.argsort(-logits, kind="stable")[:70]).sum(axis=1)
+    independent = 1 - (1 - times.mean() / COPIES) ** COPIES
+    assert 0.2 < times.mean() / COPIES < 0.8
+    assert (times > 0).mean() < 0.75 * independent
+
+
 def test_the_same_seed_learns_the_same_mask_interrupted_or_not(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     task, _ = gaussian()
     settings: dict[str, Any] = {"steps": 4, "relaxation": "bernoulli", "outer": "area", "runs": 2}

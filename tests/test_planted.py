@@ -50,6 +50,7 @@ EXPECTED: dict[str, tuple[tuple[float, float], tuple[float, float], tuple[float,
     "ddd": (FINDS, (0.5, 0.75), (0.45, 0.52)),  # mostly ties: few models, and half of a tie counts
     "class_error": (BLIND, BLIND, BLIND),
     "input_norm": (BLIND, AVOIDS, BLIND),
+    "mask": ((0.0, 0.1), AVOIDS, (0.4, 0.55)),  # the dev labels tell it; of copies it drops all or none
 }
 
 
