@@ -103,6 +103,8 @@ def score_job(study: schema.Study) -> Job:
         study = study.model_copy(update={"task": whole})
     scorer = study.scorer
     proxies = {f"train_{number}": _proxy_job(study, proxy) for number, proxy in enumerate(_proxies(study))}
+    if isinstance(scorer, scorers.MaskScorer):
+        proxies = {"train_0": _mask_job(study, scorer)}
     recipe = _data(study) | {"scorer": scorer}
     if isinstance(scorer, scorers.FileScorer):
         from .tasks.sources import fingerprint_files
@@ -152,13 +154,19 @@ def _proxy_job(study: schema.Study, proxy: dict[str, Any]) -> Job:
     return Job("train", recipe, {}, study)
 
 
+def _mask_job(study: schema.Study, mask: scorers.MaskScorer) -> Job:
+    """Learning a mask is a training run of its own: nothing trains inside a scorer."""
+    recipe = _data(study) | _training(study) | {"seed": PROXY_SEED, "proxy": {"number": 0}, "mask": mask}
+    return Job("train", recipe, {}, study)
+
+
 def _proxies(study: schema.Study) -> list[dict[str, Any]]:
     """What each proxy is asked for: when to stop, whether to record the trajectory, which fold to leave out.
 
     One that is asked for models is an ensemble of them on random subsets.
     """
     scorer = study.scorer
-    if isinstance(scorer, scorers.RandomScorer | scorers.FileScorer | scorers.InputNormScorer):
+    if isinstance(scorer, scorers.RandomScorer | scorers.FileScorer | scorers.InputNormScorer | scorers.MaskScorer):
         return []
     if isinstance(scorer, scorers.MemorizationScorer):
         return [{"number": 0, "models": scorer.models, "subset": scorer.share}]  # an ensemble, under one key

@@ -19,11 +19,13 @@ from .errors import RunFailed
 from .jobs import Job
 from .judging import score
 from .provenance import code_version
+from .scorers import MaskScorer
 from .seeds import derive, numpy_stream, torch_stream
 from .store import Folder, Store
 from .workplace import Notify, Work, data_of, fold_of, machine_of, model_of, say_if_equal, task_of
 
 CURVE = 40  # points of a theory curve
+DECIDED = 0.05  # a mask nearer than this to zero or one has decided
 
 
 def run(job: Job, store: Store, notify: Notify) -> Folder:
@@ -78,6 +80,11 @@ def _prune(work: Work) -> dict[str, Any]:
     from .tasks.splits import check_enough
 
     study = work.job.study
+    if isinstance(study.scorer, MaskScorer) and "score" in work.inputs and study.scorer.keep != study.keep:
+        work.decide(
+            f"warning: keep={study.keep:g}, and the mask was learned for {study.scorer.keep:g}: "
+            f"scorer.keep={study.keep:g} learns one for it"
+        )
     data = data_of(work)
     train = data.splits["train"]
     labels = None if data.kind == "text" else train.targets
@@ -134,6 +141,8 @@ def _prune(work: Work) -> dict[str, Any]:
 def _train(work: Work) -> dict[str, Any]:
     if "models" in work.job.recipe.get("proxy", {}):
         return train_ensemble(work)
+    if "mask" in work.job.recipe:
+        return _learn_mask(work)
     from safetensors.torch import save_model
 
     from .devices import resolve_precision
@@ -208,6 +217,51 @@ def _train(work: Work) -> dict[str, Any]:
         np.savez(work.folder / "trajectory.npz", **result.trajectory)  # type: ignore[arg-type]
     sizes = {"examples": visited, "pool": pool, "steps": duration.stop, "parameters": parameters}
     return sizes | {"epochs": duration.stop / duration.steps_per_epoch} | result.metrics
+
+
+def _learn_mask(work: Work) -> dict[str, Any]:
+    """A mask over the pool instead of a model: the study's recipe squeezed into short runs, differentiated through."""
+    from .masking import learn
+    from .metagradient import Descent
+    from .recipes import factor_of, num_batches
+
+    settings, recipe, task = work.job.study.scorer, work.job.study.recipe, task_of(work)
+    assert isinstance(settings, MaskScorer)
+    pool, steps = task.size("train"), settings.inner_steps
+    epochs = steps / num_batches(pool, recipe.batch_size)
+    work.decide(
+        f"to learn a mask that keeps {settings.keep:g} of {pool}: {settings.steps} steps of Adam, each over "
+        f"{settings.runs} runs of {steps} steps ({epochs:g} epochs of everything), "
+        f"{recipe.schedule} squeezed into them; precision float32; judged by {task.size('dev')} dev examples"
+    )
+    factor = factor_of(recipe.schedule, steps, recipe.warmup)
+    rates = [recipe.learning_rate * factor(step) for step in range(steps)]
+    learned = learn(
+        task,
+        Descent(rates, recipe.momentum, recipe.weight_decay),
+        keep=settings.keep,
+        steps=settings.steps,
+        runs=settings.runs,
+        outer=settings.outer,
+        relaxation=settings.relaxation,
+        temperature=settings.temperature,
+        learning_rate=settings.learning_rate,
+        batch_size=recipe.batch_size,
+        seed=work.job.recipe["seed"],
+        checkpoint=work.store.resume_folder("train", work.job.key) / "checkpoint.pt",
+        notify=work.notify,
+    )
+    mask, logits, ids = learned.mask.numpy(), learned.logits.numpy(), task.examples("train").ids
+    table = {"index": np.arange(pool), "id": ids, "logit": logits, "mask": mask}
+    pd.DataFrame(table).to_parquet(work.folder / "mask.parquet", index=False)
+    curve = {"step": np.arange(1, len(learned.outer) + 1), "outer": learned.outer}
+    pd.DataFrame(curve).to_parquet(work.folder / "outer.parquet", index=False)
+    decided = float(np.mean(np.minimum(mask, 1 - mask) < DECIDED))
+    work.decide(
+        f"outer loss {learned.outer[0]:.3f} at first, {learned.outer[-1]:.3f} at last; "
+        f"{decided:.0%} of the mask within {DECIDED:g} of zero or one"
+    )
+    return {"examples": pool, "outer_first": learned.outer[0], "outer_last": learned.outer[-1], "decided": decided}
 
 
 def _policy(work: Work, support: Indices | None, task: Any) -> tuple[Policy, int]:

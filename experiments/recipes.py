@@ -113,10 +113,11 @@ def elementwise(
 
 def schedulers(optimizers: list[torch.optim.Optimizer], name: str, *, steps: int, warmup: float) -> list[LambdaLR]:
     """Linear rise over the first `warmup` share of the steps, then constant, linear or half a cosine to zero."""
-    return [LambdaLR(optimizer, _factor(name, steps, warmup)) for optimizer in optimizers]
+    return [LambdaLR(optimizer, factor_of(name, steps, warmup)) for optimizer in optimizers]
 
 
-def _factor(name: str, steps: int, warmup: float) -> Callable[[int], float]:
+def factor_of(name: str, steps: int, warmup: float) -> Callable[[int], float]:
+    """What the learning rate is multiplied by at each step."""
     rise = max(1.0, warmup * steps)
 
     def factor(step: int) -> float:

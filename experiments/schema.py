@@ -13,6 +13,7 @@ from .scorers import (
     DualScorer,
     ForgettingScorer,
     GrandScorer,
+    MaskScorer,
     MemorizationScorer,
     PerplexityScorer,
     PrototypesScorer,
@@ -277,6 +278,13 @@ class Study(Settings):
                 raise ValueError(f"scorer={self.scorer.name} trains packed models: use recipe.optimizer=sgd or adamw")
         if text and isinstance(self.scorer, D2Scorer) and self.scorer.base == "forgetting":
             raise ValueError("scorer.base=forgetting needs classes, and text has none: use scorer.base=el2n")
+        if isinstance(self.scorer, MaskScorer) and isinstance(self.model, ConvnetModel | ResnetModel):
+            raise ValueError(
+                f"scorer=mask weighs examples one by one, and the batch norm of model={self.model.name} joins those of "
+                "a batch: use model=mlp or linear"
+            )
+        if isinstance(self.scorer, MaskScorer) and (self.recipe.optimizer != "sgd" or self.recipe.clip is not None):
+            raise ValueError("scorer=mask differentiates through plain SGD: use recipe.optimizer=sgd recipe.clip=null")
         if text and isinstance(self.scorer, GrandScorer) and self.scorer.gradients == "last_layer":
             raise ValueError("scorer.gradients=last_layer is for classifiers: use scorer.gradients=all for text")
         if text and isinstance(self.scorer, PrototypesScorer) and self.scorer.supervised:

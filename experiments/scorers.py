@@ -203,6 +203,20 @@ class TrakScorer(Settings):
     proxies: Proxies = 3
 
 
+class MaskScorer(Settings):
+    """The logit of a mask learned by gradient descent through short training runs (experiments/masking.py)."""
+
+    name: Literal["mask"]
+    keep: Annotated[float, Field(gt=0, lt=1)] = 0.5  # the fraction kept that the mask is learned for
+    steps: Count = 60  # of Adam on the logits
+    inner_steps: Count = 40  # of each training run that is differentiated through
+    runs: Count = 2  # inner runs a step, each from a fresh initialisation; their gradients are averaged
+    outer: Literal["end", "area"] = "end"  # the dev loss after an inner run, or its mean over the run
+    relaxation: Literal["topk", "bernoulli"] = "topk"  # bernoulli: a mask is drawn for every run
+    temperature: Annotated[float, Field(gt=0)] = 1.0  # of the sigmoid: lower is nearer to zeros and ones
+    learning_rate: Annotated[float, Field(gt=0)] = 0.2  # of Adam
+
+
 class FileScorer(Settings):
     """Any score of yours: .npy, .csv (image or id, score) or parquet, aligned by id."""
 
@@ -231,6 +245,7 @@ ScorerSettings = Annotated[
     | InputNormScorer
     | TracinScorer
     | TrakScorer
+    | MaskScorer
     | FileScorer,
     Discriminator("name"),
 ]

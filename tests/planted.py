@@ -18,6 +18,8 @@ from scipy.stats import rankdata
 from prune_lab.experiments import packing
 from prune_lab.experiments.contracts import Data, Examples, Floats, Indices, Proxy, Split
 from prune_lab.experiments.fitting import fit
+from prune_lab.experiments.masking import learn
+from prune_lab.experiments.metagradient import Descent
 from prune_lab.experiments.models.dense import mlp
 from prune_lab.experiments.policy import Uniform
 from prune_lab.experiments.recipes import optimizers, plan, schedulers
@@ -89,12 +91,24 @@ SCORES: dict[str, Callable[[Planted], Floats]] = {  # as the settings have them 
     "tracin": lambda p: attribution.tracin(p.task, [p.early[0], p.trained[0]]),
     "trak dimension=128": lambda p: attribution.trak(p.task, p.trained, dimension=128, damping=0.01),
     "input_norm": lambda p: gradients.input_norm(p.task),
+    "mask": lambda p: learned_mask(p),
 }
 
 
 def chosen_by_d2(planted: Planted, *, gamma: float) -> Floats:
     proxies = planted.trained[:1]
     return graph.d2(planted.task, proxies, outputs.el2n(planted.task, proxies), neighbours=5, gamma=gamma)
+
+
+def learned_mask(planted: Planted) -> Floats:
+    """(1, N) logits of a mask for half of the pool: ten steps over single runs of 20 steps, two epochs each."""
+    learned = learn(
+        planted.task, Descent([0.05] * 20, momentum=0.9, weight_decay=5e-4), keep=0.5, steps=10, runs=1, outer="end",
+        relaxation="topk", temperature=1.0, learning_rate=0.3, batch_size=64, seed=0,
+        notify=lambda sentence, share: None,
+    )  # fmt: skip
+    logits: Floats = learned.logits.numpy()[None]
+    return logits
 
 
 def plant(*, seed: int = 0) -> Planted:

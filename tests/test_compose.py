@@ -86,6 +86,9 @@ def test_range_sweeps_and_quoted_values() -> None:
         (["scorer=tdds", "scorer.window=2"], "scorer.window=2"),
         (["scorer=ensemble_disagreement", "scorer.proxies=1"], "scorer.proxies=1"),
         (["scorer=d2", "scorer.proxies=3"], "scorer.proxies"),
+        (["scorer=mask", "model=convnet"], "model=mlp"),
+        (["scorer=mask", "recipe.optimizer=adamw"], "recipe.optimizer=sgd"),
+        (["scorer=mask", "scorer.keep=1"], "scorer.keep=1"),
     ],
 )
 def test_a_wrong_word_is_answered_with_the_right_one(words: list[str], said: str) -> None:

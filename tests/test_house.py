@@ -13,7 +13,7 @@ import pytest
 ROOT = Path(__file__).resolve().parent.parent
 LEAVES = {
     "tasks", "models", "scoring", "training", "recipes", "evaluation", "pruning", "policy", "scaling", "devices",
-    "theory", "distribution", "appearance", "contribution", "functional", "packing",
+    "theory", "distribution", "appearance", "contribution", "functional", "packing", "metagradient", "masking",
 }  # fmt: skip
 BELOW = {"contracts", "errors", "seeds"}
 NATURAL = {  # the one leaf below that a leaf may stand on
@@ -23,6 +23,8 @@ NATURAL = {  # the one leaf below that a leaf may stand on
     "scoring": {"evaluation", "functional", "contribution"},
     "distribution": {"appearance"},
     "tasks": {"recipes"},
+    "masking": {"metagradient"},
+    "metagradient": {"functional"},
 }
 WITHOUT_TORCH = (
     "scaling",

@@ -55,6 +55,7 @@ EXPECTED: dict[str, tuple[tuple[float, float], tuple[float, float], tuple[float,
     "tracin": ((0.1, 0.4), (0.4, 0.55), (0.35, 0.55)),  # a wrong label harms dev
     "trak dimension=128": (AVOIDS, (0.45, 0.7), (0.3, 0.45)),
     "input_norm": (BLIND, AVOIDS, BLIND),
+    "mask": ((0.0, 0.1), AVOIDS, (0.4, 0.55)),  # the dev labels tell it; of copies it drops all or none
 }
 
 

@@ -128,6 +128,9 @@ def _row(family: Mapping[str, Folder]) -> dict[str, Any]:
     pruning: Mapping[str, Any] = {} if prune is None else prune.record["recipe"]
     scoring: Mapping[str, Any] = {} if score is None else score.record["recipe"]
     task, model = recipe["task"], recipe["model"]
+    scorer = dict(scoring.get("scorer", {}))
+    if "keep" in scorer and scorer["keep"] == pruning.get("keep"):
+        del scorer["keep"]  # a mask learned for what is kept is one method at every fraction
     row: dict[str, Any] = {
         "task": task["name"],
         "fingerprint": str(recipe.get("fingerprint") or ""),  # of the data: two folders are two data sets
@@ -151,7 +154,8 @@ def _row(family: Mapping[str, Folder]) -> dict[str, Any]:
     row |= {phase: family[phase].key if phase in family else "" for phase in ("evaluate", "train", "prune", "score")}
     setup = {"task": _without(task, "examples", "label_noise"), "fingerprint": row["fingerprint"]}
     setup |= {"model": model, "recipe": recipe["recipe"]}
-    selection = {"scoring": _without(scoring, "task", "fingerprint"), "drop": pruning.get("drop_hardest") or 0.0}
+    selection = {"scoring": _without(scoring, "task", "fingerprint") | {"scorer": scorer}}
+    selection |= {"drop": pruning.get("drop_hardest") or 0.0}
     if scoring and scoring["task"].get("examples") != task.get("examples"):
         selection["scored"] = "everything"
     row |= {
@@ -160,7 +164,7 @@ def _row(family: Mapping[str, Folder]) -> dict[str, Any]:
         "created": str(evaluate.record.get("created", "")),
         "commit": str(evaluate.record.get("code", {}).get("commit", "")),
     }
-    settings = {"task": task, "model": model, "recipe": recipe["recipe"], "scorer": scoring.get("scorer", {})}
+    settings = {"task": task, "model": model, "recipe": recipe["recipe"], "scorer": scorer}
     settings["policy"] = recipe.get("policy", {})
     settings["prune"] = _without(pruning, "task", "fingerprint") | {"scored": selection.get("scored")}
     return row | dict(_dotted(settings))
