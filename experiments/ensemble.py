@@ -73,7 +73,7 @@ def train_ensemble(work: Work) -> dict[str, Any]:
                 clip=recipe.clip,
             ):
                 work.notify("", (start + len(numbers) * step / duration.steps) / models)
-            _save(path, {s: packing.correct(task, pack, s, size=BATCH[task.kind]) for s in ("train", "dev")})  # type: ignore[arg-type]
+            _save(path, {s: packing.correct(task, pack, s, size=BATCH[task.kind]) for s in ("train", "dev")})
         else:
             work.notify(f"models {numbers.start} to {numbers.stop - 1} of {models} are there", numbers.stop / models)
         with np.load(path, allow_pickle=False) as arrays:

@@ -57,7 +57,8 @@ def _judge(work: Work, data: Data) -> np.ndarray[Any, np.dtype[np.float64]]:
         return _by_subsets(work, scorer)[None]
     if isinstance(scorer, scorers.MaskScorer):
         learned = pd.read_parquet(work.inputs["train_0"].path / "mask.parquet").set_index("id")
-        return learned.loc[list(train.ids), "logit"].to_numpy(np.float64)[None]  # a higher logit is kept
+        logits: Floats = learned.loc[list(train.ids), "logit"].to_numpy(np.float64)  # a higher one is kept
+        return logits[None]
     from .scoring import attribution, dynamics, features, gradients, graph, outputs, trajectory
 
     task = task_of(work)

@@ -92,7 +92,7 @@ def metagradient(
             direction = {name: by_velocity[name] - eta * by_theta[name] for name in by_theta}  # d
 
             gradient = partial(grad(total, has_aux=True), batch=batches[step], weight=weights[step])
-            _, (product, slopes[step]) = jvp(gradient, (passed[step],), (direction,))
+            product, slopes[step] = jvp(gradient, (passed[step],), (direction,))[1]
             by_theta = {name: by_theta[name] + product[name] for name in by_theta}
             by_velocity = {name: mu * by_velocity[name] for name in by_theta}
     return Metagradient(outer, slopes, passed[-1])
