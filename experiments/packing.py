@@ -36,7 +36,7 @@ class Pack:
         if any(isinstance(layer, _BatchNorm) for layer in models[0].modules()):
             raise ConfigError("models with batch norm cannot be trained packed", FITTING)
         self._model = models[0]
-        self.weights, self._buffers = stack_module_state(list(models))  # type: ignore[arg-type]
+        self.weights, self._buffers = stack_module_state(list(models))
 
     def outputs(self, task: Task, batch: Batch) -> Tensor:
         """(M, B, classes) logits: all models see the same inputs."""
@@ -47,11 +47,11 @@ class Pack:
 
             return task.outputs(cast(nn.Module, forward), batch)
 
-        return cast(Tensor, vmap(one)(self.weights, self._buffers))
+        return vmap(one)(self.weights, self._buffers)
 
     def losses(self, task: Task, batch: Batch, outputs: Tensor) -> Tensor:
         """(M, B) the task's own loss of (M, B, classes) logits."""
-        return cast(Tensor, vmap(lambda logits: task.losses(self._model, batch, logits))(outputs))
+        return vmap(lambda logits: task.losses(self._model, batch, logits))(outputs)
 
 
 def pack_size(model: nn.Module) -> int:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -101,10 +101,16 @@ def optimizers(
 
 
 def elementwise(
-    decayed: list[Tensor], free: list[Tensor], name: str, *, learning_rate: float, momentum: float, weight_decay: float
+    decayed: Sequence[Tensor],
+    free: Sequence[Tensor],
+    name: str,
+    *,
+    learning_rate: float,
+    momentum: float,
+    weight_decay: float,
 ) -> torch.optim.Optimizer:
     """SGD (Nesterov) or AdamW. A number moves by its own gradient alone, so that many models may lie in one tensor."""
-    groups = [{"params": decayed, "weight_decay": weight_decay}, {"params": free, "weight_decay": 0.0}]
+    groups = [{"params": [*decayed], "weight_decay": weight_decay}, {"params": [*free], "weight_decay": 0.0}]
     if name == "sgd":
         return torch.optim.SGD(groups, learning_rate, momentum=momentum, nesterov=momentum > 0, fused=True)
     assert name == "adamw", f"optimizer {name} is not elementwise"
