@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from .contracts import Split
 from .seeds import torch_stream
 from .workplace import Work, task_of
 
@@ -73,7 +74,8 @@ def train_ensemble(work: Work) -> dict[str, Any]:
                 clip=recipe.clip,
             ):
                 work.notify("", (start + len(numbers) * step / duration.steps) / models)
-            _save(path, {s: packing.correct(task, pack, s, size=BATCH[task.kind]) for s in ("train", "dev")})
+            splits: tuple[Split, ...] = ("train", "dev")
+            _save(path, {split: packing.correct(task, pack, split, size=BATCH[task.kind]) for split in splits})
         else:
             work.notify(f"models {numbers.start} to {numbers.stop - 1} of {models} are there", numbers.stop / models)
         with np.load(path, allow_pickle=False) as arrays:

@@ -110,7 +110,7 @@ def elementwise(
     weight_decay: float,
 ) -> torch.optim.Optimizer:
     """SGD (Nesterov) or AdamW. A number moves by its own gradient alone, so that many models may lie in one tensor."""
-    groups = [{"params": decayed, "weight_decay": weight_decay}, {"params": free, "weight_decay": 0.0}]
+    groups = [{"params": [*decayed], "weight_decay": weight_decay}, {"params": [*free], "weight_decay": 0.0}]
     if name == "sgd":
         return torch.optim.SGD(groups, learning_rate, momentum=momentum, nesterov=momentum > 0, fused=True)
     assert name == "adamw", f"optimizer {name} is not elementwise"

@@ -48,7 +48,7 @@ EXPECTED: dict[str, tuple[tuple[float, float], tuple[float, float], tuple[float,
     "d2 gamma=1": (FINDS, FINDS, AVOIDS),
     "ensemble_disagreement": ((0.65, 0.85), (0.7, 0.9), (0.3, 0.45)),
     "ddd": (FINDS, (0.5, 0.75), (0.45, 0.52)),  # mostly ties: few models, and half of a tie counts
-    "memorization": ((0.55, 0.8), (0.75, 0.9), (0.3, 0.45)),  # 30 epochs fit a third of the flipped labels: see below
+    "memorization": ((0.55, 0.8), (0.75, 0.9), (0.3, 0.45)),  # 30 epochs do not fit every flipped label: see below
     "influence_max": ((0.45, 0.75), (0.4, 0.6), (0.4, 0.55)),  # on 144 dev digits
     "influence_sum_abs": ((0.6, 0.8), (0.45, 0.65), (0.4, 0.55)),
     "class_error": (BLIND, BLIND, BLIND),
@@ -88,7 +88,7 @@ def test_grand_at_initialisation_follows_the_input_norm(planted: Planted) -> Non
 def test_memorization_ranks_flipped_labels_highest_where_they_are_fitted(planted: Planted) -> None:
     """Three times the epochs: right about nearly all of its subset, a model is right about a flipped label only there.
 
-    After 30 epochs few are fitted, and what is not fitted is not memorized. Found: AUROC .99, 45 of the top 50.
+    After 30 epochs fewer than 0.6 are, and what is not fitted is not memorized. Found: AUROC .99, 45 of the top 50.
     """
     flipped = planted.rows["flipped"]
     early = planted.right["train"][:, flipped][planted.members[:, flipped]].mean()
