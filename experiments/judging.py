@@ -55,7 +55,8 @@ def _judge(work: Work, data: Data) -> np.ndarray[Any, np.dtype[np.float64]]:
         return scores[None]
     if isinstance(scorer, scorers.MaskScorer):
         learned = pd.read_parquet(work.inputs["train_0"].path / "mask.parquet").set_index("id")
-        return learned.loc[list(train.ids), "logit"].to_numpy(np.float64)[None]  # a higher logit is kept
+        learned = learned.loc[list(train.ids)]
+        return learned["logit"].to_numpy(np.float64)[None]  # a higher logit is kept
     from .scoring import dynamics, features, gradients, graph, outputs, trajectory
 
     task = task_of(work)
