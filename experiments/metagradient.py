@@ -13,6 +13,7 @@ import warnings
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -91,7 +92,8 @@ def metagradient(
             direction = {name: by_velocity[name] - eta * by_theta[name] for name in by_theta}  # d
 
             gradient = partial(grad(total, has_aux=True), batch=batches[step], weight=weights[step])
-            _, (product, slopes[step]) = jvp(gradient, (passed[step],), (direction,))
+            pushed: Any = jvp(gradient, (passed[step],), (direction,))  # the gradient and losses, and their derivatives
+            _, (product, slopes[step]) = pushed
             by_theta = {name: by_theta[name] + product[name] for name in by_theta}
             by_velocity = {name: mu * by_velocity[name] for name in by_theta}
     return Metagradient(outer, slopes, passed[-1])

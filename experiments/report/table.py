@@ -154,7 +154,7 @@ def _row(family: Mapping[str, Folder]) -> dict[str, Any]:
     row |= {phase: family[phase].key if phase in family else "" for phase in ("evaluate", "train", "prune", "score")}
     setup = {"task": _without(task, "examples", "label_noise"), "fingerprint": row["fingerprint"]}
     setup |= {"model": model, "recipe": recipe["recipe"]}
-    selection = {"scoring": _without(scoring, "task", "fingerprint") | {"scorer": scorer}}
+    selection: dict[str, Any] = {"scoring": _without(scoring, "task", "fingerprint") | {"scorer": scorer}}
     selection |= {"drop": pruning.get("drop_hardest") or 0.0}
     if scoring and scoring["task"].get("examples") != task.get("examples"):
         selection["scored"] = "everything"
