@@ -100,8 +100,10 @@ def learn(
         losses, slope = 0.0, torch.zeros_like(logits)
         for run in range(runs):
             run_seed = derive(seed, "inner run", step, run)
-            noise = _logistic(len(logits), torch_stream(run_seed, "mask")) if relaxation == "bernoulli" else 0.0
-            mask, _ = relax(logits.detach() + noise, keep, temperature)
+            asked = logits.detach()
+            if relaxation == "bernoulli":
+                asked = asked + _logistic(len(logits), torch_stream(run_seed, "mask"))
+            mask, _ = relax(asked, keep, temperature)
             loss, by_mask = _inner(task, descent, mask, keep, measured, batch_size=batch_size, seed=run_seed)
             losses += loss / runs
             slope += pull_back(mask, by_mask, temperature) / runs

@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from prune_lab.experiments import masking
@@ -55,12 +55,12 @@ def gaussian() -> tuple[DeviceTask, dict[str, Indices]]:
 
 
 def learned(task: DeviceTask, checkpoint: Path | None = None, notify: Any = None, **changes: Any) -> Learned:
-    settings: dict[str, Any] = {
+    chosen: dict[str, Any] = {
         "keep": 0.5, "steps": 15, "runs": 1, "outer": "end", "relaxation": "topk", "temperature": 1.0,
         "learning_rate": 0.3, "batch_size": 35, "seed": 0,
     }  # fmt: skip
-    settings |= {"checkpoint": checkpoint, "notify": notify or (lambda sentence, share: None)} | changes
-    return learn(task, Descent([0.1] * 8, 0.9), **settings)
+    chosen |= {"checkpoint": checkpoint, "notify": notify or (lambda sentence, share: None)} | changes
+    return learn(task, Descent([0.1] * 8, 0.9), **chosen)
 
 
 # ---- the relaxed top-k -----------------------------------------------------------------------------------------------
@@ -75,6 +75,7 @@ def test_the_relaxed_top_k_golden() -> None:
     assert slope.tolist() == pytest.approx([3 / 32, -3 / 32])  # q = 3/16 each, times the slope minus its mean
 
 
+@settings(max_examples=50, deadline=None)
 @given(
     st.lists(st.floats(-30, 30), min_size=2, max_size=40),
     st.floats(0.02, 0.98),
@@ -86,7 +87,7 @@ def test_the_budget_is_met_and_the_order_kept(values: list[float], keep: float, 
     assert float(mask.sum()) == pytest.approx(keep * len(values), rel=1e-9)
     assert ((mask >= 0) & (mask <= 1)).all()
     order = logits.argsort()
-    assert (mask[order].diff() >= 0).all()
+    assert (mask[order].diff() >= -1e-12).all()
 
 
 def test_the_derivative_of_the_mask_is_that_of_finite_differences_and_keeps_the_budget() -> None:
@@ -130,9 +131,9 @@ def test_copies_are_kept_or_dropped_together_so_a_mask_does_not_thin_them_out() 
 
 def test_the_same_seed_learns_the_same_mask_interrupted_or_not(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     task, _ = gaussian()
-    settings: dict[str, Any] = {"steps": 4, "relaxation": "bernoulli", "outer": "area", "runs": 2}
-    whole = learned(task, **settings)
-    assert learned(task, **settings, seed=1).outer != whole.outer
+    changes: dict[str, Any] = {"steps": 4, "relaxation": "bernoulli", "outer": "area", "runs": 2}
+    whole = learned(task, **changes)
+    assert learned(task, **changes, seed=1).outer != whole.outer
     monkeypatch.setattr(masking, "CHECKPOINT_SECONDS", -1.0)
     said: list[str] = []
 
@@ -141,8 +142,8 @@ def test_the_same_seed_learns_the_same_mask_interrupted_or_not(tmp_path: Path, m
             raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        learned(task, tmp_path / "checkpoint.pt", stop, **settings)
-    resumed = learned(task, tmp_path / "checkpoint.pt", lambda sentence, share: said.append(sentence), **settings)
+        learned(task, tmp_path / "checkpoint.pt", stop, **changes)
+    resumed = learned(task, tmp_path / "checkpoint.pt", lambda sentence, share: said.append(sentence), **changes)
     assert said[0] == "resuming from outer step 2 of 4"
     assert resumed.outer == whole.outer
     assert torch.equal(resumed.logits, whole.logits)
