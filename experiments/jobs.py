@@ -13,7 +13,7 @@ from typing import Any
 
 from . import schema, scorers
 from .errors import ConfigError
-from .loading import fingerprint
+from .loading import fingerprint, second_fingerprint
 from .settings import Settings
 from .store import key_of
 
@@ -130,8 +130,13 @@ def train_job(study: schema.Study) -> Job:
 
 
 def evaluate_job(study: schema.Study) -> Job:
-    """The test split under a trained model: the one phase that touches it."""
-    return Job("evaluate", {"split": "test"}, {"train": train_job(study)}, study)
+    """The test split under a trained model, and a second text where one is given: the one phase that touches them."""
+    recipe: dict[str, Any] = {"split": "test"}
+    if study.shifted is not None:
+        recipe |= {"shifted": study.shifted, "shifted_fingerprint": second_fingerprint(study.shifted)}
+        if recipe["shifted_fingerprint"] == fingerprint(study.task):
+            raise ConfigError("the second text is the task's own, which it is trained on", "another shifted.path")
+    return Job("evaluate", recipe, {"train": train_job(study)}, study)
 
 
 def simulate_job(study: schema.Study) -> Job:

@@ -24,7 +24,8 @@ TRAINED = (
 
 METRICS = (
     "accuracy", "error", "loss", "bits_per_byte", "perplexity", "accuracy_best", "error_best", "loss_best",
-    "bits_per_byte_best", "worst_class_accuracy", "worst_class_accuracy_best",
+    "bits_per_byte_best", "worst_class_accuracy", "worst_class_accuracy_best", "shifted_loss", "shifted_bits_per_byte",
+    "shifted_loss_best", "shifted_bits_per_byte_best",
 )  # fmt: skip  # what evaluate measures on the test split; the last epoch's model, or the best dev epoch's (_best)
 
 
@@ -151,6 +152,9 @@ def _row(family: Mapping[str, Folder]) -> dict[str, Any]:
     row |= {phase: family[phase].key if phase in family else "" for phase in ("evaluate", "train", "prune", "score")}
     setup = {"task": _without(task, "examples", "label_noise"), "fingerprint": row["fingerprint"]}
     setup |= {"model": model, "recipe": recipe["recipe"]}
+    shifted = evaluate.record["recipe"].get("shifted", {})
+    if shifted:  # another second text is another setup: its numbers are of other things
+        setup["shifted"] = [shifted, evaluate.record["recipe"]["shifted_fingerprint"]]
     selection = {"scoring": _without(scoring, "task", "fingerprint"), "drop": pruning.get("drop_hardest") or 0.0}
     if scoring and scoring["task"].get("examples") != task.get("examples"):
         selection["scored"] = "everything"
@@ -161,7 +165,7 @@ def _row(family: Mapping[str, Folder]) -> dict[str, Any]:
         "commit": str(evaluate.record.get("code", {}).get("commit", "")),
     }
     settings = {"task": task, "model": model, "recipe": recipe["recipe"], "scorer": scoring.get("scorer", {})}
-    settings["policy"] = recipe.get("policy", {})
+    settings |= {"policy": recipe.get("policy", {}), "shifted": shifted}
     settings["prune"] = _without(pruning, "task", "fingerprint") | {"scored": selection.get("scored")}
     return row | dict(_dotted(settings))
 
