@@ -13,7 +13,7 @@ from typing import Any
 
 from . import schema, scorers
 from .errors import ConfigError
-from .loading import fingerprint, second_fingerprint
+from .loading import fingerprint, second_fingerprint, target_fingerprint
 from .settings import Settings
 from .store import key_of
 
@@ -105,6 +105,8 @@ def score_job(study: schema.Study) -> Job:
         from .tasks.sources import fingerprint_files
 
         recipe["scorer"] = {"name": "file", "fingerprint": fingerprint_files([_existing(scorer.path)])}
+    if isinstance(scorer, scorers.NgramImportanceScorer) and scorer.target is not None:
+        recipe["scorer"] = scorer.model_copy(update={"target": target_fingerprint(scorer.target)})
     return Job("score", recipe, proxies, study)
 
 
@@ -157,13 +159,16 @@ def _proxy_job(study: schema.Study, proxy: dict[str, Any]) -> Job:
 def _proxies(study: schema.Study) -> list[dict[str, Any]]:
     """What each proxy is asked for: when to stop, whether to record the trajectory, which fold to leave out."""
     scorer = study.scorer
-    if isinstance(scorer, scorers.RandomScorer | scorers.FileScorer | scorers.InputNormScorer):
+    if isinstance(
+        scorer,
+        scorers.RandomScorer | scorers.FileScorer | scorers.InputNormScorer | scorers.NgramImportanceScorer,
+    ):
         return []
     if isinstance(scorer, scorers.PerplexityScorer):
         numbers = range(scorer.proxies * scorer.folds)
         return [{"number": n, "fold": n % scorer.folds, "folds": scorer.folds} for n in numbers]
     proxy: dict[str, Any] = {}
-    count = 1 if isinstance(scorer, scorers.D2Scorer) else scorer.proxies
+    count = 1 if isinstance(scorer, scorers.D2Scorer | scorers.DuplicatesScorer) else scorer.proxies
     if isinstance(scorer, scorers.El2nScorer) and scorer.convention == "ccs":
         if scorer.epoch is not None:
             raise ConfigError("scorer.epoch has no meaning with scorer.convention=ccs", "leave scorer.epoch out")

@@ -18,6 +18,8 @@ if TYPE_CHECKING:
 
 SHIFTED = {f"task.{key}": f"shifted.{key}" for key in ("path", "column", "documents")}  # what errors call them
 
+TARGET = {"task.path": "scorer.target", "task.column": "scorer.column"}
+
 
 def fingerprint(task: schema.TaskSettings) -> str:
     """A hash of the bytes that a task's results depend on, without loading them."""
@@ -70,6 +72,21 @@ def second_fingerprint(shifted: schema.ShiftedSettings) -> str:
     from .tasks import second
 
     return second.fingerprint(shifted.name, shifted.path, names=SHIFTED)
+
+
+def target_fingerprint(path: str) -> str:
+    """A hash of the bytes of the text that scorer=ngram_importance compares with."""
+    from .tasks import second
+
+    return second.fingerprint("text", path, names=TARGET)
+
+
+def target_texts(path: str, column: str) -> tuple[list[str], str]:
+    """Its documents, the train part's where it has parts, and a sentence that says which."""
+    from .tasks import second
+
+    found = second.documents("text", path, "train", column=column, limit=None, names=TARGET)
+    return found.texts, f"target: {'; '.join(found.notes)}; {len(found.texts):,} documents"
 
 
 def shifted_task(study: schema.Study, device: torch.device) -> tuple[DeviceTask, tuple[str, ...]]:

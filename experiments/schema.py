@@ -8,12 +8,12 @@ from pydantic import Discriminator, Field, model_validator
 
 from .scorers import (
     CLASSES_ONLY,
+    TEXT_ONLY,
     ClassErrorScorer,
     D2Scorer,
     DualScorer,
     ForgettingScorer,
     GrandScorer,
-    PerplexityScorer,
     PrototypesScorer,
     ScorerSettings,
 )
@@ -279,8 +279,8 @@ class Study(Settings):
         if text != isinstance(self.model, GptModel):
             fitting = "model=gpt" if text else "model=convnet, resnet18, mlp or linear"
             raise ValueError(f"model={self.model.name} does not fit task={self.task.name}: use {fitting}")
-        if isinstance(self.scorer, PerplexityScorer) and not text:
-            raise ValueError(f"scorer=perplexity judges text; for task={self.task.name} use scorer=loss")
+        if isinstance(self.scorer, TEXT_ONLY) and not text:
+            raise ValueError(f"scorer={self.scorer.name} judges text; for task={self.task.name} use scorer=loss")
         if self.shifted is not None and not text:
             raise ValueError(f"shifted is a second text, and task={self.task.name} is none: leave shifted out")
         if text and isinstance(self.scorer, ForgettingScorer):

@@ -86,6 +86,8 @@ def test_range_sweeps_and_quoted_values() -> None:
         (["scorer=tdds", "scorer.window=2"], "scorer.window=2"),
         (["scorer=ensemble_disagreement", "scorer.proxies=1"], "scorer.proxies=1"),
         (["scorer=d2", "scorer.proxies=3"], "scorer.proxies"),
+        (["scorer=duplicates", "scorer.proxies=3"], "scorer.proxies"),
+        (["task=pydoc", "scorer=continuation", "scorer.prompt=1"], "scorer.prompt=1"),
     ],
 )
 def test_a_wrong_word_is_answered_with_the_right_one(words: list[str], said: str) -> None:
@@ -104,7 +106,8 @@ def test_every_config_composes_and_validates() -> None:
         ("recipe", "images"): ["task=cifar10"],
         ("recipe", "resnet"): ["task=cifar10"],
     }
-    fitting = {"gpt": "pydoc", "text": "pydoc", "perplexity": "pydoc", "perceptron": "perceptron"}
+    fitting = {"gpt": "pydoc", "text": "pydoc", "perceptron": "perceptron"}
+    fitting |= dict.fromkeys(("perplexity", "continuation", "ngram_importance"), "pydoc")
     for group in ("task", "model", "recipe", "scorer", "launcher"):
         for name in compose.choices(group):
             task = [] if group == "task" else [f"task={fitting.get(name, 'digits')}"]

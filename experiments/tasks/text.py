@@ -195,8 +195,8 @@ def encode(tokenizer: Tokenizer, documents: Documents, split: Split) -> sources.
     tokens = np.concatenate(pieces)
     assert lengths[tokens.astype(np.int64) - 1].sum() == sum(len(text.encode()) for text in documents.texts)
     names = np.array(documents.ids, np.str_)
-    found = {f"{split}_tokens": tokens, f"{split}_starts": np.cumsum(counts), f"{split}_documents": names}
-    return {"lengths": lengths, **found}
+    arrays: sources.Arrays = {"lengths": lengths, f"{split}_tokens": tokens, f"{split}_starts": np.cumsum(counts)}
+    return arrays | {f"{split}_documents": names}
 
 
 def _decoder(serialized: bytes) -> Callable[[Sequence[int]], str]:
