@@ -19,7 +19,7 @@ from prune_lab.experiments.fitting import fit
 from prune_lab.experiments.models.dense import mlp
 from prune_lab.experiments.policy import Uniform
 from prune_lab.experiments.recipes import optimizers, plan, schedulers
-from prune_lab.experiments.scoring import dynamics, features, gradients, graph, outputs, trajectory
+from prune_lab.experiments.scoring import duplicates, dynamics, features, gradients, graph, outputs, trajectory
 from prune_lab.experiments.seeds import numpy_stream, torch_stream
 from prune_lab.experiments.tasks import digits
 from prune_lab.experiments.tasks.task import DeviceTask
@@ -67,6 +67,7 @@ SCORES: dict[str, Callable[[Planted], Floats]] = {  # as the settings have them 
     "moderate": lambda p: features.moderate(p.task, p.trained[:1]),
     "d2": lambda p: chosen_by_d2(p, gamma=0.1),
     "d2 gamma=1": lambda p: chosen_by_d2(p, gamma=1.0),
+    "duplicates": lambda p: duplicates.duplicates(p.task, p.trained[:1]),
     "ensemble_disagreement": lambda p: outputs.disagreement(p.task, p.trained),
     "ddd": lambda p: outputs.ddd(p.task, p.trained),
     "class_error": lambda p: outputs.class_error(p.task, p.trained),
