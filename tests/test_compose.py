@@ -75,7 +75,7 @@ def test_range_sweeps_and_quoted_values() -> None:
         (["task.path=a (b)"], "\"task.path='a (b)'\""),
         (["cifar10"], "to mend it: task=cifar10"),
         (["demo"], "prune-lab reproduce experiment=demo"),
-        (["scorer.clusters=3"], "scorer.clusters belongs to scorer=prototypes, and this is scorer=el2n"),
+        (["scorer.clusters=3"], "scorer.clusters belongs to scorer=prototypes, duplicates, and this is scorer=el2n"),
         (["model.stride=2"], "model.stride belongs to model=convnet, and this is model=mlp"),
         (["task=pydoc", "scorer=dual"], "scorer=perplexity"),
         (["task=pydoc", "scorer=d2", "scorer.base=forgetting"], "scorer.base=el2n"),
