@@ -241,7 +241,9 @@ def _dotted(model: type[BaseModel], prefix: str = "") -> Iterator[str]:
     for name, entry in model.model_fields.items():
         yield prefix + name
         for arm in _arms(entry.annotation):
-            yield from (key for key in _dotted(arm, f"{prefix}{name}.") if not key.endswith(".name"))
+            yield from (
+                key for key in _dotted(arm, f"{prefix}{name}.") if name not in GROUPS or not key.endswith(".name")
+            )
 
 
 def _literals(key: str) -> list[str]:

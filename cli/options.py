@@ -14,7 +14,8 @@ task      embedded: digits perceptron pydoc; others: cifar10 imdb tinystories
           yours, in task.path=FOLDER: images text
 scorer    el2n grand forgetting margin aum loss entropy prototypes moderate d2 dyn_unc dual tdds
           ensemble_disagreement ddd class_error input_norm tracin trak random
-          memorization influence_max influence_sum_abs mask; text: perplexity
+          memorization influence_max influence_sum_abs mask duplicates
+          text: perplexity continuation ngram_importance
           yours: file, in scorer.path=FILE
 rule      which are kept: hard easy middle random stratified beta quota
 policy    how the kept weigh: uniform rs2 infobatch

@@ -58,6 +58,7 @@ class Data:
     notes: tuple[str, ...] = ()  # decisions taken while loading, said aloud and recorded
     vocabulary: int = 0  # number of tokens, text only
     decode: Callable[[Sequence[int]], str] | None = None  # tokens to text, text only
+    tokenizer: bytes = b""  # its serialized form, text only
 
 
 class Task(Protocol):

@@ -13,7 +13,7 @@ from typing import Any
 
 from . import schema, scorers
 from .errors import ConfigError
-from .loading import fingerprint
+from .loading import fingerprint, second_fingerprint, target_fingerprint
 from .settings import Settings
 from .store import key_of
 
@@ -110,6 +110,8 @@ def score_job(study: schema.Study) -> Job:
         from .tasks.sources import fingerprint_files
 
         recipe["scorer"] = {"name": "file", "fingerprint": fingerprint_files([_existing(scorer.path)])}
+    if isinstance(scorer, scorers.NgramImportanceScorer) and scorer.target is not None:
+        recipe["scorer"] = scorer.model_copy(update={"target": target_fingerprint(scorer.target)})
     return Job("score", recipe, proxies, study)
 
 
@@ -135,8 +137,13 @@ def train_job(study: schema.Study) -> Job:
 
 
 def evaluate_job(study: schema.Study) -> Job:
-    """The test split under a trained model: the one phase that touches it."""
-    return Job("evaluate", {"split": "test"}, {"train": train_job(study)}, study)
+    """The test split under a trained model, and a second text where one is given: the one phase that touches them."""
+    recipe: dict[str, Any] = {"split": "test"}
+    if study.shifted is not None:
+        recipe |= {"shifted": study.shifted, "shifted_fingerprint": second_fingerprint(study.shifted)}
+        if recipe["shifted_fingerprint"] == fingerprint(study.task):
+            raise ConfigError("the second text is the task's own, which it is trained on", "another shifted.path")
+    return Job("evaluate", recipe, {"train": train_job(study)}, study)
 
 
 def simulate_job(study: schema.Study) -> Job:
@@ -166,7 +173,7 @@ def _proxies(study: schema.Study) -> list[dict[str, Any]]:
     One that is asked for models is an ensemble of them on random subsets.
     """
     scorer = study.scorer
-    if isinstance(scorer, scorers.RandomScorer | scorers.FileScorer | scorers.InputNormScorer | scorers.MaskScorer):
+    if isinstance(scorer, scorers.WITHOUT_PROXIES):
         return []
     if isinstance(scorer, scorers.MemorizationScorer):
         return [{"number": 0, "models": scorer.models, "subset": scorer.share}]  # an ensemble, under one key
@@ -177,7 +184,7 @@ def _proxies(study: schema.Study) -> list[dict[str, Any]]:
         looks = [{"share": share} if share < 1 else {} for share in CHECKPOINTS]
         return [{"number": number} | look for number in range(scorer.proxies) for look in looks]
     proxy: dict[str, Any] = {}
-    count = 1 if isinstance(scorer, scorers.D2Scorer) else scorer.proxies
+    count = 1 if isinstance(scorer, scorers.D2Scorer | scorers.DuplicatesScorer) else scorer.proxies
     if isinstance(scorer, scorers.El2nScorer) and scorer.convention == "ccs":
         if scorer.epoch is not None:
             raise ConfigError("scorer.epoch has no meaning with scorer.convention=ccs", "leave scorer.epoch out")

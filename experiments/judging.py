@@ -9,8 +9,9 @@ import numpy as np
 import pandas as pd
 
 from . import scorers
-from .contracts import Data, Floats, Proxy
+from .contracts import IGNORED, Data, Floats, Proxy, Split
 from .errors import DataUnavailable, LabError
+from .loading import target_texts
 from .seeds import numpy_stream
 from .store import Folder
 from .workplace import Work, data_of, fold_of, model_of, say_if_equal, task_of
@@ -59,7 +60,22 @@ def _judge(work: Work, data: Data) -> np.ndarray[Any, np.dtype[np.float64]]:
         learned = pd.read_parquet(work.inputs["train_0"].path / "mask.parquet").set_index("id")
         logits: Floats = learned.loc[list(train.ids), "logit"].to_numpy(np.float64)  # a higher one is kept
         return logits[None]
-    from .scoring import attribution, dynamics, features, gradients, graph, outputs, trajectory
+    if isinstance(scorer, scorers.NgramImportanceScorer):
+        from .scoring.ngrams import ngram_importance
+
+        target = _target(work, data, scorer)
+        return ngram_importance(_texts(data, "train"), target, buckets=scorer.buckets, smoothing=scorer.smoothing)[None]
+    from .scoring import (
+        attribution,
+        continuation,
+        duplicates,
+        dynamics,
+        features,
+        gradients,
+        graph,
+        outputs,
+        trajectory,
+    )
 
     task = task_of(work)
     proxies = [_proxy(work, folder, task) for folder in work.inputs.values()]
@@ -84,6 +100,10 @@ def _judge(work: Work, data: Data) -> np.ndarray[Any, np.dtype[np.float64]]:
             return features.prototypes(task, proxies, supervised=scorer.supervised, clusters=scorer.clusters)
         case scorers.PerplexityScorer():
             return outputs.perplexity(task, proxies)
+        case scorers.ContinuationScorer():
+            return continuation.continuation(task, proxies, prompt=scorer.prompt)
+        case scorers.DuplicatesScorer():
+            return duplicates.duplicates(task, proxies, clusters=scorer.clusters)
         case scorers.DynUncScorer():
             return dynamics.dyn_unc(task, proxies, window=_window(work, task, proxies, scorer.window))
         case scorers.DualScorer():
@@ -127,6 +147,22 @@ def _by_subsets(work: Work, scorer: scorers.MemorizationScorer) -> Floats:
             return influence_max(members, dev)
         case "influence_sum_abs":
             return influence_sum_abs(members, dev)
+
+
+def _target(work: Work, data: Data, scorer: scorers.NgramImportanceScorer) -> list[str]:
+    """The texts that those judged are compared with; said."""
+    if scorer.target is None:
+        texts, note = _texts(data, "dev"), f"target: the dev split, {len(data.splits['dev'].ids):,} windows"
+    else:
+        texts, note = target_texts(scorer.target, scorer.column)
+    work.decide(note)
+    return texts
+
+
+def _texts(data: Data, split: Split) -> list[str]:
+    """(N,) the text of each window, as far as its tokens go: a word at its edge may be cut."""
+    assert data.decode is not None, f"{data.name} is no text"
+    return [data.decode(row[row != IGNORED].tolist()) for row in data.splits[split].targets]
 
 
 def _window(work: Work, task: Any, proxies: list[Proxy], window: int, epochs: int = 0) -> int:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
 from functools import lru_cache
 from typing import TYPE_CHECKING
@@ -14,6 +15,10 @@ if TYPE_CHECKING:
     from torch import Generator, Tensor, nn
 
     from .tasks.task import DeviceTask
+
+SHIFTED = {f"task.{key}": f"shifted.{key}" for key in ("path", "column", "documents")}  # what errors call them
+
+TARGET = {"task.path": "scorer.target", "task.column": "scorer.column"}
 
 
 def fingerprint(task: schema.TaskSettings) -> str:
@@ -62,6 +67,49 @@ def load_data(task: schema.TaskSettings) -> Data:
     return replace(data, splits={**data.splits, "train": train})
 
 
+def second_fingerprint(shifted: schema.ShiftedSettings) -> str:
+    """A hash of the bytes of the second text that evaluate measures."""
+    from .tasks import second
+
+    return second.fingerprint(shifted.name, shifted.path, names=SHIFTED)
+
+
+def target_fingerprint(path: str) -> str:
+    """A hash of the bytes of the text that scorer=ngram_importance compares with."""
+    from .tasks import second
+
+    return second.fingerprint("text", path, names=TARGET)
+
+
+def target_texts(path: str, column: str) -> tuple[list[str], str]:
+    """Its documents, the train part's where it has parts, and a sentence that says which."""
+    from .tasks import second
+
+    found = second.documents("text", path, "train", column=column, limit=None, names=TARGET)
+    return found.texts, f"target: {'; '.join(found.notes)}; {len(found.texts):,} documents"
+
+
+def shifted_task(study: schema.Study, device: torch.device) -> tuple[DeviceTask, tuple[str, ...]]:
+    """The study's task with the second text as its test split, in the task's own tokens; with notes on the text."""
+    from .tasks import second
+    from .tasks.task import DeviceTask
+
+    shifted, data = study.shifted, load_data(study.task)
+    assert shifted is not None
+    assert isinstance(study.task, schema.TextTask)
+    examples, notes = second.windows(
+        shifted.name,
+        shifted.path,
+        tokenizer=data.tokenizer,
+        context=study.task.context,
+        column=shifted.column,
+        limit=shifted.documents,
+        names=SHIFTED,
+    )
+    data = replace(data, splits={**data.splits, "test": examples})
+    return DeviceTask(data, _architecture(study.model, data), device=device), notes
+
+
 def build_task(study: schema.Study, device: torch.device) -> DeviceTask:
     """The task of a study on a device, with the study's model family."""
     return _build_task(study.task, study.model, study.recipe.flip, study.recipe.shift, device)
@@ -74,11 +122,11 @@ def _build_task(
     from .tasks.task import DeviceTask
 
     data = load_data(task)
+    return DeviceTask(data, _architecture(model, data), device=device, flip=flip, shift=shift)
 
-    def architecture(examples: Tensor, init: Generator) -> nn.Module:
-        return build_model(model, data, examples, init)
 
-    return DeviceTask(data, architecture, device=device, flip=flip, shift=shift)
+def _architecture(model: schema.ModelSettings, data: Data) -> Callable[[Tensor, Generator], nn.Module]:
+    return lambda examples, init: build_model(model, data, examples, init)
 
 
 def build_model(model: schema.ModelSettings, data: Data, examples: Tensor, init: Generator) -> nn.Module:

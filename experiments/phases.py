@@ -26,6 +26,7 @@ from .workplace import Notify, Work, data_of, fold_of, machine_of, model_of, say
 
 CURVE = 40  # points of a theory curve
 DECIDED = 0.05  # a mask nearer than this to zero or one has decided
+BEST = ("accuracy", "error", "loss", "bits_per_byte", "shifted_loss", "shifted_bits_per_byte")  # of the best dev epoch
 
 
 def run(job: Job, store: Store, notify: Notify) -> Folder:
@@ -287,18 +288,38 @@ def _evaluate(work: Work) -> dict[str, Any]:
     from .evaluation import evaluate
 
     task = task_of(work)
+    second = _second_task(work, task)
     trained = work.inputs["train"]
-    metrics, examples = evaluate(task, model_of(trained, task, "model"), "test")
+
+    def measured(name: str) -> tuple[dict[str, Any], dict[str, Any]]:
+        model = model_of(trained, task, name)
+        metrics, examples = evaluate(task, model, "test")
+        if second is not None:
+            shifted, _ = evaluate(second, model, "test")
+            metrics |= {f"shifted_{metric}": shifted[metric] for metric in ("loss", "bits_per_byte")}
+        return metrics, examples
+
+    metrics, examples = measured("model")
     test = task.examples("test")
     table = pd.DataFrame({"index": np.arange(len(test.ids)), "id": test.ids} | examples)
-    if (trained.path / "best.safetensors").exists():
-        best, _ = evaluate(task, model_of(trained, task, "best"), "test")
-    else:
-        best = metrics
-    metrics |= {f"{name}_best": best[name] for name in ("accuracy", "error", "loss", "bits_per_byte") if name in best}
+    best = measured("best")[0] if (trained.path / "best.safetensors").exists() else metrics
+    metrics |= {f"{name}_best": best[name] for name in BEST if name in best}
     table.to_parquet(work.folder / "examples.parquet", index=False)
     (work.folder / "metrics.json").write_text(json.dumps(metrics, indent=1) + "\n")
     return dict(metrics)
+
+
+def _second_task(work: Work, task: Any) -> Any:
+    """The task with the second text as its test split; None where no second text is asked for."""
+    from .loading import shifted_task
+
+    study = work.job.study
+    if study.shifted is None:
+        return None
+    second, notes = shifted_task(study, task.device)
+    number = second.size("test")
+    work.decide(f"second text: {'; '.join(notes)}; {number:,} windows in the tokens of {study.task.name}")
+    return second
 
 
 # ---- simulate --------------------------------------------------------------------------------------------------------

@@ -8,6 +8,7 @@ from pydantic import Discriminator, Field, model_validator
 
 from .scorers import (
     CLASSES_ONLY,
+    TEXT_ONLY,
     ClassErrorScorer,
     D2Scorer,
     DualScorer,
@@ -15,7 +16,6 @@ from .scorers import (
     GrandScorer,
     MaskScorer,
     MemorizationScorer,
-    PerplexityScorer,
     PrototypesScorer,
     ScorerSettings,
 )
@@ -221,6 +221,26 @@ class TheorySettings(Settings):
     margin: Literal["abs", "signed"] = "abs"  # signed: what the probe gets wrong is the hardest
 
 
+# ---- evaluation: a second text ---------------------------------------------------------------------------------------
+
+
+class ShiftedSettings(Settings):
+    """A second text for evaluate, in the run's own tokens: how a model of one text does on another."""
+
+    name: Literal["text", "imdb", "tinystories", "pydoc"] = "text"
+    path: Place | None = None
+    column: str = "text"
+    documents: Count | None = None  # read at most this many; null: all
+
+    @model_validator(mode="after")
+    def _path(self) -> ShiftedSettings:
+        if self.name == "text" and self.path is None:
+            raise ValueError("a second text needs shifted.path=FOLDER_OR_FILE or shifted.name=pydoc")
+        if self.name == "pydoc" and (self.path is not None or self.column != "text"):
+            raise ValueError("shifted.name=pydoc is embedded: shifted.path and shifted.column would be ignored")
+        return self
+
+
 # ---- the study -------------------------------------------------------------------------------------------------------
 
 
@@ -253,6 +273,7 @@ class Study(Settings):
     launcher: LauncherSettings = LauncherSettings()
     theory: TheorySettings = TheorySettings()
     policy: PolicySettings = UniformPolicy()
+    shifted: ShiftedSettings | None = None  # evaluate: a second text that is measured, too
 
     @model_validator(mode="after")
     def _fits(self) -> Study:
@@ -260,8 +281,10 @@ class Study(Settings):
         if text != isinstance(self.model, GptModel):
             fitting = "model=gpt" if text else "model=convnet, resnet18, mlp or linear"
             raise ValueError(f"model={self.model.name} does not fit task={self.task.name}: use {fitting}")
-        if isinstance(self.scorer, PerplexityScorer) and not text:
-            raise ValueError(f"scorer=perplexity judges text; for task={self.task.name} use scorer=loss")
+        if isinstance(self.scorer, TEXT_ONLY) and not text:
+            raise ValueError(f"scorer={self.scorer.name} judges text; for task={self.task.name} use scorer=loss")
+        if self.shifted is not None and not text:
+            raise ValueError(f"shifted is a second text, and task={self.task.name} is none: leave shifted out")
         if text and isinstance(self.scorer, ForgettingScorer):
             raise ValueError(
                 "scorer=forgetting counts right and wrong classes, and text has none: use scorer=perplexity"

@@ -89,6 +89,40 @@ class PerplexityScorer(Settings):
     proxies: Proxies = 1  # per fold
 
 
+class ContinuationScorer(Settings):
+    """Share of a window's tokens that a proxy trained on it does not continue by heart (memorization, 2309.04564)."""
+
+    name: Literal["continuation"]
+    prompt: Annotated[float, Field(gt=0, lt=1)] = 0.5  # share of the window's tokens that is given
+    proxies: Proxies = 1
+
+
+class NgramImportanceScorer(Settings):
+    """How unlike a target text the words and pairs of words are (after DSIR, arXiv:2302.03169). No proxies."""
+
+    name: Literal["ngram_importance"]
+    target: Place | None = None  # a file or folder of text; null: the dev split
+    column: str = "text"  # the target's, in parquet or jsonl
+    buckets: Annotated[int, Field(ge=2)] = 10_000  # that n-grams are hashed into
+    smoothing: Annotated[float, Field(gt=0, lt=1)] = 0.1  # share of the pool's frequencies mixed into the target's
+
+    @model_validator(mode="after")
+    def _column(self) -> NgramImportanceScorer:
+        if self.target is None and self.column != "text":
+            raise ValueError("scorer.column is the target's, and needs scorer.target=FOLDER_OR_FILE")
+        return self
+
+
+class DuplicatesScorer(Settings):
+    """Cosine distance to the nearest of the own cluster that is kept before it (after SemDeDup, arXiv:2303.09540).
+
+    One proxy: two may keep different ones of a pair, and the mean of both would drop neither or both.
+    """
+
+    name: Literal["duplicates"]
+    clusters: Count = 10  # of k-means on the proxy's features
+
+
 class DynUncScorer(Settings):
     """Dyn-Unc: how much the target's probability wavers, over the whole schedule (arXiv:2306.05175)."""
 
@@ -233,6 +267,9 @@ ScorerSettings = Annotated[
     | LossScorer
     | PrototypesScorer
     | PerplexityScorer
+    | ContinuationScorer
+    | NgramImportanceScorer
+    | DuplicatesScorer
     | DynUncScorer
     | DualScorer
     | TddsScorer
@@ -250,6 +287,8 @@ ScorerSettings = Annotated[
     Discriminator("name"),
 ]
 
+TEXT_ONLY = (PerplexityScorer, ContinuationScorer, NgramImportanceScorer)
+WITHOUT_PROXIES = (RandomScorer, FileScorer, InputNormScorer, NgramImportanceScorer, MaskScorer)
 CLASSES_ONLY = (  # scorers that text has nothing for
     DynUncScorer, DualScorer, TddsScorer, ModerateScorer, DddScorer, MemorizationScorer, ClassErrorScorer,
     InputNormScorer, TrakScorer,

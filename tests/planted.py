@@ -25,6 +25,7 @@ from prune_lab.experiments.policy import Uniform
 from prune_lab.experiments.recipes import optimizers, plan, schedulers
 from prune_lab.experiments.scoring import (
     attribution,
+    duplicates,
     dynamics,
     features,
     gradients,
@@ -82,6 +83,7 @@ SCORES: dict[str, Callable[[Planted], Floats]] = {  # as the settings have them 
     "moderate": lambda p: features.moderate(p.task, p.trained[:1]),
     "d2": lambda p: chosen_by_d2(p, gamma=0.1),
     "d2 gamma=1": lambda p: chosen_by_d2(p, gamma=1.0),
+    "duplicates": lambda p: duplicates.duplicates(p.task, p.trained[:1]),
     "ensemble_disagreement": lambda p: outputs.disagreement(p.task, p.trained),
     "ddd": lambda p: outputs.ddd(p.task, p.trained),
     "memorization": lambda p: memorization.memorization(p.members, p.right["train"])[None],

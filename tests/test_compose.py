@@ -75,7 +75,7 @@ def test_range_sweeps_and_quoted_values() -> None:
         (["task.path=a (b)"], "\"task.path='a (b)'\""),
         (["cifar10"], "to mend it: task=cifar10"),
         (["demo"], "prune-lab reproduce experiment=demo"),
-        (["scorer.clusters=3"], "scorer.clusters belongs to scorer=prototypes, and this is scorer=el2n"),
+        (["scorer.clusters=3"], "scorer.clusters belongs to scorer=prototypes, duplicates, and this is scorer=el2n"),
         (["model.stride=2"], "model.stride belongs to model=convnet, and this is model=mlp"),
         (["task=pydoc", "scorer=dual"], "scorer=perplexity"),
         (["task=pydoc", "scorer=d2", "scorer.base=forgetting"], "scorer.base=el2n"),
@@ -89,6 +89,8 @@ def test_range_sweeps_and_quoted_values() -> None:
         (["scorer=mask", "model=convnet"], "model=mlp"),
         (["scorer=mask", "recipe.optimizer=adamw"], "recipe.optimizer=sgd"),
         (["scorer=mask", "scorer.keep=1"], "scorer.keep=1"),
+        (["scorer=duplicates", "scorer.proxies=3"], "scorer.proxies"),
+        (["task=pydoc", "scorer=continuation", "scorer.prompt=1"], "scorer.prompt=1"),
     ],
 )
 def test_a_wrong_word_is_answered_with_the_right_one(words: list[str], said: str) -> None:
@@ -107,7 +109,8 @@ def test_every_config_composes_and_validates() -> None:
         ("recipe", "images"): ["task=cifar10"],
         ("recipe", "resnet"): ["task=cifar10"],
     }
-    fitting = {"gpt": "pydoc", "text": "pydoc", "perplexity": "pydoc", "perceptron": "perceptron"}
+    fitting = {"gpt": "pydoc", "text": "pydoc", "perceptron": "perceptron"}
+    fitting |= dict.fromkeys(("perplexity", "continuation", "ngram_importance"), "pydoc")
     for group in ("task", "model", "recipe", "scorer", "launcher"):
         for name in compose.choices(group):
             task = [] if group == "task" else [f"task={fitting.get(name, 'digits')}"]

@@ -21,7 +21,7 @@ def defaults(model: type[BaseModel]) -> dict[str, Any]:
 
 
 def test_defaults_are_frozen_or_a_phase_version_is_raised() -> None:
-    names = ("task", "model", "recipe", "scorer", "theory", "policy")
+    names = ("task", "model", "recipe", "scorer", "theory", "policy", "shifted")
     sections = [arm for name in names for arm in _arms(schema.Study.model_fields[name].annotation)]
     found = {section.__name__: defaults(section) for section in sections}
     assert dict(PHASE_VERSION) == VERSIONS, "a new phase version: freeze the defaults again"

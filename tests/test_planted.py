@@ -21,7 +21,7 @@ from .planted import EPOCHS, KINDS, SCORES, Planted, chosen_by_d2, ensemble, pla
 
 SCORERS = {name for arm in _arms(ScorerSettings) for name in get_args(arm.model_fields["name"].annotation)}
 FINDS, AVOIDS, BLIND = (0.85, 1.0), (0.0, 0.3), (0.4, 0.6)
-NOT_HERE = {"random", "file", "perplexity"}  # no claim, no score of ours, and text
+NOT_HERE = {"random", "file", "perplexity", "continuation", "ngram_importance"}  # no claim, no score of ours, text
 
 # Probability that one of a kind scores above a plain example: flipped labels, blends of two digits, copies.
 # Six draws lie inside these bounds.
@@ -46,6 +46,7 @@ EXPECTED: dict[str, tuple[tuple[float, float], tuple[float, float], tuple[float,
     "moderate": (FINDS, (0.5, 0.7), (0.35, 0.5)),
     "d2": ((0.75, 1.0), (0.45, 0.65), (0.5, 0.65)),
     "d2 gamma=1": (FINDS, FINDS, AVOIDS),
+    "duplicates": ((0.45, 0.75), (0.6, 0.85), AVOIDS),
     "ensemble_disagreement": ((0.65, 0.85), (0.7, 0.9), (0.3, 0.45)),
     "ddd": (FINDS, (0.5, 0.75), (0.45, 0.52)),  # mostly ties: few models, and half of a tie counts
     "memorization": ((0.55, 0.8), (0.75, 0.9), (0.3, 0.45)),  # 30 epochs do not fit every flipped label: see below

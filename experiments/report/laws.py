@@ -18,7 +18,7 @@ BUDGETS = {
     "steps": "equal steps",
     "both": "nothing pruned",
 }
-SETTINGS = ("task.", "model.", "recipe.")
+SETTINGS = ("task.", "model.", "recipe.", "shifted.")
 
 
 @dataclass(frozen=True, slots=True)

@@ -26,6 +26,10 @@ if TYPE_CHECKING:
     from ..expectations import Expectation
 
 ACCURACIES = (("accuracy", "accuracy, last epoch"), ("accuracy_best", "accuracy, best dev epoch"))
+BITS = (
+    ("bits_per_byte", "bits per byte, last epoch"),
+    ("shifted_bits_per_byte", "bits per byte of the second text, last epoch"),
+)
 
 
 def build(
@@ -324,7 +328,7 @@ def _run(row: pd.Series[Any]) -> dict[str, str]:
     names = ("task", "model", "width", "rule", "scorer", "keep", "balance", "label_noise", "pool", "examples", "budget")
     shown = {name.replace("_", " "): _cell(row[name]) for name in (*names, "seed", "steps", "epochs")}
     shown["rule"] = "unpruned" if shown["rule"] == "none" else shown["rule"]
-    for name, words in (*ACCURACIES, ("bits_per_byte", "bits per byte, last epoch")):
+    for name, words in (*ACCURACIES, *BITS):
         if name in row.index:
             shown[words] = "" if pd.isna(row[name]) else f"{row[name]:.4f}"
     return shown | {"seconds": _cell(round(row["seconds"], 1)), "evaluate": str(row["evaluate"])}
@@ -335,7 +339,7 @@ def _point(row: pd.Series[Any]) -> dict[str, str]:
     shown = {name.replace("_", " "): _cell(row[name]) for name in names}
     shown["rule"] = "unpruned" if shown["rule"] == "none" else shown["rule"]
     shown["n"] = f"{row['n']}{' (few)' if row['few'] else ''}"
-    for name, words in (*ACCURACIES, ("bits_per_byte", "bits per byte, last epoch")):
+    for name, words in (*ACCURACIES, *BITS):
         if name in row.index:
             ends = "" if pd.isna(row[f"{name}_low"]) else f" [{row[f'{name}_low']:.4f}, {row[f'{name}_high']:.4f}]"
             shown[words] = "" if pd.isna(row[name]) else f"{row[name]:.4f}{ends}"

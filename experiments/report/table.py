@@ -24,7 +24,8 @@ TRAINED = (
 
 METRICS = (
     "accuracy", "error", "loss", "bits_per_byte", "perplexity", "accuracy_best", "error_best", "loss_best",
-    "bits_per_byte_best", "worst_class_accuracy", "worst_class_accuracy_best",
+    "bits_per_byte_best", "worst_class_accuracy", "worst_class_accuracy_best", "shifted_loss", "shifted_bits_per_byte",
+    "shifted_loss_best", "shifted_bits_per_byte_best",
 )  # fmt: skip  # what evaluate measures on the test split; the last epoch's model, or the best dev epoch's (_best)
 
 
@@ -156,6 +157,9 @@ def _row(family: Mapping[str, Folder]) -> dict[str, Any]:
     setup |= {"model": model, "recipe": recipe["recipe"]}
     selection: dict[str, Any] = {"scoring": _without(scoring, "task", "fingerprint") | {"scorer": scorer}}
     selection |= {"drop": pruning.get("drop_hardest") or 0.0}
+    shifted = evaluate.record["recipe"].get("shifted", {})
+    if shifted:  # another second text is another setup: its numbers are of other things
+        setup["shifted"] = [shifted, evaluate.record["recipe"]["shifted_fingerprint"]]
     if scoring and scoring["task"].get("examples") != task.get("examples"):
         selection["scored"] = "everything"
     row |= {
@@ -165,7 +169,7 @@ def _row(family: Mapping[str, Folder]) -> dict[str, Any]:
         "commit": str(evaluate.record.get("code", {}).get("commit", "")),
     }
     settings = {"task": task, "model": model, "recipe": recipe["recipe"], "scorer": scorer}
-    settings["policy"] = recipe.get("policy", {})
+    settings |= {"policy": recipe.get("policy", {}), "shifted": shifted}
     settings["prune"] = _without(pruning, "task", "fingerprint") | {"scored": selection.get("scored")}
     return row | dict(_dotted(settings))
 

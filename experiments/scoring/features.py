@@ -92,13 +92,18 @@ def class_distances(directions: Floats, labels: Indices) -> Floats:
 
 def cluster_distances(directions: Floats, clusters: int, *, seed: int) -> Floats:
     """(N,) cosine distance to the nearest k-means centre."""
+    nearest: Floats = (directions @ centres(directions, clusters, seed=seed).T).max(1)
+    return 1 - nearest
+
+
+def centres(directions: Floats, clusters: int, *, seed: int) -> Floats:
+    """(clusters, D) k-means centres, scaled to unit length."""
     from sklearn.cluster import MiniBatchKMeans
 
     if clusters > len(directions):
         raise ConfigError(f"scorer.clusters={clusters} is more than the {len(directions)} training examples")
     means = MiniBatchKMeans(clusters, random_state=seed % 2**32, batch_size=1024, n_init=3).fit(directions)
-    nearest: Floats = (directions @ unit(means.cluster_centers_.astype(np.float64)).T).max(1)
-    return 1 - nearest
+    return unit(means.cluster_centers_.astype(np.float64))
 
 
 def unit(vectors: Floats) -> Floats:

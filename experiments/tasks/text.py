@@ -13,7 +13,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
-from numpy.typing import NDArray
 
 from ..contracts import IGNORED, Data, Examples, Indices, Split
 from ..errors import DataUnavailable
@@ -38,7 +37,7 @@ def fingerprint(name: str, path: str | None) -> str:
     """16 hexadecimal digits: the bytes of the files (pydoc: the interpreter) and the version of their reading."""
     if name == "pydoc":
         return sources.key_of("pydoc", VERSION, sys.version)
-    root, parts, _ = _find(name, path)
+    root, parts, _ = find(name, path)
     return sources.key_of(
         "text", VERSION, sources.fingerprint_files([f for part in parts.values() for f in part], root)
     )
@@ -67,25 +66,19 @@ def load(
     tokens = sources.cached_arrays(
         f"{identity}-tokens", lambda: _tokenize(name, path, dev, test, column, documents, vocabulary)
     )
-    windows = sources.cached_arrays(f"{identity}-windows-{context}", lambda: _windows(tokens, context))
-    splits: dict[Split, Examples] = {}
-    for split in SPLITS:
-        inputs, targets, ids, groups, number, size = (
-            windows[f"{split}_{what}"] for what in ("inputs", "targets", "ids", "groups", "tokens", "bytes")
-        )
-        if not len(targets):
-            raise DataUnavailable(f"{name} has too little text: no window of {context} tokens is left for {split}")
-        splits[split] = Examples(inputs, targets, ids, groups, {"tokens": number, "bytes": size})
-    notes = (*map(str, tokens["notes"]), *map(str, windows["notes"]))
+    cut = sources.cached_arrays(f"{identity}-windows-{context}", lambda: windows(tokens, context))
+    splits = {split: examples_of(cut, split, name, context) for split in SPLITS}
+    notes = (*map(str, tokens["notes"]), *map(str, cut["notes"]))
     if name != "pydoc":
-        notes = (*_find(name, path)[2], *notes)
-    return Data(name, "text", splits, (), notes, 1 + len(tokens["lengths"]), _decoder(tokens["tokenizer"].tobytes()))
+        notes = (*find(name, path)[2], *notes)
+    serialized = tokens["tokenizer"].tobytes()
+    return Data(name, "text", splits, (), notes, 1 + len(tokens["lengths"]), _decoder(serialized), serialized)
 
 
 # ---- finding ---------------------------------------------------------------------------------------------------------
 
 
-def _find(name: str, path: str | None) -> tuple[Path, dict[str, tuple[Path, ...]], list[str]]:
+def find(name: str, path: str | None) -> tuple[Path, dict[str, tuple[Path, ...]], list[str]]:
     """The folder or file, its files by part, and how they were found."""
     download, advice = (
         (_download, "pip install 'prune-lab[hub]' and a network") if name == "tinystories" else (None, None)
@@ -127,7 +120,7 @@ def _tokenize(
         parts = {"all": whole}
         notes = [f"pydoc: {len(whole.ids)} docstrings and help topics of Python {sys.version.split()[0]}"]
     else:
-        root, files, _ = _find(name, path)
+        root, files, _ = find(name, path)
         parts = {
             part: read(paths, root, part, column=column, limit=limit, stories=name == "tinystories")
             for part, paths in files.items()
@@ -143,19 +136,12 @@ def _tokenize(
     size = tokenizer.get_vocab_size()
     if 1 + size < vocabulary:
         divided.append(f"the text yields {1 + size} tokens, fewer than task.vocabulary={vocabulary}")
-    lengths = np.array(
-        [len(tokenizer.id_to_token(token) or "") for token in range(size)], np.int64
-    )  # a character a byte
     arrays: sources.Arrays = {
         "tokenizer": np.frombuffer(tokenizer.to_str().encode(), np.uint8),
-        "lengths": lengths,
         "notes": np.array(notes + divided, np.str_),
     }
     for split, documents in splits.items():
-        tokens, starts = _encode(tokenizer, documents.texts, np.uint16 if size < 2**16 else np.int32)
-        assert lengths[tokens.astype(np.int64) - 1].sum() == sum(len(text.encode()) for text in documents.texts)
-        arrays |= {f"{split}_tokens": tokens, f"{split}_starts": starts}
-        arrays[f"{split}_documents"] = np.array(documents.ids, np.str_)
+        arrays |= encode(tokenizer, documents, split)
     return arrays
 
 
@@ -192,15 +178,25 @@ def _train(texts: Sequence[str], vocabulary: int) -> Tokenizer:
     return tokenizer
 
 
-def _encode(tokenizer: Tokenizer, texts: Sequence[str], kind: type[np.generic]) -> tuple[NDArray[np.generic], Indices]:
-    """All tokens in one row, each shifted past BOS, and where each document starts."""
+def encode(tokenizer: Tokenizer, documents: Documents, split: Split) -> sources.Arrays:
+    """Of a split: `tokens` of all documents in one row, each shifted past BOS, `starts` (D + 1,), `documents` (D,).
+
+    And `lengths` (V - 1,), the bytes that each token stands for.
+    """
+    size = tokenizer.get_vocab_size()
+    kind = np.uint16 if size < 2**16 else np.int32
+    lengths = np.array([len(tokenizer.id_to_token(token) or "") for token in range(size)], np.int64)  # a letter a byte
     pieces, counts = [np.empty(0, kind)], [0]
-    for first in range(0, len(texts), CHUNK):
-        for encoding in tokenizer.encode_batch_fast(texts[first : first + CHUNK], add_special_tokens=False):
+    for first in range(0, len(documents.texts), CHUNK):
+        for encoding in tokenizer.encode_batch_fast(documents.texts[first : first + CHUNK], add_special_tokens=False):
             ids = np.array(encoding.ids, np.int64)
             counts.append(len(ids))
             pieces.append((ids + 1).astype(kind))
-    return np.concatenate(pieces), np.cumsum(counts)
+    tokens = np.concatenate(pieces)
+    assert lengths[tokens.astype(np.int64) - 1].sum() == sum(len(text.encode()) for text in documents.texts)
+    names = np.array(documents.ids, np.str_)
+    arrays: sources.Arrays = {"lengths": lengths, f"{split}_tokens": tokens, f"{split}_starts": np.cumsum(counts)}
+    return arrays | {f"{split}_documents": names}
 
 
 def _decoder(serialized: bytes) -> Callable[[Sequence[int]], str]:
@@ -218,11 +214,13 @@ def _decoder(serialized: bytes) -> Callable[[Sequence[int]], str]:
 # ---- windows ---------------------------------------------------------------------------------------------------------
 
 
-def _windows(arrays: sources.Arrays, context: int) -> sources.Arrays:
-    """Windows of every split, (N, T), in the order of documents."""
+def windows(arrays: sources.Arrays, context: int) -> sources.Arrays:
+    """Windows of every split that has tokens, (N, T), in the order of documents."""
     notes = []
     made: sources.Arrays = {}
     for split in SPLITS:
+        if f"{split}_tokens" not in arrays:
+            continue
         tokens, starts, names = (arrays[f"{split}_{what}"] for what in ("tokens", "starts", "documents"))
         counts = np.diff(starts)
         rows = -(-counts // context)  # windows of each document
@@ -251,3 +249,13 @@ def _windows(arrays: sources.Arrays, context: int) -> sources.Arrays:
         made |= {f"{split}_ids": ids, f"{split}_bytes": size[kept].astype(np.int64)}
     made["notes"] = np.array(notes, np.str_)
     return made
+
+
+def examples_of(arrays: sources.Arrays, split: Split, name: str, context: int) -> Examples:
+    """A split's windows, of which there must be one."""
+    inputs, targets, ids, groups, number, size = (
+        arrays[f"{split}_{what}"] for what in ("inputs", "targets", "ids", "groups", "tokens", "bytes")
+    )
+    if not len(targets):
+        raise DataUnavailable(f"{name} has too little text: no window of {context} tokens is left for {split}")
+    return Examples(inputs, targets, ids, groups, {"tokens": number, "bytes": size})

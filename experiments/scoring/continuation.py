@@ -1,0 +1,49 @@
+"""How much of a window a proxy that was trained on it cannot continue by heart (memorization, arXiv:2309.04564)."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from ..contracts import IGNORED, Batch, Floats, Proxy, Task
+from ..evaluation import BATCH, evaluating, place
+
+
+def continuation(task: Task, proxies: Sequence[Proxy], *, prompt: float = 0.5) -> Floats:
+    """(proxies, N) one minus the share of the tokens after the prompt that a greedy continuation hits in their place.
+
+    The paper's memorization is that share; here higher is harder, so what is known by heart scores 0.
+    """
+    rows = []
+    for proxy in proxies:
+        assert proxy.held_out is None, "memorization is of what a proxy was trained on"
+        found: dict[str, Floats] = {}
+        with evaluating(proxy.model), torch.inference_mode():
+            for batch in task.batches("train", size=BATCH[task.kind]):
+                values = {"missed": missed(task, proxy.model, batch, prompt)}
+                place(found, batch, values, task.size("train"))
+        rows.append(found["missed"])
+    return np.stack(rows)
+
+
+def missed(task: Task, model: nn.Module, batch: Batch, prompt: float) -> Tensor:
+    """(B,) share of the continued tokens that are not the window's own.
+
+    The first `prompt` of a window's tokens is given, rounded down; from there every token that the model finds
+    likeliest is what it goes on from, right or wrong. All windows go forward together, a forward pass a token.
+    """
+    lengths = (batch.targets != IGNORED).sum(1)
+    given = (lengths * prompt).long()
+    tokens = batch.inputs.clone()  # (B, T); the token at t + 1 is the target at t
+    hits = torch.zeros_like(lengths)
+    for t in range(int(given.min()), int(lengths.max())):
+        seen = Batch(batch.index, tokens[:, : t + 1], batch.targets[:, : t + 1])
+        likeliest = task.outputs(model, seen)[:, -1].argmax(-1)
+        hits += (likeliest == batch.targets[:, t]) & (given <= t) & (t < lengths)
+        if t + 1 < tokens.shape[1]:
+            tokens[:, t + 1] = torch.where(given <= t, likeliest, tokens[:, t + 1])
+    share: Tensor = 1 - hits / (lengths - given)
+    return share

@@ -1,0 +1,157 @@
+"""Documents of which it is known what is noise and what is there twice, and what every score for text finds in them.
+
+`python -m tests.planted_text` prints the ranges over four draws that experiments/scoring/README.md shows.
+"""
+
+from __future__ import annotations
+
+import math
+import tempfile
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from scipy.stats import rankdata
+
+from prune_lab.experiments.contracts import IGNORED, Floats, Indices, Proxy
+from prune_lab.experiments.fitting import fit
+from prune_lab.experiments.models.gpt import gpt
+from prune_lab.experiments.policy import Uniform
+from prune_lab.experiments.recipes import optimizers, plan, schedulers
+from prune_lab.experiments.scoring import (
+    continuation,
+    duplicates,
+    features,
+    gradients,
+    graph,
+    ngrams,
+    outputs,
+    trajectory,
+)
+from prune_lab.experiments.seeds import numpy_stream, torch_stream
+from prune_lab.experiments.tasks import text
+from prune_lab.experiments.tasks.task import DeviceTask
+from prune_lab.experiments.training import State
+from prune_lab.experiments.workplace import fold_of
+
+PLAIN, GARBAGE, COPIED, COPIES, EPOCHS = 120, 20, 10, 4, 20
+KINDS = ("garbage", "copied")
+SUBJECTS = ["the dog", "a cat", "my neighbour", "the old king", "her sister", "a sailor", "the teacher", "one child"]
+VERBS = ["sees", "finds", "follows", "paints", "remembers", "sells", "hides", "borrows"]
+OBJECTS = [
+    "the garden", "a red boat", "two letters", "the bridge", "an apple", "every song", "the last train", "a lamp",
+]  # fmt: skip
+ENDS = ["in the morning", "after dinner", "near the sea", "without a word", "once a year", "for a friend"]
+
+
+@dataclass(frozen=True)
+class PlantedText:
+    """`garbage` are words of letters at random, `copied` are documents that are there four times."""
+
+    task: DeviceTask
+    texts: Sequence[str]  # of each training window
+    dev: Sequence[str]
+    kinds: Sequence[str]  # of each training window: garbage, copied or plain
+    trained: Sequence[Proxy]  # to the end, with their trajectories
+    early: Sequence[Proxy]  # for a tenth of the schedule
+    crossed: Sequence[Proxy]  # one a fold, which did not see the documents of that fold
+
+    def auroc(self, scores: Floats, kind: str) -> float:
+        """Probability that one of this kind scores higher than a plain window, ties half; `scores` (proxies, N)."""
+        mean = np.nanmean(scores, axis=0)
+        ours, plain = (mean[[found == name for found in self.kinds]] for name in (kind, "plain"))
+        ranks = rankdata(np.concatenate([ours, plain]))
+        return float((ranks[: len(ours)].sum() - len(ours) * (len(ours) + 1) / 2) / (len(ours) * len(plain)))
+
+
+SCORES: dict[str, Callable[[PlantedText], Floats]] = {  # as the settings have them by default, with fewer proxies
+    "el2n": lambda p: outputs.el2n(p.task, p.early),
+    "grand": lambda p: gradients.grand(p.task, p.early),
+    "margin": lambda p: outputs.margin(p.task, p.trained),
+    "aum": lambda p: trajectory.aum(p.task, p.trained),
+    "loss": lambda p: outputs.loss(p.task, p.trained),
+    "entropy": lambda p: outputs.entropy(p.task, p.trained),
+    "prototypes": lambda p: features.prototypes(p.task, p.trained[:1]),
+    "d2": lambda p: graph.d2(p.task, p.trained[:1], outputs.el2n(p.task, p.trained[:1]), neighbours=5, gamma=0.1),
+    "ensemble_disagreement": lambda p: outputs.disagreement(p.task, p.trained),
+    "perplexity": lambda p: outputs.perplexity(p.task, p.crossed),
+    "continuation": lambda p: continuation.continuation(p.task, p.trained[:1]),
+    "ngram_importance": lambda p: ngrams.ngram_importance(p.texts, p.dev)[None],
+    "duplicates": lambda p: duplicates.duplicates(p.task, p.trained[:1]),
+}
+
+
+def plant(folder: Path, *, seed: int = 0) -> PlantedText:
+    """About 400 windows of 16 tokens, and proxies of each kind. The dev split holds its share of all of them."""
+    draw = numpy_stream(seed, "planted text")
+
+    def sentences(number: int) -> str:
+        parts = [[str(draw.choice(words)) for words in (SUBJECTS, VERBS, OBJECTS, ENDS)] for _ in range(number)]
+        return " ".join(f"{' '.join(words)}." for words in parts)
+
+    def noise() -> str:
+        return " ".join("".join(draw.choice(list("abcdefghijklmnopqrstuvwxyz"), 5)) for _ in range(6))
+
+    for number in range(PLAIN):
+        _write(folder / "plain" / f"{number}.txt", sentences(4))
+    for number in range(GARBAGE):
+        _write(folder / "garbage" / f"{number}.txt", noise())
+    for number in range(COPIED):
+        content = sentences(4)
+        for copy in range(COPIES):
+            _write(folder / "copied" / f"{number}_{copy}.txt", content)
+    data = text.load("text", str(folder), dev=0.1, test=0.1, vocabulary=360, context=16)
+    decode = data.decode
+    assert decode is not None
+    train, dev = ([decode(r[r != IGNORED].tolist()) for r in data.splits[s].targets] for s in ("train", "dev"))
+    kinds = [str(name).split("/")[0] for name in data.splits["train"].ids]
+
+    def architecture(examples: torch.Tensor, init: torch.Generator) -> torch.nn.Module:
+        return gpt(
+            init, vocabulary=data.vocabulary, context=16, width=32, depth=1, heads=2, positions="rotary", tied=True
+        )
+
+    task = DeviceTask(data, architecture, device=torch.device("cpu"))
+    groups = data.splits["train"].groups
+    assert groups is not None
+    folds = fold_of(groups, 2)
+    return PlantedText(
+        task, train, dev, kinds,
+        trained=[_proxy(task, 100 * seed + number, EPOCHS) for number in range(2)],
+        early=[_proxy(task, 100 * seed + 2, EPOCHS // 10)],
+        crossed=[_proxy(task, 100 * seed + 3 + fold, EPOCHS // 2, folds == fold) for fold in range(2)],
+    )  # fmt: skip
+
+
+def _write(file: Path, content: str) -> None:
+    file.parent.mkdir(parents=True, exist_ok=True)
+    file.write_text(content)
+
+
+def _proxy(task: DeviceTask, number: int, epochs: int, held_out: np.ndarray | None = None) -> Proxy:
+    support: Indices | None = None if held_out is None else np.flatnonzero(~held_out)
+    size = task.size("train") if support is None else len(support)
+    model = task.model(torch_stream(number, "init"))
+    duration = plan(size, size, batch_size=32, budget="epochs", epochs=EPOCHS, stop_epoch=epochs)
+    made = optimizers(model, "adamw", learning_rate=3e-3, momentum=0.9, weight_decay=0.1)
+    state = State(model, made, schedulers(made, "cosine", steps=duration.steps, warmup=0.05))
+    result = fit(
+        task, state, Uniform(support), duration, seed=number, batch_size=32, precision=torch.float32, clip=1.0,
+        checkpoint=Path("none"), notify=lambda sentence, share: None, observe=held_out is None,
+        checkpoint_seconds=math.inf,
+    )  # fmt: skip
+    recorded = {name: values.astype(np.float64) for name, values in result.trajectory.items()}
+    return Proxy(model.eval(), recorded, held_out)
+
+
+if __name__ == "__main__":
+    torch.set_num_threads(1)
+    with tempfile.TemporaryDirectory() as folder:
+        draws = [plant(Path(folder) / str(seed), seed=seed) for seed in range(4)]
+    print(len(draws[0].kinds), {kind: draws[0].kinds.count(kind) for kind in (*KINDS, "plain")})
+    for name, score in SCORES.items():
+        found = [[planted.auroc(scores, kind) for kind in KINDS] for planted in draws for scores in [score(planted)]]
+        low, high = np.min(found, axis=0), np.max(found, axis=0)
+        print(name, *(f"| {kind} {a:.2f} to {b:.2f}" for kind, a, b in zip(KINDS, low, high, strict=True)))
