@@ -13,12 +13,13 @@ import pytest
 ROOT = Path(__file__).resolve().parent.parent
 LEAVES = {
     "tasks", "models", "scoring", "training", "recipes", "evaluation", "pruning", "policy", "scaling", "devices",
-    "theory", "distribution", "appearance",
+    "theory", "distribution", "appearance", "contrastive", "views",
 }  # fmt: skip
 BELOW = {"contracts", "errors", "seeds"}
 NATURAL = {  # the one leaf below that a leaf may stand on
     "training": {"recipes", "devices"},
     "scoring": {"evaluation"},
+    "contrastive": {"training", "views", "scoring", "models", "recipes", "devices"},
     "distribution": {"appearance"},
     "tasks": {"recipes"},
 }
