@@ -126,7 +126,7 @@ def _proxy(task: DeviceTask, number: int, epochs: int) -> Proxy:
 
 
 def encoder(task: DeviceTask, number: int) -> Proxy:
-    """An encoder by SimCLR, for as many epochs as a proxy."""
+    """An encoder by SimCLR, for as many epochs as a proxy to its end."""
     model = task.model(torch_stream(number, "init"))
     duration = plan(task.size("train"), task.size("train"), batch_size=64, budget="epochs", epochs=EPOCHS)
     with projecting(model, torch_stream(number, "projection")):

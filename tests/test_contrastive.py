@@ -11,6 +11,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
+from sklearn.cluster import MiniBatchKMeans
 from torch import Tensor
 
 from prune_lab.experiments import views
@@ -18,14 +19,18 @@ from prune_lab.experiments.contracts import Data
 from prune_lab.experiments.contrastive import contrast, nt_xent, pairs, projecting
 from prune_lab.experiments.errors import ConfigError
 from prune_lab.experiments.jobs import score_job
+from prune_lab.experiments.models.dense import mlp
 from prune_lab.experiments.recipes import optimizers, plan, schedulers
-from prune_lab.experiments.scoring.features import head
+from prune_lab.experiments.scoring.features import head, penultimate, unit
 from prune_lab.experiments.seeds import torch_stream
 from prune_lab.experiments.store import Store
+from prune_lab.experiments.tasks import digits
+from prune_lab.experiments.tasks.splits import pool
 from prune_lab.experiments.tasks.task import DeviceTask
 from prune_lab.experiments.training import State
 
 from .command_line import TINY, call
+from .planted import encoder
 from .test_defaults import study
 from .test_training import CPU, image_task
 
@@ -78,6 +83,16 @@ def test_nt_xent_of_two_images_golden() -> None:
 def ramp(channels: int) -> Tensor:
     """(20, C, 8, 8) brighter from left to right."""
     return torch.linspace(10, 200, 8).repeat(20, channels, 8, 1)
+
+
+def test_light_changes_brightness_and_contrast_and_leaves_some_as_they_are() -> None:
+    seen = views.lit(ramp(3), torch_stream(0, "light"))
+    mean, spread = (seen - ramp(3)).mean((1, 2, 3)), seen.std((1, 2, 3)) / ramp(3).std((1, 2, 3))
+    assert (mean.abs() > 1).any()
+    assert spread.min() < 0.9
+    assert spread.max() > 1.1
+    unchanged = [torch.allclose(one, other, atol=1e-3) for one, other in zip(seen, ramp(3), strict=True)]
+    assert 0 < sum(unchanged) < 10
 
 
 @pytest.mark.parametrize("channels", [1, 3])
@@ -177,6 +192,26 @@ def test_interrupted_and_resumed_is_the_same_to_the_bit(tmp_path: Path, stop_aft
 def test_an_image_alone_in_its_batch_is_refused(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match="alone in its batch"):
         trained(image_task(), tmp_path, batch_size=1)
+
+
+def test_features_tell_digits_apart_better_than_those_of_an_untrained_encoder() -> None:
+    """By the nearest class mean on the test split, and by how pure k-means clusters are, which prototypes rest on."""
+    data = digits.load(dev=0.1)
+    data = replace(data, splits={**data.splits, "train": pool(data.splits["train"], 400)})
+    task = DeviceTask(data, lambda images, init: mlp(images, init, classes=10, width=64, depth=1), device=CPU)
+    labels, tested = task.labels("train"), task.labels("test")
+    assert labels is not None
+
+    def measured(model: torch.nn.Module) -> tuple[float, float]:
+        train, test = (unit(penultimate(task, model, split)) for split in ("train", "test"))
+        means = unit(np.stack([train[labels == c].mean(0) for c in range(10)]))
+        clusters = MiniBatchKMeans(10, random_state=0, batch_size=1024, n_init=3).fit_predict(train)
+        pure = sum(np.bincount(labels[clusters == c], minlength=10).max() for c in range(10)) / len(labels)
+        return float(((test @ means.T).argmax(1) == tested).mean()), float(pure)
+
+    untrained, learned = measured(task.model(torch_stream(0, "init"))), measured(encoder(task, 0).model)
+    assert learned[0] > untrained[0] + 0.01
+    assert learned[1] > untrained[1] + 0.08
 
 
 # ---- the score -------------------------------------------------------------------------------------------------------
