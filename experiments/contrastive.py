@@ -90,7 +90,8 @@ def contrast(
             state.model.train()
             with autocast(device, precision):
                 outputs = task.outputs(state.model, views)
-            loss = nt_xent(*outputs.chunk(2), temperature)
+            first, second = outputs.chunk(2)
+            loss = nt_xent(first, second, temperature)
             update(state, loss, steps=plan.steps, clip=clip)
             state.epoch, state.taken = (epoch, number + 1) if number + 1 < plan.steps_per_epoch else (epoch + 1, 0)
             row = {"step": state.step, "epoch": epoch, "loss": loss.detach(), "examples": len(outputs) // 2}

@@ -71,17 +71,17 @@ def recoloured(images: Tensor, draw: Generator) -> Tensor:
     plain = coloured >= CHANGED
     saturation = (1 + LIGHT * (2 * saturation - 1)).masked_fill(plain, 1).masked_fill(grey < GREYED, 0)
     hue = (2 * math.pi * HUE * (2 * hue - 1)).masked_fill(plain, 0)
-    return torch.einsum("bij,bjhw->bihw", colours(saturation, hue).to(images.device), images)
+    mixed: Tensor = torch.einsum("bij,bjhw->bihw", colours(saturation, hue).to(images.device), images)
+    return mixed
 
 
 def lit(images: Tensor, draw: Generator) -> Tensor:
     """Images (B, C, H, W) of another brightness and contrast, cut to 0..255."""
-    brightness, contrast, changed = torch.rand(3, len(images), 1, 1, 1, generator=draw).to(images.device)
-    plain = changed >= CHANGED
-    brightness, contrast = ((1 + LIGHT * (2 * x - 1)).masked_fill(plain, 1) for x in (brightness, contrast))
-    images = images * brightness
-    mean = images.mean((1, 2, 3), keepdim=True)
-    return (mean + (images - mean) * contrast).clamp(0, 255)
+    drawn = torch.rand(3, len(images), 1, 1, 1, generator=draw).to(images.device)
+    brightness, contrast = (1 + LIGHT * (2 * drawn[:2] - 1)).masked_fill(drawn[2] >= CHANGED, 1)
+    brighter: Tensor = images * brightness
+    mean = brighter.mean((1, 2, 3), keepdim=True)
+    return (mean + (brighter - mean) * contrast).clamp(0, 255)
 
 
 def colours(saturation: Tensor, hue: Tensor) -> Tensor:
@@ -92,4 +92,5 @@ def colours(saturation: Tensor, hue: Tensor) -> Tensor:
     chroma[:, 1, 1] = chroma[:, 2, 2] = cosine
     chroma[:, 1, 2], chroma[:, 2, 1] = -sine, sine
     into = torch.tensor(YIQ)
-    return torch.linalg.inv(into) @ chroma @ into
+    back: Tensor = torch.linalg.inv(into)
+    return back @ chroma @ into
