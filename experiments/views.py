@@ -79,9 +79,10 @@ def lit(images: Tensor, draw: Generator) -> Tensor:
     """Images (B, C, H, W) of another brightness and contrast, cut to 0..255."""
     drawn = torch.rand(3, len(images), 1, 1, 1, generator=draw).to(images.device)
     brightness, contrast = (1 + LIGHT * (2 * drawn[:2] - 1)).masked_fill(drawn[2] >= CHANGED, 1)
-    brighter: Tensor = images * brightness
-    mean = brighter.mean((1, 2, 3), keepdim=True)
-    return (mean + (brighter - mean) * contrast).clamp(0, 255)
+    images = images * brightness
+    mean = images.mean((1, 2, 3), keepdim=True)
+    seen: Tensor = mean + (images - mean) * contrast
+    return seen.clamp(0, 255)
 
 
 def colours(saturation: Tensor, hue: Tensor) -> Tensor:
