@@ -61,7 +61,7 @@ class Job:
         if proxy is not None and "models" in proxy:
             return f"{words[0]}, {proxy['models']} models of {study.scorer.name}"
         if proxy is not None:
-            return f"{words[0]}, proxy {proxy['number']} of {study.scorer.name}"
+            return f"{words[0]}, {proxy.get('encoder', 'proxy')} {proxy['number']} of {study.scorer.name}"
         if study.keep < 1:
             scorer = "" if study.rule == "random" else f" by {study.scorer.name}"
             budget = "" if self.phase == "prune" else f", equal {study.budget}"
@@ -157,6 +157,10 @@ def simulate_job(study: schema.Study) -> Job:
 
 
 def _proxy_job(study: schema.Study, proxy: dict[str, Any]) -> Job:
+    if "encoder" in proxy:
+        assert isinstance(study.scorer, scorers.PrototypesScorer)
+        duration = {"epochs": float(study.scorer.epochs), "steps": None, "examples": None}
+        study = study.model_copy(update={"recipe": study.recipe.model_copy(update=duration)})
     recipe = _data(study) | _training(study) | {"seed": PROXY_SEED + proxy["number"], "proxy": proxy}
     return Job("train", recipe, {}, study)
 
@@ -193,6 +197,8 @@ def _proxies(study: schema.Study) -> list[dict[str, Any]]:
         proxy = {"epoch": scorer.epoch} if scorer.epoch is not None else {"share": EARLY}
         if isinstance(scorer, scorers.El2nScorer) and scorer.convention == "single":
             count = 1
+    elif isinstance(scorer, scorers.PrototypesScorer) and scorer.encoder == "simclr":
+        proxy = {"encoder": "simclr", "temperature": scorer.temperature}
     elif isinstance(scorer, scorers.LossScorer | scorers.PrototypesScorer):
         proxy = {} if scorer.epoch is None else {"epoch": scorer.epoch}
     elif isinstance(scorer, scorers.DualScorer | scorers.TddsScorer):

@@ -7,6 +7,7 @@ import time
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from importlib import import_module
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -148,8 +149,7 @@ def _train(work: Work) -> dict[str, Any]:
 
     from .devices import resolve_precision
     from .fitting import Fit, fit
-    from .recipes import optimizers, plan, schedulers
-    from .training import State
+    from .recipes import plan
 
     recipe = work.job.study.recipe
     task = task_of(work)
@@ -186,17 +186,13 @@ def _train(work: Work) -> dict[str, Any]:
     parameters = sum(weight.numel() for weight in model.parameters())
     adapted = getattr(model, "adapted", None)
     work.decide(f"model {work.job.study.model.name}: {parameters:,} parameters" + (f", {adapted}" if adapted else ""))
-    made = optimizers(
-        model,
-        recipe.optimizer,
-        learning_rate=recipe.learning_rate,
-        momentum=recipe.momentum,
-        weight_decay=recipe.weight_decay,
-    )
-    schedule = schedulers(made, recipe.schedule, steps=duration.steps, warmup=recipe.warmup)
+    sizes: dict[str, Any] = {"examples": visited, "pool": pool, "steps": duration.stop, "parameters": parameters}
+    sizes |= {"epochs": duration.stop / duration.steps_per_epoch}
+    if "encoder" in proxy:
+        return sizes | _contrast(work, task, model, duration, precision)
     result: Fit = fit(
         task,
-        State(model, made, schedule),
+        _state(model, recipe, duration),
         policy,
         duration,
         seed=seed,
@@ -205,7 +201,7 @@ def _train(work: Work) -> dict[str, Any]:
         clip=recipe.clip,
         observe=proxy.get("observe", False),
         movement=proxy.get("movement", False),
-        checkpoint=work.store.resume_folder("train", work.job.key) / "checkpoint.pt",
+        checkpoint=_checkpoint(work),
         notify=work.notify,
     )
     save_model(model, str(work.folder / "model.safetensors"))
@@ -216,8 +212,57 @@ def _train(work: Work) -> dict[str, Any]:
     pd.DataFrame(result.epochs).to_parquet(work.folder / "epochs.parquet", index=False)
     if result.trajectory:
         np.savez(work.folder / "trajectory.npz", **result.trajectory)  # type: ignore[arg-type]
-    sizes = {"examples": visited, "pool": pool, "steps": duration.stop, "parameters": parameters}
-    return sizes | {"epochs": duration.stop / duration.steps_per_epoch} | result.metrics
+    return sizes | result.metrics
+
+
+def _contrast(work: Work, task: Any, model: Any, duration: Any, precision: Any) -> dict[str, Any]:
+    """Train the model below its head without labels (SimCLR). The head stays as it was drawn; dev is not looked at."""
+    from safetensors.torch import save_model
+
+    from .contrastive import contrast, projecting
+    from .fitting import CHECKPOINT_SECONDS
+    from .views import described
+
+    recipe, seed, proxy = work.job.study.recipe, work.job.recipe["seed"], work.job.recipe["proxy"]
+    work.decide(described(task.examples("train").inputs.shape[1]))
+    with projecting(model, torch_stream(seed, "projection")):
+        steps = contrast(
+            task,
+            _state(model, recipe, duration),
+            duration,
+            seed=seed,
+            batch_size=recipe.batch_size,
+            precision=precision,
+            temperature=proxy["temperature"],
+            clip=recipe.clip,
+            checkpoint=_checkpoint(work),
+            notify=work.notify,
+            checkpoint_seconds=CHECKPOINT_SECONDS,
+        )
+    save_model(model, str(work.folder / "model.safetensors"))
+    table = pd.DataFrame(steps)
+    table.to_parquet(work.folder / "steps.parquet", index=False)
+    last = table["loss"][table["epoch"] == table["epoch"].max()]
+    return {"examples_seen": int(table["examples"].sum()), "train_loss_last": float(last.mean())}
+
+
+def _state(model: Any, recipe: schema.RecipeSettings, duration: Any) -> Any:
+    """The model as it begins, with the recipe's optimisers and their schedules."""
+    from .recipes import optimizers, schedulers
+    from .training import State
+
+    made = optimizers(
+        model,
+        recipe.optimizer,
+        learning_rate=recipe.learning_rate,
+        momentum=recipe.momentum,
+        weight_decay=recipe.weight_decay,
+    )
+    return State(model, made, schedulers(made, recipe.schedule, steps=duration.steps, warmup=recipe.warmup))
+
+
+def _checkpoint(work: Work) -> Path:
+    return work.store.resume_folder("train", work.job.key) / "checkpoint.pt"
 
 
 def _learn_mask(work: Work) -> dict[str, Any]:

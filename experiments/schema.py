@@ -312,6 +312,11 @@ class Study(Settings):
             raise ValueError("scorer.gradients=last_layer is for classifiers: use scorer.gradients=all for text")
         if text and isinstance(self.scorer, PrototypesScorer) and self.scorer.supervised:
             raise ValueError("scorer.supervised=true needs classes, and text has none")
+        if isinstance(self.scorer, PrototypesScorer) and self.scorer.encoder == "simclr":
+            if not isinstance(self.task, ImageTask | DigitsTask):
+                raise ValueError(f"scorer.encoder=simclr needs views of images, and task={self.task.name} has none")
+            if isinstance(self.model, LinearModel):
+                raise ValueError("scorer.encoder=simclr trains what lies before the head, and model=linear has nothing")
         if text and self.balance:
             raise ValueError("balance needs classes, and text has none: use balance=0")
         if self.drop_hardest and self.rule != "stratified":

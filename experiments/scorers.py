@@ -66,18 +66,32 @@ class LossScorer(Settings):
 
 
 class PrototypesScorer(Settings):
-    """Cosine distance to the nearest k-means centre of features, or to the own class's mean (arXiv:2206.14486 §6)."""
+    """Cosine distance to the nearest k-means centre of features, or to the own class's mean (arXiv:2206.14486 §6).
+
+    The features are a proxy's, or of an encoder that SimCLR trains without labels (arXiv:2002.05709).
+    """
 
     name: Literal["prototypes"]
     supervised: bool = False
     clusters: Count = 10  # of k-means; ignored by none: refused where supervised
     epoch: Epoch = None  # null: the end
     proxies: Proxies = 1
+    encoder: Literal["proxy", "simclr"] = "proxy"
+    epochs: Count = 100  # of simclr; the rest of its training is the recipe's
+    temperature: Annotated[float, Field(gt=0)] = 0.5  # of simclr's loss
 
     @model_validator(mode="after")
     def _clusters(self) -> PrototypesScorer:
         if self.supervised and "clusters" in self.model_fields_set and self.clusters != 10:
             raise ValueError("scorer.clusters has no meaning with scorer.supervised=true (one prototype a class)")
+        return self
+
+    @model_validator(mode="after")
+    def _encoder(self) -> PrototypesScorer:
+        if self.encoder == "simclr" and self.epoch is not None:
+            raise ValueError("scorer.epoch has no meaning with scorer.encoder=simclr: use scorer.epochs")
+        if self.encoder == "proxy" and (self.epochs, self.temperature) != (100, 0.5):
+            raise ValueError("scorer.epochs and scorer.temperature are of scorer.encoder=simclr")
         return self
 
 

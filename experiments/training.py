@@ -91,8 +91,6 @@ def train(
 
     The loss of a step is the weighted mean of its examples' losses. Raises RunFailed where the loss stops being finite.
     """
-    trainable = [weight for weight in state.model.parameters() if weight.requires_grad]
-    check = 1 if device.type == "cpu" else 32  # reading the loss waits for a GPU
     while state.step < plan.stop:
         epoch, done = state.epoch, state.taken
         visited = policy.visited(epoch, state.step / plan.steps)
@@ -114,21 +112,28 @@ def train(
             policy.observe(state.step, batch.index, losses.detach())
             weights = policy.weights(state.step, batch.index)
             loss = (weights * losses).sum() / weights.sum()
-            if state.step % check == 0 and not torch.isfinite(loss):
-                raise RunFailed(
-                    f"the loss became {loss.item()} at step {state.step + 1} of {plan.steps}",
-                    "a smaller recipe.learning_rate, or recipe.clip=1.0",
-                )
-            loss.backward()  # type: ignore[no-untyped-call]
-            if clip is not None:
-                nn.utils.clip_grad_norm_(trainable, clip)
-            learning_rate = state.schedulers[0].get_last_lr()[0]
-            for optimizer, scheduler in zip(state.optimizers, state.schedulers, strict=True):
-                optimizer.step()
-                optimizer.zero_grad(set_to_none=True)
-                scheduler.step()
-            state.step += 1
+            learning_rate = update(state, loss, steps=plan.steps, clip=clip)
             state.epoch, state.taken = (epoch + 1, 0) if number + 1 == last else (epoch, number + 1)
-            yield Step(state.step, epoch, batch, outputs.detach(), losses.detach(), float(learning_rate))
+            yield Step(state.step, epoch, batch, outputs.detach(), losses.detach(), learning_rate)
             if state.step >= plan.stop:
                 return
+
+
+def update(state: State, loss: Tensor, *, steps: int, clip: float | None) -> float:
+    """One step of the optimisers down the loss, of `steps` in all; returns the learning rate that it was taken with."""
+    check = 1 if loss.device.type == "cpu" else 32  # reading the loss waits for a GPU
+    if state.step % check == 0 and not torch.isfinite(loss):
+        raise RunFailed(
+            f"the loss became {loss.item()} at step {state.step + 1} of {steps}",
+            "a smaller recipe.learning_rate, or recipe.clip=1.0",
+        )
+    loss.backward()  # type: ignore[no-untyped-call]
+    if clip is not None:
+        nn.utils.clip_grad_norm_([weight for weight in state.model.parameters() if weight.requires_grad], clip)
+    learning_rate = float(state.schedulers[0].get_last_lr()[0])
+    for optimizer, scheduler in zip(state.optimizers, state.schedulers, strict=True):
+        optimizer.step()
+        optimizer.zero_grad(set_to_none=True)
+        scheduler.step()
+    state.step += 1
+    return learning_rate

@@ -17,12 +17,13 @@ from scipy.stats import rankdata
 
 from prune_lab.experiments import packing
 from prune_lab.experiments.contracts import Data, Examples, Floats, Indices, Proxy, Split
+from prune_lab.experiments.contrastive import contrast, projecting
 from prune_lab.experiments.fitting import fit
 from prune_lab.experiments.masking import learn
 from prune_lab.experiments.metagradient import Descent
 from prune_lab.experiments.models.dense import mlp
 from prune_lab.experiments.policy import Uniform
-from prune_lab.experiments.recipes import optimizers, plan, schedulers
+from prune_lab.experiments.recipes import Plan, optimizers, plan, schedulers
 from prune_lab.experiments.scoring import (
     attribution,
     duplicates,
@@ -54,6 +55,7 @@ class Planted:
     untrained: Sequence[Proxy]
     members: NDArray[np.bool_]  # (M, N) subsets of an ensemble, trained to the end
     right: Mapping[Split, NDArray[np.bool_]]  # (M, N) of train and (M, J) of dev: what its models get right
+    encoders: Sequence[Proxy]  # one, by SimCLR
 
     def auroc(self, scores: Floats, kind: str) -> float:
         """Probability that one of this kind scores higher than a plain example, ties half; `scores` (proxies, N)."""
@@ -77,6 +79,7 @@ SCORES: dict[str, Callable[[Planted], Floats]] = {  # as the settings have them 
     "entropy": lambda p: outputs.entropy(p.task, p.trained),
     "prototypes": lambda p: features.prototypes(p.task, p.trained[:1]),
     "prototypes supervised": lambda p: features.prototypes(p.task, p.trained[:1], supervised=True),
+    "prototypes simclr": lambda p: features.prototypes(p.task, p.encoders),
     "dyn_unc": lambda p: dynamics.dyn_unc(p.task, p.trained, window=10),
     "dual": lambda p: dynamics.dual(p.task, p.trained, window=10),
     "tdds": lambda p: dynamics.tdds(p.task, p.trained, window=10),
@@ -141,7 +144,8 @@ def plant(*, seed: int = 0) -> Planted:
         return [_proxy(task, 100 * seed + number, epochs) for number in range(3)]
 
     members, right = ensemble(task, 100 * seed)
-    return Planted(task, rows, train_for(EPOCHS), train_for(EPOCHS // 10), train_for(0), members, right)
+    encoders = [encoder(task, 100 * seed)]
+    return Planted(task, rows, train_for(EPOCHS), train_for(EPOCHS // 10), train_for(0), members, right, encoders)
 
 
 def ensemble(
@@ -165,14 +169,29 @@ def _proxy(task: DeviceTask, number: int, epochs: int) -> Proxy:
     duration = plan(
         task.size("train"), task.size("train"), batch_size=64, budget="epochs", epochs=EPOCHS, stop_epoch=epochs
     )
-    made = optimizers(model, "sgd", learning_rate=0.05, momentum=0.9, weight_decay=5e-4)
-    state = State(model, made, schedulers(made, "linear", steps=duration.steps, warmup=0.1))
     result = fit(
-        task, state, Uniform(), duration, seed=number, batch_size=64, precision=torch.float32,
+        task, _state(model, duration), Uniform(), duration, seed=number, batch_size=64, precision=torch.float32,
         checkpoint=Path("none"), notify=lambda sentence, share: None, observe=True, movement=True,
         checkpoint_seconds=math.inf,
     )  # fmt: skip
     return Proxy(model.eval(), {name: values.astype(np.float64) for name, values in result.trajectory.items()})
+
+
+def encoder(task: DeviceTask, number: int) -> Proxy:
+    """An encoder by SimCLR, for as many epochs as a proxy to its end."""
+    model = task.model(torch_stream(number, "init"))
+    duration = plan(task.size("train"), task.size("train"), batch_size=64, budget="epochs", epochs=EPOCHS)
+    with projecting(model, torch_stream(number, "projection")):
+        contrast(
+            task, _state(model, duration), duration, seed=number, batch_size=64, precision=torch.float32,
+            temperature=0.5, checkpoint=Path("none"), notify=lambda sentence, share: None, checkpoint_seconds=math.inf,
+        )  # fmt: skip
+    return Proxy(model.eval(), {})
+
+
+def _state(model: torch.nn.Module, duration: Plan) -> State:
+    made = optimizers(model, "sgd", learning_rate=0.05, momentum=0.9, weight_decay=5e-4)
+    return State(model, made, schedulers(made, "linear", steps=duration.steps, warmup=0.1))
 
 
 if __name__ == "__main__":

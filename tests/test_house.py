@@ -14,6 +14,7 @@ ROOT = Path(__file__).resolve().parent.parent
 LEAVES = {
     "tasks", "models", "scoring", "training", "recipes", "evaluation", "pruning", "policy", "scaling", "devices",
     "theory", "distribution", "appearance", "contribution", "functional", "packing", "metagradient", "masking",
+    "contrastive", "views",
 }  # fmt: skip
 BELOW = {"contracts", "errors", "seeds"}
 NATURAL = {  # the one leaf below that a leaf may stand on
@@ -21,6 +22,7 @@ NATURAL = {  # the one leaf below that a leaf may stand on
     "contribution": {"evaluation", "functional"},
     "packing": {"recipes", "devices"},
     "scoring": {"evaluation", "functional", "contribution"},
+    "contrastive": {"training", "views", "scoring", "models", "recipes", "devices"},
     "distribution": {"appearance"},
     "tasks": {"recipes"},
     "masking": {"metagradient"},

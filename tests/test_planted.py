@@ -39,6 +39,7 @@ EXPECTED: dict[str, tuple[tuple[float, float], tuple[float, float], tuple[float,
     "loss": (FINDS, FINDS, (0.3, 0.5)),
     "entropy": ((0.7, 0.9), FINDS, (0.3, 0.5)),  # sees no label
     "prototypes": ((0.45, 0.75), (0.5, 0.75), (0.4, 0.5)),  # sees no label
+    "prototypes simclr": ((0.4, 0.7), (0.55, 0.75), (0.35, 0.55)),  # nor did its encoder
     "prototypes supervised": (FINDS, (0.6, 0.8), (0.35, 0.5)),
     "dyn_unc": (AVOIDS, (0.6, 0.8), (0.35, 0.5)),  # what is never learned never wavers
     "dual": ((0.45, 0.75), (0.8, 0.95), (0.35, 0.5)),
