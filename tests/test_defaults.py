@@ -12,7 +12,7 @@ from prune_lab.experiments import schema
 from prune_lab.experiments.jobs import PHASE_VERSION, job_of
 from prune_lab.experiments.store import key_of
 
-FROZEN = "f5df84ba3453f5a2"
+FROZEN = "ca75186e55cb0350"
 VERSIONS = {"score": 1, "prune": 1, "train": 1, "evaluate": 1, "simulate": 1}
 
 
