@@ -160,10 +160,9 @@ def _processes(store: Store, settings: LauncherSettings, watch: Watch) -> Iterat
     try:
         yield lambda job: pool.submit(_quietly, job, store), workers, 0.05
     finally:
-        processes = list((pool._processes or {}).values())
-        pool.shutdown(wait=False, cancel_futures=True)
-        for process in processes:
+        for process in list((pool._processes or {}).values()):
             process.terminate()
+        pool.shutdown(wait=True, cancel_futures=True)  # its thread ends here: at exit it would meet closed pipes
 
 
 @contextmanager

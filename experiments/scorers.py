@@ -305,5 +305,5 @@ TEXT_ONLY = (PerplexityScorer, ContinuationScorer, NgramImportanceScorer)
 WITHOUT_PROXIES = (RandomScorer, FileScorer, InputNormScorer, NgramImportanceScorer, MaskScorer)
 CLASSES_ONLY = (  # scorers that text has nothing for
     DynUncScorer, DualScorer, TddsScorer, ModerateScorer, DddScorer, MemorizationScorer, ClassErrorScorer,
-    InputNormScorer, TrakScorer,
+    InputNormScorer, TrakScorer, MaskScorer,
 )  # fmt: skip

@@ -21,6 +21,7 @@ from prune_lab.experiments.models.gpt import gpt
 from prune_lab.experiments.policy import Uniform
 from prune_lab.experiments.recipes import optimizers, plan, schedulers
 from prune_lab.experiments.scoring import (
+    attribution,
     continuation,
     duplicates,
     features,
@@ -76,6 +77,7 @@ SCORES: dict[str, Callable[[PlantedText], Floats]] = {  # as the settings have t
     "prototypes": lambda p: features.prototypes(p.task, p.trained[:1]),
     "d2": lambda p: graph.d2(p.task, p.trained[:1], outputs.el2n(p.task, p.trained[:1]), neighbours=5, gamma=0.1),
     "ensemble_disagreement": lambda p: outputs.disagreement(p.task, p.trained),
+    "tracin": lambda p: attribution.tracin(p.task, [*p.early, p.trained[0]]),
     "perplexity": lambda p: outputs.perplexity(p.task, p.crossed),
     "continuation": lambda p: continuation.continuation(p.task, p.trained[:1]),
     "ngram_importance": lambda p: ngrams.ngram_importance(p.texts, p.dev)[None],

@@ -24,6 +24,7 @@ EXPECTED: dict[str, tuple[tuple[float, float], tuple[float, float]]] = {
     "prototypes": (AVOIDS, (0.3, 0.55)),  # to the proxy all random words are alike, and have a centre of their own
     "d2": (BLIND, (0.45, 0.65)),
     "ensemble_disagreement": (FINDS, (0.35, 0.65)),
+    "tracin": ((0.2, 0.6), (0.4, 0.75)),  # what helps dev is another matter: the draws lie far apart
     "perplexity": (FINDS, BLIND),
     "continuation": ((0.75, 0.95), (0.35, 0.55)),
     "ngram_importance": (FINDS, (0.4, 0.55)),
