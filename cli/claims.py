@@ -1,13 +1,14 @@
-"""What papers claim, from the experiment files, beside what their last reports measured."""
+"""What papers claim, from the experiment files, judged on the runs in the tables of their last reports."""
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 from prune_lab.experiments.errors import ClaimFailed
+from prune_lab.experiments.expectations import Expectation
 
 from . import compose
 from .show import Show
@@ -17,7 +18,7 @@ NOTHING: dict[str, Any] = {"verdict": "no runs", "effect": None, "low": None, "h
 
 
 def claims(results: str, *, as_json: bool, check: bool) -> int:
-    """Each claim of every experiment, with `as_json` one object each; with `check` ClaimFailed on surprises."""
+    """Each claim of each size of every experiment; `as_json`: one object each, `check`: ClaimFailed on surprises."""
     show, rows = Show(as_json=as_json), list(_claims(Path(results)))
     if as_json:
         for row in rows:
@@ -34,28 +35,32 @@ def claims(results: str, *, as_json: bool, check: bool) -> int:
 
 def _claims(results: Path) -> Iterator[dict[str, Any]]:
     for name in compose.choices("experiment"):
-        for claim in compose.described([f"experiment={name}"]).expect:
-            said = claim.model_dump(include={"claim", "source", "differs", "expected"})
-            yield {"experiment": name} | said | _measured(results, name, claim.claim)
+        experiment = compose.described([f"experiment={name}"])
+        for size in ("cpu", *experiment.sizes):
+            sized = experiment.model_copy(update={"size": size})
+            for claim in sized.chosen.expect:
+                said = claim.model_dump(include={"claim", "source", "differs", "expected"})
+                yield {"experiment": name, "size": size} | said | _measured(results, sized.folder, claim)
 
 
-def _measured(results: Path, name: str, claim: str) -> dict[str, Any]:
-    """What the experiment's page says of a claim; the user's own page before the reference."""
+def _measured(results: Path, name: str, claim: Expectation) -> dict[str, Any]:
+    """What the runs of the experiment's page say of a claim; the user's own page goes before the reference."""
+    from prune_lab.experiments.claims import check, runs_of
+
     for place in REPORTS:
-        path = results / place / name / "claims.json"
-        if path.is_file():
-            outcomes = json.loads(path.read_text())["expectations"]
-            for found in outcomes:
-                if found["claim"] == claim:
-                    return {key: found[key] for key in NOTHING} | {"page": str(path.with_name("index.html"))}
+        path = results / place / name
+        if (path / "table.csv").is_file():
+            found = asdict(check(claim, runs_of(path / "table.csv")))
+            return {key: found[key] for key in NOTHING} | {"page": str(path / "index.html")}
     return NOTHING | {"page": None}
 
 
 def _cells(row: dict[str, Any]) -> tuple[str, str]:
     here = f"; here: {row['differs']}" if row["differs"] else ""
+    size = "" if row["size"] == "cpu" else f" experiment.size={row['size']}"
     lines = [
         row["claim"],
         f"  {row['source']}{here}",
-        f"  experiment={row['experiment']}: {row['sentence'] or 'no runs'}",
+        f"  experiment={row['experiment']}{size}: {row['sentence'] or 'no runs'}",
     ]
     return row["verdict"], "\n".join(lines)

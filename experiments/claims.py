@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
@@ -85,6 +86,13 @@ def check(expectation: Expectation, runs: pd.DataFrame) -> Outcome:
     low, high = (f"{end:.4g}" if math.isfinite(end) else "?" for end in (effect.low, effect.high))
     value = f"{effect.mean:.4g} [{low}, {high}], n = {effect.n}{effect.how}"
     return outcome(verdict, f"{expectation.point.metric}: {value}; wanted {wanted}: {reason}", effect)
+
+
+def runs_of(table: Path) -> pd.DataFrame:
+    """The runs in a page's table.csv."""
+    import pandas as pd
+
+    return pd.read_csv(table, keep_default_na=False, na_values=[""])  # a rule is called none
 
 
 def advantage(runs: pd.DataFrame) -> pd.DataFrame:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 
 import pytest
@@ -17,37 +16,41 @@ from .test_claims import runs
 SMOKE = "the whole pipeline learns the digits"
 
 
-def page(root: Path, claim: str, verdict: str) -> None:
-    outcome = {
-        "claim": claim,
-        "verdict": verdict,
-        "effect": 0.96,
-        "low": 0.95,
-        "high": 0.97,
-        "n": 3,
-        "sentence": "0.96",
-    }
+def page(root: Path, accuracies: list[float]) -> None:
+    """A page of the experiment smoke whose unpruned runs came out so."""
     (root / "smoke").mkdir(parents=True)
-    (root / "smoke" / "claims.json").write_text(json.dumps({"expectations": [outcome]}))
+    found = runs({"none": accuracies}).assign(keep=1.0)
+    found.to_csv(root / "smoke" / "table.csv", index=False)
 
 
 def test_every_claim_is_listed_with_what_was_measured(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
     results = f"--results={tmp_path}"
-    page(tmp_path / "reference", SMOKE, "fails")
-    page(tmp_path / "report", SMOKE, "holds")  # the user's own page goes before the reference
+    page(tmp_path / "reference", [0.5, 0.5, 0.5])
+    page(tmp_path / "report", [0.95, 0.96, 0.97])  # the user's own page goes before the reference
     listed = call(capsys, "claims", results, "--json")
     assert listed.code == 0
     found = {row["claim"]: row for row in listed.objects}
-    assert (found[SMOKE]["verdict"], found[SMOKE]["effect"], found[SMOKE]["experiment"]) == ("holds", 0.96, "smoke")
+    assert (found[SMOKE]["verdict"], found[SMOKE]["experiment"], found[SMOKE]["n"]) == ("holds", "smoke", 3)
+    assert found[SMOKE]["effect"] == pytest.approx(0.96)
     assert found[SMOKE]["page"] == str(tmp_path / "report" / "smoke" / "index.html")
     others = [row for row in listed.objects if row["experiment"] == "perceptron_theory"]
     assert len(others) >= 5
     assert all(row["verdict"] == "no runs" and row["source"] for row in others)
     assert SMOKE in call(capsys, "claims", results).err
+    assert {row["size"] for row in listed.objects if row["experiment"] == "cifar10_pruning"} == {"cpu", "wide"}
+
+
+def test_the_committed_tables_bear_out_what_is_expected(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    (tmp_path / "reference").symlink_to(Path(__file__).parent.parent / "results" / "reference")
+    listed = call(capsys, "claims", f"--results={tmp_path}", "--json", "--check")
+    assert listed.code == 0
+    measured = [row for row in listed.objects if row["verdict"] != "no runs"]
+    assert {"cifar10_pruning", "imdb_pruning", "perceptron_theory"} <= {row["experiment"] for row in measured}
+    assert all(row["n"] >= 3 for row in measured)
 
 
 def test_check_stops_at_another_verdict_than_the_expected(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
-    page(tmp_path / "report", SMOKE, "fails")
+    page(tmp_path / "report", [0.5, 0.5, 0.5])
     stopped = call(capsys, "claims", f"--results={tmp_path}", "--check")
     assert stopped.code == 5
     assert SMOKE in stopped.err
