@@ -86,6 +86,10 @@ class TextTask(Settings):
     def _path(self) -> TextTask:
         if self.name == "text" and self.path is None:
             raise ValueError("task=text needs task.path=FOLDER_OR_FILE")
+        if self.name == "pydoc" and self.path is not None:
+            raise ValueError(
+                "task=pydoc is embedded and would ignore task.path: use task=text task.path=FOLDER_OR_FILE"
+            )
         return self
 
 

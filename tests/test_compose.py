@@ -87,6 +87,7 @@ def test_range_sweeps_and_quoted_values() -> None:
         (["scorer=ensemble_disagreement", "scorer.proxies=1"], "scorer.proxies=1"),
         (["scorer=d2", "scorer.proxies=3"], "scorer.proxies"),
         (["scorer=mask", "model=convnet"], "model=mlp"),
+        (["task=pydoc", "task.path=books"], "task=text task.path"),
         (["scorer=mask", "recipe.optimizer=adamw"], "recipe.optimizer=sgd"),
         (["scorer=mask", "scorer.keep=1"], "scorer.keep=1"),
         (["scorer=duplicates", "scorer.proxies=3"], "scorer.proxies"),
