@@ -17,10 +17,12 @@ import typer
 
 from prune_lab.experiments.errors import LabError
 
-from . import accuracy, memory, packing, scoring, text, training
-from .contest import Comparison, race
+from . import accuracy, memory
+from .contest import Comparison
+from .race import race
+from .side import RACES
 
-NAMES = ("training", "scoring", "packing", "text", "accuracy", "memory")
+NAMES = (*RACES, "accuracy", "memory")
 
 app = typer.Typer(add_completion=False)
 
@@ -40,7 +42,7 @@ def main(
     for name in names or ():
         if name not in NAMES:
             raise typer.BadParameter(f"there is no benchmark {name}; there is: {', '.join(NAMES)}")
-    os.environ["OMP_NUM_THREADS"] = str(threads)  # of the children that measure memory
+    os.environ["OMP_NUM_THREADS"] = str(threads)  # of the children
     torch.set_num_threads(threads)
     results = []
     print(f"{'':<24}{'ours':>12}{'baseline':>12} {'unit':<20}{'ratio':>7}  target", file=sys.stderr)
@@ -62,13 +64,12 @@ def main(
 def measured(name: str, quick: bool) -> Iterator[Comparison]:
     """A benchmark's measurements, each as soon as it is there."""
     match name:
-        case "training" | "scoring" | "packing" | "text":
-            races = {"training": training, "scoring": scoring, "packing": packing, "text": text}[name]
-            yield from map(race, races.contests(quick))
         case "accuracy":
             yield accuracy.comparison(quick)
         case "memory":
             yield from memory.comparisons(quick)
+        case _:
+            yield from (race(contest, quick) for contest in RACES[name].contests(quick))
 
 
 def show(result: Comparison) -> None:

@@ -1,11 +1,8 @@
-"""A contest: ours and a plain baseline do the same work in turn; the median of each, and the ratio."""
+"""A contest: ours and a plain baseline do the same work; and a comparison, what came of one."""
 
 from __future__ import annotations
 
-import importlib
 import os
-import statistics
-import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
@@ -32,6 +29,15 @@ class Contest:
     note: str
     target: float | None = None  # ratio
     amount: float | None = None  # None: units a second are compared; else the seconds that so many units take
+    arithmetic: Callable[[Any], Arithmetic] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Arithmetic:
+    """The matrix products and convolutions that a unit of ours cannot do without."""
+
+    flops: float  # a unit
+    precision: torch.dtype
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,49 +51,26 @@ class Comparison:
     ratio: float
     target: float | None
     met: bool | None
+    bound: float | None  # the ratio if ours took only the time of its arithmetic, at this machine's rate
     note: str
     machine: dict[str, Any]
 
 
 def compare(
-    name: str, ours: float, baseline: float, unit: str, *, target: float | None, note: str, more_is_better: bool
+    name: str,
+    ours: float,
+    baseline: float,
+    unit: str,
+    *,
+    target: float | None,
+    note: str,
+    more_is_better: bool,
+    bound: float | None = None,
 ) -> Comparison:
     """The two figures, their ratio and whether it reaches the target; no target, no verdict."""
     ratio = ours / baseline if more_is_better else baseline / ours
-    return Comparison(
-        name, ours, baseline, unit, ratio, target, None if target is None else ratio >= target, note, machine()
-    )
-
-
-def race(contest: Contest) -> Comparison:
-    """Alternate the laps, so that a busy minute slows both, and compare medians."""
-    import_compiler()
-    given = contest.prepare()
-    laps = {"ours": contest.ours(given), "baseline": contest.baseline(given)}
-    rates: dict[str, list[float]] = {side: [] for side in laps}
-    for _ in range(contest.repeats):
-        for side, lap in laps.items():
-            begin = time.perf_counter()
-            done = lap()
-            rates[side].append(done / (time.perf_counter() - begin))
-    ours, baseline = (statistics.median(rates[side]) for side in ("ours", "baseline"))
-    if contest.amount is not None:
-        ours, baseline = contest.amount / ours, contest.amount / baseline
-    return compare(
-        contest.name,
-        ours,
-        baseline,
-        contest.unit,
-        target=contest.target,
-        note=f"median of {contest.repeats}; {contest.note}",
-        more_is_better=contest.amount is None,
-    )
-
-
-def import_compiler() -> None:
-    """torch imports its compiler at an optimiser's first step: seconds and 150 MiB that belong to no lap."""
-    for name in ("torch._dynamo", "torch._inductor.config"):
-        importlib.import_module(name)
+    met = None if target is None else ratio >= target
+    return Comparison(name, ours, baseline, unit, ratio, target, met, bound, note, machine())
 
 
 def machine() -> dict[str, Any]:

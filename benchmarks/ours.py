@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from functools import wraps
+from collections.abc import Callable
 
 import numpy as np
 import torch
 from torch import nn
+from torch.nn.attention import SDPBackend, sdpa_kernel
+from torch.utils.flop_counter import FlopCounterMode
 
 from prune_lab.cli import compose
 from prune_lab.experiments import devices, packing, recipes, schema, seeds
@@ -19,7 +19,7 @@ from prune_lab.experiments.scoring import gradients, outputs
 from prune_lab.experiments.tasks.task import DeviceTask
 from prune_lab.experiments.training import State, train
 
-from .contest import CPU, Lap
+from .contest import CPU, Arithmetic, Lap
 
 SEED = 0
 ENDLESS = 1_000_000  # steps of a schedule that no lap comes to the end of
@@ -43,6 +43,7 @@ def task_of(chosen: schema.Study, data: Data) -> DeviceTask:
 
 def training_lap(chosen: schema.Study, data: Data, kept: Indices | None = None) -> Lap:
     """A lap is an epoch over `kept` examples; returns how many."""
+    _as_in_a_run()
     task = task_of(chosen, data)
     recipe = chosen.recipe
     state = _state(chosen, task, task.model(seeds.torch_stream(SEED, "init")), ENDLESS)
@@ -66,13 +67,14 @@ def training_lap(chosen: schema.Study, data: Data, kept: Indices | None = None) 
             pass
         return visited
 
-    return _as_in_a_run(lap)
+    return lap
 
 
 def trained(
     chosen: schema.Study, task: DeviceTask, *, epochs: int, seed: int, kept: Indices | None = None
 ) -> nn.Module:
     """The model after a whole schedule of `epochs` over `kept` examples."""
+    _as_in_a_run()
     recipe = chosen.recipe
     pool = task.size("train")
     visited = pool if kept is None else len(kept)
@@ -80,24 +82,24 @@ def trained(
     model = task.model(seeds.torch_stream(seed, "init"))
     state = _state(chosen, task, model, duration.steps)
     precision, _ = devices.resolve_precision(recipe.precision, CPU)
-    with _deterministic():
-        for _ in train(
-            task,
-            state,
-            Uniform(kept),
-            duration,
-            seed=seed,
-            batch_size=recipe.batch_size,
-            device=CPU,
-            precision=precision,
-            clip=recipe.clip,
-        ):
-            pass
+    for _ in train(
+        task,
+        state,
+        Uniform(kept),
+        duration,
+        seed=seed,
+        batch_size=recipe.batch_size,
+        device=CPU,
+        precision=precision,
+        clip=recipe.clip,
+    ):
+        pass
     return model
 
 
 def packed_lap(chosen: schema.Study, data: Data, models: int, share: float, epochs: int) -> Lap:
     """A lap trains `models` on random subsets together; returns how many."""
+    _as_in_a_run()
     task, recipe = task_of(chosen, data), chosen.recipe
     size = task.size("train")
     duration = recipes.plan(size, size, batch_size=recipe.batch_size, budget="epochs", epochs=epochs)
@@ -125,7 +127,7 @@ def packed_lap(chosen: schema.Study, data: Data, models: int, share: float, epoc
             pass
         return models
 
-    return _as_in_a_run(lap)
+    return lap
 
 
 def single_lap(chosen: schema.Study, data: Data, models: int, share: float, epochs: int) -> Lap:
@@ -144,6 +146,7 @@ def single_lap(chosen: schema.Study, data: Data, models: int, share: float, epoc
 
 def scoring_lap(chosen: schema.Study, data: Data, scorer: str) -> Lap:
     """A lap scores every training image; returns how many."""
+    _as_in_a_run()
     task = task_of(chosen, data)
     proxy = Proxy(task.model(seeds.torch_stream(SEED, "init")).eval(), {})
     score: Callable[..., object] = {"el2n": outputs.el2n, "grand": gradients.grand}[scorer]
@@ -152,7 +155,20 @@ def scoring_lap(chosen: schema.Study, data: Data, scorer: str) -> Lap:
         score(task, [proxy])
         return task.size("train")
 
-    return _as_in_a_run(lap)
+    return lap
+
+
+def arithmetic(chosen: schema.Study, data: Data, *, trains: bool, backward: bool) -> Arithmetic:
+    """Of an example: forward, and backward where asked; in the precision that it trains in, or in float32."""
+    task = task_of(chosen, data)
+    model = task.model(seeds.torch_stream(SEED, "init"))
+    batch = next(task.batches("train", size=16))
+    with FlopCounterMode(display=False) as counter, sdpa_kernel(SDPBackend.MATH):  # counted as matrix products
+        losses = task.losses(model, batch).sum()
+        if backward:
+            losses.backward()  # type: ignore[no-untyped-call]
+    precision = devices.resolve_precision(chosen.recipe.precision, CPU)[0] if trains else torch.float32
+    return Arithmetic(counter.get_total_flops() / len(batch.index), precision)
 
 
 def _state(chosen: schema.Study, task: DeviceTask, model: nn.Module, steps: int) -> State:
@@ -167,23 +183,7 @@ def _state(chosen: schema.Study, task: DeviceTask, model: nn.Module, steps: int)
     return State(model, optimizers, recipes.schedulers(optimizers, recipe.schedule, steps=steps, warmup=recipe.warmup))
 
 
-def _as_in_a_run(lap: Lap) -> Lap:
-    """Our runs ask for deterministic algorithms; the baseline, in the same process, does not pay for that."""
-
-    @wraps(lap)
-    def wrapped() -> float:
-        with _deterministic():
-            return lap()
-
-    return wrapped
-
-
-@contextmanager
-def _deterministic() -> Iterator[None]:
-    fill = torch.utils.deterministic.fill_uninitialized_memory
+def _as_in_a_run() -> None:
+    """What a run sets for its whole process, too."""
     seeds.deterministic()
-    try:
-        yield
-    finally:
-        torch.use_deterministic_algorithms(False)
-        torch.utils.deterministic.fill_uninitialized_memory = fill
+    devices.keep_freed_memory()

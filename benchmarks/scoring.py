@@ -27,6 +27,7 @@ def contests(quick: bool) -> list[Contest]:
             f"ours timed on {scored:,} images; the loop on {looped}, its seconds an image x {IMAGES:,}",
             TARGET,
             IMAGES,
+            lambda data: ours.arithmetic(chosen, data, trains=False, backward=scorer == "grand"),
         )
 
     return [contest(scorer) for scorer in SCORED]

@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
+from prune_lab.experiments.contracts import Data
+
 from . import ours, plain, synthetic
-from .contest import AMX, Contest, Lap
+from .contest import AMX, Arithmetic, Contest, Lap
 
 TARGET = 2.5
 CONTEXT = 128  # tokens
@@ -18,6 +22,10 @@ def contests(quick: bool) -> list[Contest]:
     def in_tokens(lap: Lap) -> Lap:
         return lambda: lap() * CONTEXT
 
+    def a_token(data: Data) -> Arithmetic:
+        window = ours.arithmetic(chosen, data, trains=True, backward=True)
+        return replace(window, flops=window.flops / CONTEXT)
+
     return [
         Contest(
             "text",
@@ -29,5 +37,6 @@ def contests(quick: bool) -> list[Contest]:
             f"GPT of 0.9 million parameters, {chosen.recipe.batch_size} windows of {CONTEXT} tokens a batch; "
             f"baseline: float32, written-out attention, DataLoader; {AMX}",
             TARGET,
+            arithmetic=a_token,
         )
     ]

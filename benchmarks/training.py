@@ -26,6 +26,7 @@ def contests(quick: bool) -> list[Contest]:
             f"airbench net of 16, 64, 64 channels, batch 128, {number if rows is None else len(rows)} images a lap; "
             f"baseline: float32, contiguous, DataLoader; {AMX}",
             TARGET,
+            arithmetic=lambda data: ours.arithmetic(chosen, data, trains=True, backward=True),
         )
         for part, rows in kept.items()
     ]

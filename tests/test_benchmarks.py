@@ -15,7 +15,7 @@ from prune_lab.experiments.contracts import Proxy
 from prune_lab.experiments.scoring import gradients, outputs
 from prune_lab.experiments.seeds import torch_stream
 
-KEYS = {"benchmark", "ours", "baseline", "unit", "ratio", "target", "met", "note", "machine"}
+KEYS = {"benchmark", "ours", "baseline", "unit", "ratio", "target", "met", "bound", "note", "machine"}
 
 
 def test_each_measurement_is_one_json_object() -> None:

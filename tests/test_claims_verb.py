@@ -37,7 +37,7 @@ def test_every_claim_is_listed_with_what_was_measured(capsys: pytest.CaptureFixt
     assert len(others) >= 5
     assert all(row["verdict"] == "no runs" and row["source"] for row in others)
     assert SMOKE in call(capsys, "claims", results).err
-    assert {row["size"] for row in listed.objects if row["experiment"] == "cifar10_pruning"} == {"cpu", "wide"}
+    assert {row["size"] for row in listed.objects if row["experiment"] == "high_pruning"} == {"cpu", "smoke"}
 
 
 def test_the_committed_tables_bear_out_what_is_expected(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:

@@ -121,13 +121,14 @@ def test_every_config_composes_and_validates() -> None:
 
 
 def test_an_experiment_applies_its_own_settings_and_the_users_after() -> None:
-    _, studies = compose.experiment(["experiment=cifar10_pruning", "seed=7"])
+    experiment, studies = compose.experiment(["experiment=cifar10_pruning", "seed=7"])
+    assert experiment.folder == "cifar10_pruning"
     assert {study.seed for study in studies} == {7}
-    assert {(study.model.width, study.recipe.epochs) for study in studies} == {(0.25, 4)}
+    assert {(study.model.width, study.recipe.epochs) for study in studies} == {(0.25, 4), (1, 12)}
     assert len([study for study in studies if study.keep == 1]) == 1
-    experiment, studies = compose.experiment(["experiment=cifar10_pruning", "experiment.size=wide", "seed=7"])
-    assert experiment.folder == "cifar10_pruning_wide"
-    assert {(study.model.width, study.recipe.epochs, study.keep) for study in studies} == {(1, 12, 0.6)}
+    experiment, studies = compose.experiment(["experiment=high_pruning", "experiment.size=smoke", "seed=7"])
+    assert experiment.folder == "high_pruning_smoke"
+    assert {study.task.name for study in studies} == {"digits"}
 
 
 def test_an_experiment_must_be_named() -> None:

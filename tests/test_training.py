@@ -239,6 +239,19 @@ def test_a_gpt_does_not_see_the_future_and_knows_positions() -> None:
         assert not torch.allclose(before[:, 3], swapped[:, 3])
 
 
+def test_attention_and_norm_of_a_gpt_are_the_standard_ones() -> None:
+    from prune_lab.experiments.models.gpt import Norm, attend
+
+    generator = torch_stream(0, "vectors")
+    query, key, value = (torch.randn(2, 3, 5, 4, generator=generator) for _ in range(3))
+    expected = torch.nn.functional.scaled_dot_product_attention(query, key, value, is_causal=True)
+    torch.testing.assert_close(attend(query, key, value), expected)
+    written_out = attend(query.bfloat16(), key.bfloat16(), value.bfloat16())
+    torch.testing.assert_close(written_out.float(), expected, atol=0.03, rtol=0.03)
+    torch.testing.assert_close(Norm(4)(query), torch.nn.RMSNorm(4)(query))
+    assert Norm(4)(torch.zeros(1, 4)).tolist() == [[0, 0, 0, 0]]
+
+
 def test_precision_float32_is_kept_and_bfloat16_is_close() -> None:
     from prune_lab.experiments.devices import autocast, resolve_precision
 

@@ -22,17 +22,42 @@ class Attention(nn.Module):
         query, key, value = self.projections(hidden).view(shape).permute(2, 0, 3, 1, 4)  # (B, heads, T, D / heads)
         if rotation is not None:
             query, key = rotate(query, *rotation), rotate(key, *rotation)
-        mixed = functional.scaled_dot_product_attention(query, key, value, is_causal=True)
-        projected: Tensor = self.out(mixed.transpose(1, 2).reshape(batch, length, width))
+        mixed = attend(query, key, value).transpose(1, 2)
+        projected: Tensor = self.out(mixed.reshape(batch, length, width))
         return projected
+
+
+def attend(query: Tensor, key: Tensor, value: Tensor) -> Tensor:
+    """Causal attention over (B, heads, T, D). Written out for bfloat16 on a CPU: PyTorch's kernel is 5 times slower."""
+    if query.device.type != "cpu" or query.dtype != torch.bfloat16:
+        return functional.scaled_dot_product_attention(query, key, value, is_causal=True)
+    batch, heads, length, size = query.shape
+    query, key, value = (part.flatten(0, 1) for part in (query * size**-0.5, key, value))
+    later = query.new_full((length, length), -torch.inf).triu(1)
+    scores = torch.baddbmm(later, query, key.transpose(1, 2))  # (B heads, T, T)
+    mixed: Tensor = scores.softmax(-1) @ value
+    return mixed.view(batch, heads, length, size)
+
+
+class Norm(nn.Module):
+    """RMSNorm (arXiv:1910.07467), as a norm and two products: `nn.RMSNorm` takes twice as long on a CPU."""
+
+    def __init__(self, width: int) -> None:
+        super().__init__()
+        self.weight = nn.Parameter(torch.ones(width))
+
+    def forward(self, hidden: Tensor) -> Tensor:
+        norm = torch.linalg.vector_norm(hidden, dim=-1, keepdim=True)
+        normed: Tensor = hidden * (hidden.shape[-1] ** 0.5 / (norm + 1e-6)) * self.weight
+        return normed
 
 
 class Layer(nn.Module):
     def __init__(self, width: int, heads: int) -> None:
         super().__init__()
-        self.attention_norm = nn.RMSNorm(width)
+        self.attention_norm = Norm(width)
         self.attention = Attention(width, heads)
-        self.feedforward_norm = nn.RMSNorm(width)
+        self.feedforward_norm = Norm(width)
         self.feedforward = nn.Sequential(
             nn.Linear(width, 4 * width, bias=False), nn.ReLU(), nn.Linear(4 * width, width, bias=False)
         )
@@ -53,7 +78,7 @@ class Gpt(nn.Module):
         self.embedding = nn.Embedding(vocabulary, width)
         self.positions = nn.Embedding(context, width) if positions == "learned" else None
         self.layers = nn.ModuleList(Layer(width, heads) for _ in range(depth))
-        self.norm = nn.RMSNorm(width)
+        self.norm = Norm(width)
         self.head = nn.Linear(width, vocabulary, bias=False)
         if tied:
             self.head.weight = self.embedding.weight

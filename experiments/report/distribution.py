@@ -121,11 +121,11 @@ def shifts(measures: pd.DataFrame, runs: pd.DataFrame, panels: Sequence[Panel]) 
         yield Shift(title, int(pool), shown, rows, cells, list(_vanished(own)))
 
 
-def drawing(shift: Shift) -> Drawing:
-    """A table of ratios to the random control, coloured where chance does not explain them."""
+def drawing(shift: Shift, rows: int | None = None) -> Drawing:
+    """A table of ratios to the random control, coloured where chance does not explain them, with room for `rows`."""
     subtitle = f"{shift.title} · pool of {shift.pool:,}"
     words = f"ratio of each measure to a random choice of as many, by rule and keep fraction: {shift.title}"
-    return Drawing("A random choice is 1", subtitle, words, lambda axes: _draw(axes, shift))
+    return Drawing("A random choice is 1", subtitle, words, lambda axes: _draw(axes, shift, rows or len(shift.rows)))
 
 
 def rows(shift: Shift) -> list[dict[str, Any]]:
@@ -187,7 +187,7 @@ def _words(shift: Shift, rule: str, keep: float, column: Column) -> dict[str, st
     return {"verdict": cell.verdict, "value": f"{kept} ({random}{p})"}
 
 
-def _draw(axes: Axes, shift: Shift) -> None:
+def _draw(axes: Axes, shift: Shift, rows: int) -> None:
     for y, (rule, keep) in enumerate(shift.rows):
         for x, column in enumerate(shift.columns):
             cell = shift.cells.get((rule, keep, column.measure))
@@ -202,7 +202,7 @@ def _draw(axes: Axes, shift: Shift) -> None:
             axes.text(x, y, _ratio(cell, column), ha="center", va="center", fontsize=7)
     axes.set_xticks(range(len(shift.columns)), [column.name for column in shift.columns], fontsize=6.2)
     axes.set_yticks(range(len(shift.rows)), [f"{name_of(rule)} {keep:g}" for rule, keep in shift.rows], fontsize=8)
-    axes.set(xlim=(-0.5, len(shift.columns) - 0.5), ylim=(len(shift.rows) - 0.5, -0.5))
+    axes.set(xlim=(-0.5, len(shift.columns) - 0.5), ylim=(rows - 0.5, -0.5))
     axes.grid(visible=False)
     axes.tick_params(length=0)
     axes.spines[:].set_visible(False)

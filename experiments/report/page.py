@@ -151,7 +151,9 @@ def _save(
         sheets["kept"] = (list(kept), min(3, len(kept)), style.HEIGHT)
     if shifts:
         height = max(shift.height for shift in shifts)
-        sheets["distribution"] = ([distribution.drawing(shift) for shift in shifts], min(3, len(shifts)), height)
+        longest = max(len(shift.rows) for shift in shifts)  # a row is as high in every panel
+        tables = [distribution.drawing(shift, longest) for shift in shifts]
+        sheets["distribution"] = (list(tables), min(3, len(shifts)), height)
     for name, (drawings, columns, height) in sheets.items():
         style.save(drawings, folder / name, columns=columns, height=height)
     return [{"name": name, "path": f"figures/{name}"} for name in sheets]
