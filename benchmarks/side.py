@@ -65,7 +65,7 @@ class Side:
 def _child(name: str, side: str, quick: bool, threads: int) -> None:
     """A lap a line of stdin. What setting up takes for a moment is not in any lap's peak."""
     torch.set_num_threads(threads)
-    import_compiler()
+    _import_compiler()
     (contest,) = (one for race in RACES.values() for one in race.contests(quick) if one.name == name)
     given = contest.prepare()
     before = _resident("VmRSS")
@@ -79,7 +79,7 @@ def _child(name: str, side: str, quick: bool, threads: int) -> None:
         print(json.dumps(asdict(Measured(done, seconds, peak))), flush=True)
 
 
-def import_compiler() -> None:
+def _import_compiler() -> None:
     """torch imports its compiler at an optimiser's first step: seconds and 150 MiB that belong to no lap."""
     for name in ("torch._dynamo", "torch._inductor.config"):
         importlib.import_module(name)

@@ -12,6 +12,7 @@ from typer.testing import CliRunner
 from benchmarks import ours, plain, synthetic, text, training
 from benchmarks.__main__ import app
 from prune_lab.experiments.contracts import Proxy
+from prune_lab.experiments.loading import load_data
 from prune_lab.experiments.scoring import gradients, outputs
 from prune_lab.experiments.seeds import torch_stream
 
@@ -25,7 +26,7 @@ def test_each_measurement_is_one_json_object() -> None:
     assert [one["benchmark"] for one in measured] == ["scoring.el2n", "scoring.grand"]
     for one in measured:
         assert set(one) == KEYS
-        assert min(one["ours"], one["baseline"], one["ratio"], one["target"]) > 0
+        assert min(one["ours"], one["baseline"], one["ratio"], one["target"], one["bound"]) > 0
         assert {"processor", "threads", "torch", "bfloat16_fast"} <= set(one["machine"])
 
 
@@ -51,6 +52,14 @@ def test_the_loop_over_examples_scores_as_ours(scorer: str) -> None:
     scored = {"el2n": outputs.el2n, "grand": gradients.grand}[scorer](task, [proxy])[0]
     looped = plain.scores(plain.plain_model(task).eval(), plain.Images(data), scorer, 6)
     np.testing.assert_allclose(scored, list(looped), rtol=1e-3)
+
+
+def test_the_arithmetic_of_a_linear_model_is_its_matrix_products() -> None:
+    chosen = ours.study("task=digits", "model=linear")
+    data = load_data(chosen.task)
+    forward, both = (ours.arithmetic(chosen, data, trains=False, backward=too).flops for too in (False, True))
+    assert forward == 2 * 64 * 10
+    assert both == 2 * forward  # and the weight's gradient: the inputs need none
 
 
 def test_attention_written_out_is_ours() -> None:
