@@ -155,8 +155,9 @@ def _validated(model: type[Checked], content: Any) -> Checked:
 def _sentence(detail: Any) -> tuple[str, str | None]:
     """What is wrong with one key, and what mends it."""
     place = [str(part) for part in detail["loc"]]
-    if len(place) > 1 and place[0] in UNIONS:
-        del place[1]  # the name of the group's choice, which pydantic puts between
+    union = next((number for number, part in enumerate(place[:-1]) if part in UNIONS), None)
+    if union is not None:
+        del place[union + 1]  # the name of the group's choice, which pydantic puts between
     key, message = ".".join(place), str(detail["msg"]).removeprefix("Value error, ")
     if detail["type"] == "extra_forbidden":
         if owners := _owners(place):
@@ -220,7 +221,7 @@ def _siblings(place: Sequence[str | int]) -> list[str]:
     """The keys that could stand at a place: the fields of the section, dotted; empty at the top."""
     if len(place) < 2:
         return [name for name in keys() if "." not in name]
-    if len(place) == 2:
+    if len(place) == 2 or place[0] not in UNIONS:
         return [name for name in keys() if name.startswith(f"{place[0]}.") and name.count(".") == 1]
     arms = [arm for arm in _arms(schema.Study.model_fields[str(place[0])].annotation) if _name(arm, str(place[1]))]
     return [f"{place[0]}.{name}" for arm in arms for name in arm.model_fields]

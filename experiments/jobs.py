@@ -54,8 +54,8 @@ class Job:
             return (
                 f"perceptron, {self.recipe['keep']:g} {self.recipe['rule']}, {self.recipe['theory']['theta']:g} degrees"
             )
-        pool = f" {study.task.examples}" if study.task.examples is not None else ""
-        words = [f"{study.task.name}{pool}"]
+        classes, pool = getattr(study.task, "classes", None), study.task.examples
+        words = [study.task.name + ("" if pool is None else f" {pool}") + _of(classes)]
         if self.phase == "score":
             return f"{words[0]}, {study.scorer.name}"
         if proxy is not None and "models" in proxy:
@@ -68,6 +68,9 @@ class Job:
             words.append(f"{study.keep:g} {study.rule}{scorer}{budget}")
         if study.policy.name != "uniform" and self.phase != "prune":
             words.append(study.policy.name)
+        start = (self.inputs.get("train") or self).inputs.get("start")
+        if start is not None:
+            words.append(f"after {start.name.rpartition(', ')[0]}")
         return ", ".join(words if self.phase == "prune" else [*words, f"seed {study.seed}"])
 
     @property
@@ -127,7 +130,14 @@ def prune_job(study: schema.Study) -> Job:
 
 
 def train_job(study: schema.Study) -> Job:
-    """A model trained on what is kept. With keep=1 nothing is pruned and both budgets are one."""
+    """A model trained on what is kept. With keep=1 nothing is pruned and both budgets are one.
+
+    With a second set it is the model that went on with that one, and started from what the first left.
+    """
+    if study.finetune is not None:
+        first, second = study.model_copy(update={"finetune": None}), study.second
+        recipe = _data(second) | _training(second) | {"seed": study.seed}
+        return Job("train", recipe, {"start": train_job(first)}, second)
     recipe = _data(study) | _training(study) | {"seed": study.seed}
     if study.policy.name != "uniform":
         recipe |= {"policy": study.policy, "budget": study.budget}
@@ -143,7 +153,7 @@ def evaluate_job(study: schema.Study) -> Job:
         recipe |= {"shifted": study.shifted, "shifted_fingerprint": second_fingerprint(study.shifted)}
         if recipe["shifted_fingerprint"] == fingerprint(study.task):
             raise ConfigError("the second text is the task's own, which it is trained on", "another shifted.path")
-    return Job("evaluate", recipe, {"train": train_job(study)}, study)
+    return Job("evaluate", recipe, {"train": train_job(study)}, study if study.finetune is None else study.second)
 
 
 def simulate_job(study: schema.Study) -> Job:
@@ -212,6 +222,11 @@ def _proxies(study: schema.Study) -> list[dict[str, Any]]:
     ):
         proxy = {"observe": True}
     return [{"number": number} | proxy for number in range(count)]
+
+
+def _of(classes: tuple[str, ...] | None) -> str:
+    """Which classes, where not all: the first and how many more."""
+    return "" if classes is None else f" ({classes[0]} and {len(classes) - 1} more)"
 
 
 def _data(study: schema.Study) -> dict[str, Any]:

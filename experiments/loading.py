@@ -38,7 +38,7 @@ def fingerprint(task: schema.TaskSettings) -> str:
 def load_data(task: schema.TaskSettings) -> Data:
     """The three splits, the training pool cut to size, its labels made noisy where asked."""
     from .tasks import digits, images, perceptron, text
-    from .tasks.splits import flip_labels, pool
+    from .tasks.splits import flip_labels, of_classes, pool
 
     if isinstance(task, schema.DigitsTask):
         data = digits.load(dev=task.dev)
@@ -59,6 +59,8 @@ def load_data(task: schema.TaskSettings) -> Data:
             dev=task.dev,
             test=task.test,
         )
+    if isinstance(task, schema.DigitsTask | schema.ImageTask) and task.classes is not None:
+        data = of_classes(data, task.classes)
     train = data.splits["train"]
     if task.examples is not None:
         train = pool(train, task.examples)

@@ -186,6 +186,10 @@ def _train(work: Work) -> dict[str, Any]:
     parameters = sum(weight.numel() for weight in model.parameters())
     adapted = getattr(model, "adapted", None)
     work.decide(f"model {work.job.study.model.name}: {parameters:,} parameters" + (f", {adapted}" if adapted else ""))
+    if "start" in work.inputs:
+        from .transfer import start_from
+
+        work.decide(start_from(model, work.inputs["start"].path / "model.safetensors", with_head=task.kind == "text"))
     sizes: dict[str, Any] = {"examples": visited, "pool": pool, "steps": duration.stop, "parameters": parameters}
     sizes |= {"epochs": duration.stop / duration.steps_per_epoch}
     if "encoder" in proxy:

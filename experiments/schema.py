@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated, Literal
 
-from pydantic import Discriminator, Field, model_validator
+from pydantic import AfterValidator, BeforeValidator, Discriminator, Field, model_validator
 
 from .scorers import (
     CLASSES_ONLY,
@@ -23,6 +23,18 @@ from .settings import Count, Fraction, Place, Settings, Share
 
 Rule = Literal["hard", "easy", "middle", "random", "stratified", "beta", "quota"]
 Budget = Literal["epochs", "steps"]
+BYTES = 257  # tokens of a vocabulary without merges: 256 bytes and a beginning
+
+
+def _distinct(names: tuple[str, ...]) -> tuple[str, ...]:
+    if len(set(names)) < len(names):
+        raise ValueError(f"a class is named twice: {', '.join(names)}")
+    return names
+
+
+Classes = Annotated[
+    tuple[Annotated[str, BeforeValidator(str)], ...], Field(min_length=2), AfterValidator(_distinct)
+]  # [0,1,2] are names of digits
 
 
 # ---- task: which data ------------------------------------------------------------------------------------------------
@@ -35,6 +47,7 @@ class DigitsTask(Settings):
     examples: Count | None = None  # size of the training pool; null: all of it
     dev: Annotated[float, Field(gt=0, le=0.5)] = 0.1  # share of the training data carved out as dev
     label_noise: Share = 0.0  # share of training labels replaced by another class
+    classes: Classes | None = None  # names of the classes used, renumbered in this order; null: all
 
 
 class PerceptronTask(Settings):
@@ -58,6 +71,7 @@ class ImageTask(Settings):
     examples: Count | None = None
     dev: Annotated[float, Field(gt=0, le=0.5)] = 0.1
     label_noise: Share = 0.0
+    classes: Classes | None = None  # names of the classes used, renumbered in this order; null: all
     label: str | None = None  # the label's column in parquet; null: label or fine_label or class
     test: Annotated[float, Field(gt=0, le=0.5)] = 0.2  # share split off as test where the source has no test part
     size: Annotated[int, Field(ge=8, le=64)] | None = None  # pixels to resize to; null: as they are
@@ -79,7 +93,7 @@ class TextTask(Settings):
     column: str = "text"  # the text's column in parquet or field in jsonl
     test: Annotated[float, Field(gt=0, le=0.5)] = 0.1
     documents: Count | None = None  # read at most this many documents a split; null: all
-    vocabulary: Annotated[int, Field(ge=260, le=65536)] = 1024  # tokens of the byte-level BPE
+    vocabulary: Annotated[int, Field(ge=BYTES, le=65536)] = 1024  # tokens of the BPE; 257: bytes, as in every text
     context: Annotated[int, Field(ge=8, le=4096)] = 64  # tokens a window
 
     @model_validator(mode="after")
@@ -245,6 +259,16 @@ class ShiftedSettings(Settings):
         return self
 
 
+# ---- transfer: a second set to train on ------------------------------------------------------------------------------
+
+
+class FinetuneSettings(Settings):
+    """A second set, all of it, that the trained model goes on with; its head is drawn anew where there are classes."""
+
+    task: TaskSettings
+    recipe: RecipeSettings | None = None  # null: the study's
+
+
 # ---- the study -------------------------------------------------------------------------------------------------------
 
 
@@ -278,6 +302,7 @@ class Study(Settings):
     theory: TheorySettings = TheorySettings()
     policy: PolicySettings = UniformPolicy()
     shifted: ShiftedSettings | None = None  # evaluate: a second text that is measured, too
+    finetune: FinetuneSettings | None = None  # train, and evaluate on: a second set, after the study's own
 
     @model_validator(mode="after")
     def _fits(self) -> Study:
@@ -344,4 +369,22 @@ class Study(Settings):
             )
         if not image and (self.recipe.flip or self.recipe.shift):
             raise ValueError(f"recipe.flip and recipe.shift augment images, and task={self.task.name} has none")
+        if self.finetune is not None:
+            if isinstance(self.model, LinearModel | PerceptronModel):
+                raise ValueError(f"finetune keeps what lies below the head, and model={self.model.name} has nothing")
+            if self.shifted is not None:
+                raise ValueError("shifted measures a second text, and finetune trains on one: leave one of them out")
+            if text and any(getattr(task, "vocabulary", BYTES) != BYTES for task in (self.task, self.finetune.task)):
+                raise ValueError(
+                    "two texts have tokens of their own, and a model of one cannot read the other's: use "
+                    f"task.vocabulary={BYTES} finetune.task.vocabulary={BYTES}, which are bytes and the same for all"
+                )
+            Study.model_validate(self.second.model_dump())
         return self
+
+    @property
+    def second(self) -> Study:
+        """The study of the second set alone: nothing of it is pruned."""
+        assert self.finetune is not None
+        changes = {"task": self.finetune.task, "recipe": self.finetune.recipe or self.recipe, "finetune": None}
+        return self.model_copy(update=changes | {"keep": 1.0, "policy": UniformPolicy(), "scored": "pool"})

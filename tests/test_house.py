@@ -14,7 +14,7 @@ ROOT = Path(__file__).resolve().parent.parent
 LEAVES = {
     "tasks", "models", "scoring", "training", "recipes", "evaluation", "pruning", "policy", "scaling", "devices",
     "theory", "distribution", "appearance", "contribution", "functional", "packing", "metagradient", "masking",
-    "contrastive", "views",
+    "contrastive", "views", "transfer",
 }  # fmt: skip
 BELOW = {"contracts", "errors", "seeds"}
 NATURAL = {  # the one leaf below that a leaf may stand on
@@ -24,6 +24,7 @@ NATURAL = {  # the one leaf below that a leaf may stand on
     "scoring": {"evaluation", "functional", "contribution"},
     "contrastive": {"training", "views", "scoring", "models", "recipes", "devices"},
     "distribution": {"appearance"},
+    "transfer": {"scoring"},
     "tasks": {"recipes"},
     "masking": {"metagradient"},
     "metagradient": {"functional"},

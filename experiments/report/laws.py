@@ -18,7 +18,7 @@ BUDGETS = {
     "steps": "equal steps",
     "both": "nothing pruned",
 }
-SETTINGS = ("task.", "model.", "recipe.", "shifted.")
+SETTINGS = ("task.", "model.", "recipe.", "shifted.", "finetune.")
 
 
 @dataclass(frozen=True, slots=True)

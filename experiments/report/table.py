@@ -43,13 +43,18 @@ def table(store: Store, evaluate_keys: Sequence[str] | None = None) -> pd.DataFr
 
 
 def ancestors(store: Store, evaluate: Folder) -> dict[str, Folder]:
-    """The folders that an evaluated run came from, by phase; prune and score where there are any."""
+    """The folders that an evaluated run came from, by phase; prune and score where there are any.
+
+    Where a model went on with a second set, `train` is of the first, which is the pruned one, and `finetune` of that.
+    """
     found = {"evaluate": evaluate}
-    for phase in ("train", "prune", "score"):
-        inputs = found[{"train": "evaluate", "prune": "train", "score": "prune"}[phase]].record["inputs"]
-        if phase not in inputs:
-            break
-        found[phase] = store.get(phase, str(inputs[phase]))
+    for phase, needs in (("train", "evaluate"), ("prune", "train"), ("score", "prune")):
+        inputs = found[needs].record["inputs"] if needs in found else {}
+        if phase in inputs:
+            found[phase] = store.get(phase, str(inputs[phase]))
+        if phase == "train" and "start" in found["train"].record["inputs"]:
+            found["finetune"] = found["train"]
+            found["train"] = store.get("train", str(found["finetune"].record["inputs"]["start"]))
     return found
 
 
@@ -149,12 +154,21 @@ def _row(family: Mapping[str, Folder]) -> dict[str, Any]:
     if "policy" in recipe:  # the part of the pool that an epoch visits; nothing is pruned
         row["rule"], row["keep"] = recipe["policy"]["name"], recipe["policy"].get("share", 1.0)
     row |= {name: train["metrics"].get(name, np.nan) for name in TRAINED}
+    second: Mapping[str, Any] = {}
+    if "finetune" in family:  # how much was seen is of the first set, how good it is of the second
+        tuned = family["finetune"].record
+        second = {name: tuned["recipe"][name] for name in ("task", "recipe", "fingerprint")}
+        row |= {name: tuned["metrics"].get(name, np.nan) for name in TRAINED if name.startswith("dev_")}
+        row["task"] += f", then {second['task']['name']}"
     measured = {name: value for name, value in evaluate.record["metrics"].items() if _number(value)}
     row |= {name: value for name, value in measured.items() if name not in row}
-    row |= {"seconds": float(train.get("seconds") or 0) + float(evaluate.record.get("seconds") or 0)}
+    timed = [family[phase].record.get("seconds") for phase in ("train", "finetune", "evaluate") if phase in family]
+    row["seconds"] = sum(float(seconds or 0) for seconds in timed)
     row |= {phase: family[phase].key if phase in family else "" for phase in ("evaluate", "train", "prune", "score")}
     setup = {"task": _without(task, "examples", "label_noise"), "fingerprint": row["fingerprint"]}
     setup |= {"model": model, "recipe": recipe["recipe"]}
+    if second:
+        setup["finetune"] = second
     selection: dict[str, Any] = {"scoring": _without(scoring, "task", "fingerprint") | {"scorer": scorer}}
     selection |= {"drop": pruning.get("drop_hardest") or 0.0}
     shifted = evaluate.record["recipe"].get("shifted", {})
@@ -169,7 +183,7 @@ def _row(family: Mapping[str, Folder]) -> dict[str, Any]:
         "commit": str(evaluate.record.get("code", {}).get("commit", "")),
     }
     settings = {"task": task, "model": model, "recipe": recipe["recipe"], "scorer": scorer}
-    settings |= {"policy": recipe.get("policy", {}), "shifted": shifted}
+    settings |= {"policy": recipe.get("policy", {}), "shifted": shifted, "finetune": second}
     settings["prune"] = _without(pruning, "task", "fingerprint") | {"scored": selection.get("scored")}
     return row | dict(_dotted(settings))
 

@@ -5,12 +5,13 @@ All of it is drawn from a fixed seed of its own: the data stay the same whatever
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 
 import numpy as np
 from numpy.typing import NDArray
 
-from ..contracts import Examples, Indices
+from ..contracts import Data, Examples, Indices
 from ..errors import ConfigError, DataUnavailable
 from ..seeds import numpy_stream
 
@@ -71,6 +72,23 @@ def pool(examples: Examples, size: int | None, *, seed: int = 0) -> Examples:
     check_enough(size, examples.targets, f"task.examples={size}")
     order = _stratified_order(examples.targets, seed)
     return examples.take(np.sort(order[:size]))
+
+
+def of_classes(data: Data, names: Sequence[str]) -> Data:
+    """The examples of these classes alone, renumbered in the order given."""
+    unknown = [name for name in names if name not in data.classes]
+    if unknown:
+        raise ConfigError(
+            f"{data.name} has no class {', '.join(unknown)}; there is: {', '.join(data.classes)}",
+            f"task.classes=[{','.join(data.classes[:2])}]",
+        )
+    number = np.full(len(data.classes), -1)
+    number[[data.classes.index(name) for name in names]] = np.arange(len(names))
+    splits = {}
+    for split, examples in data.splits.items():
+        part = examples.take(np.flatnonzero(number[examples.targets] >= 0))
+        splits[split] = replace(part, targets=number[part.targets])
+    return replace(data, splits=splits, classes=tuple(names), notes=(*data.notes, f"classes: {', '.join(names)}"))
 
 
 def check_enough(number: int, targets: NDArray[np.int64], setting: str) -> None:
