@@ -54,7 +54,7 @@ class Experiment(Settings):
 
     name: Annotated[str, Field(pattern=r"^[a-z0-9_]+$")]
     title: str
-    phase: Literal["evaluate", "simulate"] = "evaluate"  # what its runs end in
+    phase: Literal["evaluate", "simulate", "search"] = "evaluate"  # what its runs end in
     grids: tuple[tuple[str, ...], ...]
     expect: tuple[Expectation, ...] = ()
     sizes: dict[str, Size] = Field(default_factory=dict)

@@ -23,6 +23,7 @@ PHASE_VERSION = {
     "train": 1,
     "evaluate": 1,
     "simulate": 1,
+    "search": 1,
 }  # raised by hand when a phase's meaning changes
 PROXY_SEED = 1_000_000  # proxies' seeds lie apart from every study's
 CCS_EPOCHS = 10  # epochs that CCS sums EL2N over (arXiv:2210.15809)
@@ -82,7 +83,7 @@ class Job:
 def job_of(phase: str, study: schema.Study) -> Job:
     """The job that makes a phase's folder for a study."""
     makers = {"score": score_job, "prune": prune_job, "train": train_job, "evaluate": evaluate_job}
-    return (makers | {"simulate": simulate_job})[phase](study)
+    return (makers | {"simulate": simulate_job, "search": search_job})[phase](study)
 
 
 def closure(jobs: Iterable[Job]) -> list[Job]:
@@ -164,6 +165,15 @@ def simulate_job(study: schema.Study) -> Job:
     if rule == "random" or keep == 1:
         theory, keep, rule = theory.model_copy(update={"theta": 0.0, "margin": "abs"}), 1.0, "random"
     return Job("simulate", {"theory": theory, "keep": keep, "rule": rule, "seed": study.seed}, {}, study)
+
+
+def search_job(study: schema.Study) -> Job:
+    """The near-optimal policy over what is kept, and the law measured along the way."""
+    recipe = _data(study) | _training(study) | {"seed": study.seed, "search": study.search}
+    inputs = {} if study.keep == 1 else {"prune": prune_job(study)}
+    if study.search.features is not None:
+        inputs["features"] = train_job(study.model_copy(update={"keep": 1.0, "recipe": study.search.features}))
+    return Job("search", recipe, inputs, study)
 
 
 def _proxy_job(study: schema.Study, proxy: dict[str, Any]) -> Job:

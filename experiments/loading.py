@@ -44,7 +44,15 @@ def load_data(task: schema.TaskSettings) -> Data:
         data = digits.load(dev=task.dev)
     elif isinstance(task, schema.PerceptronTask):
         data = perceptron.load(
-            dimension=task.dimension, train=task.train, test=task.test, dev=task.dev, seed=task.data_seed
+            dimension=task.dimension,
+            train=task.train,
+            test=task.test,
+            dev=task.dev,
+            seed=task.data_seed,
+            spread=task.spread,
+            shift=task.shift,
+            target=task.target,
+            orthogonal=task.orthogonal,
         )
     elif isinstance(task, schema.ImageTask):
         data = images.load(task.name, task.path, dev=task.dev, test=task.test, label=task.label, size=task.size)
@@ -145,6 +153,7 @@ def build_model(model: schema.ModelSettings, data: Data, examples: Tensor, init:
                 width=model.width,
                 stride=model.stride,
                 whitening=model.whitening,
+                norm=model.norm,
             )
         case schema.ResnetModel():
             return resnet.resnet18(examples, init, classes=classes, width=model.width)

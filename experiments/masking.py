@@ -22,7 +22,7 @@ from torch import Generator, Tensor
 
 from .contracts import Batch, Task
 from .errors import RunFailed
-from .metagradient import Descent, Weights, functional_losses, metagradient
+from .metagradient import Descent, functional_losses, metagradient
 from .seeds import derive, torch_stream
 
 Relaxation = Literal["topk", "bernoulli"]
@@ -144,7 +144,7 @@ def _inner(
     ]
     number = task.size("dev")
 
-    def target(theta: Weights) -> Tensor:
+    def target(theta: dict[str, Tensor]) -> Tensor:
         held = task.batches("dev", size=batch_size)
         return torch.stack([losses(theta, batch).sum() / number for batch in held]).sum()
 

@@ -9,22 +9,22 @@ products with all gradients and with the Hessian H_t together (forward over reve
 
 from __future__ import annotations
 
-import warnings
-from collections.abc import Callable, Sequence
+import math
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
 
 import torch
 from torch import Tensor, nn
-from torch.func import functional_call, grad, grad_and_value, jvp
-from torch.nn.attention import SDPBackend, sdpa_kernel
+from torch.func import functional_call, grad_and_value
 
 from .contracts import Batch, Task
 from .errors import ConfigError
+from .field import Field, NetworkField, OfWeights, Weights, flat, shaped
 from .functional import Losses
 
-Weights = dict[str, Tensor]  # a model's trainable parameters by name
-OfWeights = Callable[[Weights, Batch], Tensor]  # (B,) one loss an example
+Target = Callable[[Tensor], tuple[Tensor, Tensor]]  # theta -> the loss that counts, and its gradient (P,)
+Weigh = Callable[[int, Tensor], Tensor]  # step, theta -> the step's weights (N,)
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,17 +37,114 @@ class Descent:
 
 
 @dataclass(frozen=True, slots=True)
+class Moment:
+    """One step of a run, seen from the end of it."""
+
+    step: int
+    theta: Tensor  # (P,) before the step
+    direction: Tensor  # (P,) d: derivative of the outer loss by the step's gradient
+    slopes: Tensor  # (N,) d . grad l_n: derivative by each example's weight
+    product: Tensor  # (P,) H d
+    outer: float  # what the model after the step adds to the outer loss
+
+
+@dataclass(frozen=True, slots=True)
 class Metagradient:
     """The outer loss of a run, and its derivative by the weight of each step's examples."""
 
     outer: float
     slopes: Sequence[Tensor]  # T of (B,)
-    end: Weights  # theta_T
+    end: dict[str, Tensor]  # theta_T
+
+
+class Path:
+    """theta_0 to theta_T of a run. With a stride, only theta_0, theta_stride, ... are held and the rest made again:
+    2 T/stride + stride vectors in memory, at the price of one more run."""
+
+    def __init__(
+        self, fields: Sequence[Field], start: Tensor, weights: Sequence[Tensor], descent: Descent, *, stride: int = 1
+    ) -> None:
+        self._descend = partial(descend, fields, lambda step, _: weights[step], descent)
+        self._steps, self._stride = len(fields), stride
+        self._held: dict[int, tuple[Tensor, Tensor]] = {}
+        last = start
+        for step, state in enumerate(self._descend(0, start, torch.zeros_like(start), len(fields))):
+            if step % stride == 0:
+                self._held[step] = state
+            last = state[0]
+        self.end = last
+
+    def backwards(self) -> Iterator[tuple[int, Tensor, Tensor]]:
+        """(t, theta_t, theta_{t+1}) from the last step to the first."""
+        after = self.end
+        for first in reversed(range(0, self._steps, self._stride)):
+            number = min(self._stride, self._steps - first)
+            states = [theta for theta, _ in self._descend(first, *self._held[first], number - 1)]
+            for place in reversed(range(number)):
+                yield first + place, states[place], after
+                after = states[place]
+
+
+def descend(
+    fields: Sequence[Field],
+    weigh: Weigh,
+    descent: Descent,
+    first: int,
+    theta: Tensor,
+    velocity: Tensor,
+    steps: int,
+) -> Iterator[tuple[Tensor, Tensor]]:
+    """theta and velocity before step `first`, and after it and each of the following."""
+    mu, decay = descent.momentum, descent.weight_decay
+    yield theta, velocity
+    for step in range(first, first + steps):
+        field, eta = fields[step], descent.learning_rates[step]
+        slope, _ = field.slope(theta, weigh(step, theta))
+        if decay:
+            slope = slope + decay * field.decays * theta
+        velocity = mu * velocity + slope if mu else slope
+        theta = theta - eta * (slope + mu * velocity if mu else slope)
+        yield theta, velocity
+
+
+def stride_for(steps: int, size: int, memory: float) -> int:
+    """1 where `steps` vectors of `size` float32 numbers fit into `memory` bytes, else about the root of `steps`."""
+    return 1 if 4 * steps * size <= memory else max(1, round(math.sqrt(steps)))
+
+
+def sweep(
+    path: Path,
+    fields: Sequence[Field],
+    target: Target,
+    weights: Sequence[Tensor],
+    descent: Descent,
+    measured: Sequence[float],
+) -> Iterator[Moment]:
+    """Back through a run, last step first. The outer loss is sum_t measured_t target(theta_t) over t = 1..T."""
+    mu, decay = descent.momentum, descent.weight_decay
+    by_theta = torch.zeros_like(path.end)  # a
+    by_velocity = torch.zeros_like(path.end)  # b
+    for step, theta, after in path.backwards():
+        outer = 0.0
+        if measured[step]:
+            value, slope = target(after)
+            outer = measured[step] * float(value)
+            by_theta = by_theta + measured[step] * slope
+        eta = descent.learning_rates[step]
+        if mu:
+            by_velocity = by_velocity - eta * mu * by_theta
+        direction = by_velocity - eta * by_theta if mu else -eta * by_theta  # d
+        slopes, product = fields[step].products(theta, weights[step], direction)
+        if decay:
+            product = product + decay * fields[step].decays * direction
+        yield Moment(step, theta, direction, slopes, product, outer)
+        by_theta = by_theta + product
+        by_velocity = mu * by_velocity
 
 
 def metagradient(
     losses: OfWeights,
-    target: Callable[[Weights], Tensor],
+    target: Callable[[dict[str, Tensor]], Tensor],
     start: Weights,
     batches: Sequence[Batch],
     weights: Sequence[Tensor],
@@ -60,45 +157,26 @@ def metagradient(
     under its curve. `batches`, `weights` (T of (B,)) and `measured` have one entry a step. Every theta_t is held: T
     models in memory, so runs are short. A step costs about one gradient forward and three back.
     """
-    steps, mu = len(batches), descent.momentum
+    steps = len(batches)
     counts = [0.0] * (steps - 1) + [1.0] if measured is None else list(measured)
     assert steps == len(weights) == len(descent.learning_rates) == len(counts) > 0, "one entry a step"
+    shapes = {name: value.shape for name, value in start.items()}
+    fields = [NetworkField(losses, start, [batch]) for batch in batches]
 
-    def total(theta: Weights, batch: Batch, weight: Tensor) -> tuple[Tensor, Tensor]:
-        each = losses(theta, batch)
-        decayed = sum(value.square().sum() for value in theta.values() if value.ndim >= 2)
-        return (weight * each).sum() + 0.5 * descent.weight_decay * decayed, each
+    def of_flat(theta: Tensor) -> tuple[Tensor, Tensor]:
+        with torch.no_grad():
+            slope, value = grad_and_value(lambda theta: target(shaped(theta, shapes)))(theta)
+        return value, slope
 
-    scripted = warnings.catch_warnings(action="ignore", category=FutureWarning)  # how torch has its forward derivatives
-    with torch.no_grad(), scripted, sdpa_kernel(SDPBackend.MATH):  # the fused attention kernels have none
-        passed, velocity = [start], {name: torch.zeros_like(value) for name, value in start.items()}
-        for batch, weight, eta in zip(batches, weights, descent.learning_rates, strict=True):
-            slope, _ = grad(total, has_aux=True)(passed[-1], batch, weight)
-            velocity = {name: mu * velocity[name] + slope[name] for name in slope}
-            passed.append(
-                {name: value - eta * (slope[name] + mu * velocity[name]) for name, value in passed[-1].items()}
-            )
-
-        outer, slopes = 0.0, list(weights)
-        by_theta = {name: torch.zeros_like(value) for name, value in start.items()}  # a
-        by_velocity = by_theta  # b
-        for step in reversed(range(steps)):
-            if counts[step]:
-                slope, value = grad_and_value(target)(passed[step + 1])
-                outer += counts[step] * float(value)
-                by_theta = {name: by_theta[name] + counts[step] * slope[name] for name in slope}
-            eta = descent.learning_rates[step]
-            by_velocity = {name: by_velocity[name] - eta * mu * by_theta[name] for name in by_theta}
-            direction = {name: by_velocity[name] - eta * by_theta[name] for name in by_theta}  # d
-
-            gradient = partial(grad(total, has_aux=True), batch=batches[step], weight=weights[step])
-            product, slopes[step] = jvp(gradient, (passed[step],), (direction,))[1]
-            by_theta = {name: by_theta[name] + product[name] for name in by_theta}
-            by_velocity = {name: mu * by_velocity[name] for name in by_theta}
-    return Metagradient(outer, slopes, passed[-1])
+    path = Path(fields, flat(start), weights, descent)
+    outer, slopes = 0.0, list(weights)
+    for moment in sweep(path, fields, of_flat, weights, descent, counts):
+        outer += moment.outer
+        slopes[moment.step] = moment.slopes
+    return Metagradient(outer, slopes, shaped(path.end, shapes))
 
 
-def functional_losses(task: Task, model: nn.Module) -> tuple[OfWeights, Weights]:
+def functional_losses(task: Task, model: nn.Module) -> tuple[OfWeights, dict[str, Tensor]]:
     """The task's losses as a function of the model's trainable parameters, and these as they are (copies)."""
     if any(isinstance(part, nn.modules.batchnorm._BatchNorm) for part in model.modules()):
         raise ConfigError(
@@ -108,7 +186,7 @@ def functional_losses(task: Task, model: nn.Module) -> tuple[OfWeights, Weights]
     module = Losses(task, model)
     start = {name: value.clone() for name, value in module.trainable().items()}
 
-    def losses(weights: Weights, batch: Batch) -> Tensor:
+    def losses(weights: dict[str, Tensor], batch: Batch) -> Tensor:
         found: Tensor = functional_call(module, weights, (batch.index, batch.inputs, batch.targets))
         return found
 

@@ -1,4 +1,4 @@
-"""The phases: score, prune, train, evaluate, simulate. Each turns a job into a published folder; nothing else does."""
+"""The phases: score, prune, train, evaluate, simulate, search. Each turns a job into a published folder."""
 
 from __future__ import annotations
 
@@ -21,6 +21,7 @@ from .jobs import Job
 from .judging import score
 from .provenance import code_version
 from .scorers import MaskScorer
+from .searching import search
 from .seeds import derive, numpy_stream, torch_stream
 from .store import Folder, Store
 from .workplace import Notify, Work, data_of, fold_of, machine_of, model_of, say_if_equal, task_of
@@ -50,6 +51,7 @@ def run(job: Job, store: Store, notify: Notify) -> Folder:
     with store.draft(job.phase, job.key, record) as folder:
         work = Work(job, folder, inputs, store, notify)
         phases = {"score": score, "prune": _prune, "train": _train, "evaluate": _evaluate, "simulate": _simulate}
+        phases["search"] = search
         metrics = phases[job.phase](work)
         _check_finite(metrics)
         record |= {"derived": work.derived, "machine": work.machine, "metrics": metrics}
@@ -59,7 +61,7 @@ def run(job: Job, store: Store, notify: Notify) -> Folder:
 
 def _start_up(job: Job) -> None:
     """Import torch before the clock starts: a command's first run is not charged for what serves all of them."""
-    if job.phase == "train":
+    if job.phase in ("train", "search"):
         import_module("torch._dynamo")  # torch, and what its optimisers import at their first use
     elif any("train" in name for name in job.inputs):
         import_module("torch")

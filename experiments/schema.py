@@ -23,6 +23,7 @@ from .settings import Count, Fraction, Place, Settings, Share
 
 Rule = Literal["hard", "easy", "middle", "random", "stratified", "beta", "quota"]
 Budget = Literal["epochs", "steps"]
+FULL = 1_000_000  # recipe.batch_size of descent on the whole set at every step
 BYTES = 257  # tokens of a vocabulary without merges: 256 bytes and a beginning
 
 
@@ -61,6 +62,21 @@ class PerceptronTask(Settings):
     train: Annotated[int, Field(ge=20)] = 4096  # examples before dev is carved out
     test: Annotated[int, Field(ge=2)] = 8192
     data_seed: int = 0  # of the teacher and of the inputs
+    spread: Annotated[float, Field(gt=0)] = 1.0  # standard deviation of the training inputs
+    shift: float = 0.0  # mean of each coordinate of the test inputs, whose standard deviation is 1
+    target: Annotated[int, Field(ge=4)] | None = None  # dev examples of the test's distribution; null: a share of train
+    orthogonal: bool = False  # training inputs at right angles, at most `dimension` of them
+
+    @model_validator(mode="after")
+    def _target(self) -> PerceptronTask:
+        if self.orthogonal and (self.train > self.dimension or self.target is None):
+            raise ValueError(
+                f"task.orthogonal=true has room for task.train={self.dimension} (task.dimension), and its dev is drawn "
+                "apart: say task.target=4096"
+            )
+        if self.target is None and (self.spread != 1 or self.shift):
+            raise ValueError("task.spread and task.shift set train and test apart: say task.target=4096 for dev, too")
+        return self
 
 
 class ImageTask(Settings):
@@ -120,6 +136,7 @@ class ConvnetModel(Settings):
     width: Annotated[float, Field(gt=0, le=8)] = 0.25
     stride: Literal[1, 2] | None = None  # of the stem; 2: a quarter of the work; null: 1 below 48 pixels, 2 from there
     whitening: bool = True
+    norm: Literal["batch", "group"] = "batch"  # group: no example's loss depends on another's
 
 
 class ResnetModel(Settings):
@@ -259,6 +276,19 @@ class ShiftedSettings(Settings):
         return self
 
 
+# ---- search: the near-optimal policy, and what it says about the Learning Law ----------------------------------------
+
+
+class SearchSettings(Settings):
+    """Read by the phase `search` alone, whose runs follow the whole set at every step: recipe=flow."""
+
+    features: RecipeSettings | None = None  # train the model so first, and search for its head on frozen features alone
+    epochs: Annotated[int, Field(ge=0)] = 100  # outer epochs; 0: the constant policy is measured and nothing searched
+    rate: Annotated[float, Field(gt=0)] = 0.4  # of the first outer epoch, in units of 1/N; decays to zero
+    looks: Annotated[int, Field(ge=2)] = 20  # steps at which contributions are measured, the first and last included
+    multiples: tuple[Annotated[float, Field(gt=0)], ...] = (2, 5, 10, 20)  # of the step size, for the constant policy
+
+
 # ---- transfer: a second set to train on ------------------------------------------------------------------------------
 
 
@@ -302,6 +332,7 @@ class Study(Settings):
     theory: TheorySettings = TheorySettings()
     policy: PolicySettings = UniformPolicy()
     shifted: ShiftedSettings | None = None  # evaluate: a second text that is measured, too
+    search: SearchSettings = SearchSettings()
     finetune: FinetuneSettings | None = None  # train, and evaluate on: a second set, after the study's own
 
     @model_validator(mode="after")
@@ -369,6 +400,8 @@ class Study(Settings):
             )
         if not image and (self.recipe.flip or self.recipe.shift):
             raise ValueError(f"recipe.flip and recipe.shift augment images, and task={self.task.name} has none")
+        if self.search != SearchSettings() and self.recipe.batch_size < FULL:
+            raise ValueError("a policy is searched over descent on the whole set at every step: use recipe=flow")
         if self.finetune is not None:
             if isinstance(self.model, LinearModel | PerceptronModel):
                 raise ValueError(f"finetune keeps what lies below the head, and model={self.model.name} has nothing")

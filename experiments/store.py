@@ -21,7 +21,7 @@ from typing import Any
 
 from .errors import DataUnavailable, LabError, MissingInput, RunFailed
 
-PHASES = ("score", "prune", "train", "evaluate", "simulate")
+PHASES = ("score", "prune", "train", "evaluate", "simulate", "search")
 RECORD = "record.json"
 KEY_LENGTH = 16
 

@@ -12,8 +12,8 @@ from prune_lab.experiments import schema
 from prune_lab.experiments.jobs import PHASE_VERSION, job_of
 from prune_lab.experiments.store import key_of
 
-FROZEN = "a04d83ef8630187e"
-VERSIONS = {"score": 1, "prune": 1, "train": 1, "evaluate": 1, "simulate": 1}
+FROZEN = "4d0a420f19263903"
+VERSIONS = {"score": 1, "prune": 1, "train": 1, "evaluate": 1, "simulate": 1, "search": 1}
 
 
 def defaults(model: type[BaseModel]) -> dict[str, Any]:
@@ -21,7 +21,7 @@ def defaults(model: type[BaseModel]) -> dict[str, Any]:
 
 
 def test_defaults_are_frozen_or_a_phase_version_is_raised() -> None:
-    names = ("task", "model", "recipe", "scorer", "theory", "policy", "shifted", "finetune")
+    names = ("task", "model", "recipe", "scorer", "theory", "policy", "shifted", "finetune", "search")
     sections = [arm for name in names for arm in _arms(schema.Study.model_fields[name].annotation)]
     found = {section.__name__: defaults(section) for section in sections}
     assert dict(PHASE_VERSION) == VERSIONS, "a new phase version: freeze the defaults again"

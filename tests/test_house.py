@@ -14,7 +14,7 @@ ROOT = Path(__file__).resolve().parent.parent
 LEAVES = {
     "tasks", "models", "scoring", "training", "recipes", "evaluation", "pruning", "policy", "scaling", "devices",
     "theory", "distribution", "appearance", "contribution", "functional", "packing", "metagradient", "masking",
-    "contrastive", "views", "transfer",
+    "contrastive", "views", "transfer", "field", "search", "law", "simplex", "dispersion",
 }  # fmt: skip
 BELOW = {"contracts", "errors", "seeds"}
 NATURAL = {  # the one leaf below that a leaf may stand on
@@ -27,7 +27,9 @@ NATURAL = {  # the one leaf below that a leaf may stand on
     "transfer": {"scoring"},
     "tasks": {"recipes"},
     "masking": {"metagradient"},
-    "metagradient": {"functional"},
+    "metagradient": {"field", "functional"},
+    "search": {"field", "metagradient", "simplex"},
+    "law": {"search", "metagradient", "dispersion"},
 }
 WITHOUT_TORCH = (
     "scaling",

@@ -5,6 +5,8 @@ Images of 8 to 64 pixels: the stem's stride and the number of poolings follow fr
 
 from __future__ import annotations
 
+from typing import Literal
+
 import torch
 from torch import Generator, Tensor, nn
 
@@ -12,18 +14,21 @@ from ..errors import ConfigError
 
 WIDTHS = (64, 256, 256)  # of the published network, at width=1
 STEM = 2  # pixels of a whitening patch
+GROUPS = 8  # of group norm; every width is a multiple
+
+Norm = Literal["batch", "group"]
 
 
 class Block(nn.Module):
-    """Convolution, pooling, convolution; each followed by batch norm and GELU."""
+    """Convolution, pooling, convolution; each followed by a norm and GELU."""
 
-    def __init__(self, channels_in: int, channels_out: int, *, pool: bool) -> None:
+    def __init__(self, channels_in: int, channels_out: int, *, pool: bool, norm: Norm) -> None:
         super().__init__()
         self.first = nn.Conv2d(channels_in, channels_out, 3, padding=1, bias=False)
         self.pool = nn.MaxPool2d(2) if pool else nn.Identity()
-        self.first_norm = nn.BatchNorm2d(channels_out)
+        self.first_norm = _normalised(channels_out, norm)
         self.second = nn.Conv2d(channels_out, channels_out, 3, padding=1, bias=False)
-        self.second_norm = nn.BatchNorm2d(channels_out)
+        self.second_norm = _normalised(channels_out, norm)
         self.activation = nn.GELU()
 
     def forward(self, images: Tensor) -> Tensor:
@@ -32,10 +37,14 @@ class Block(nn.Module):
         return activated
 
 
+def _normalised(channels: int, norm: Norm) -> nn.Module:
+    return nn.BatchNorm2d(channels) if norm == "batch" else nn.GroupNorm(GROUPS, channels)
+
+
 class Convnet(nn.Module):
     """(B, C, H, W) normalised images to (B, classes) logits."""
 
-    def __init__(self, channels: int, pixels: int, classes: int, *, width: float, stride: int) -> None:
+    def __init__(self, channels: int, pixels: int, classes: int, *, width: float, stride: int, norm: Norm) -> None:
         super().__init__()
         widths = [max(8, round(w * width / 8) * 8) for w in WIDTHS]
         stem = 2 * channels * STEM**2
@@ -45,7 +54,7 @@ class Convnet(nn.Module):
         blocks = []
         for channels_in, channels_out in zip([stem, *widths], widths, strict=False):
             pool = side >= 4
-            blocks.append(Block(channels_in, channels_out, pool=pool))
+            blocks.append(Block(channels_in, channels_out, pool=pool, norm=norm))
             side = side // 2 if pool else side
         self.blocks = nn.Sequential(*blocks)
         poolings = sum(isinstance(block.pool, nn.MaxPool2d) for block in blocks)
@@ -60,11 +69,18 @@ class Convnet(nn.Module):
 
 
 def convnet(
-    images: Tensor, init: Generator, *, classes: int, width: float, stride: int | None, whitening: bool
+    images: Tensor,
+    init: Generator,
+    *,
+    classes: int,
+    width: float,
+    stride: int | None,
+    whitening: bool,
+    norm: Norm = "batch",
 ) -> Convnet:
     """A network for images like these (N, C, H, W), with its stem set to whiten their 2x2 patches, and then frozen."""
     side = side_of(images)
-    model = Convnet(images.shape[1], side, classes, width=width, stride=stride or stem_stride(side))
+    model = Convnet(images.shape[1], side, classes, width=width, stride=stride or stem_stride(side), norm=norm)
     initialise(model, init)
     if whitening:
         weight = whitening_filters(images)

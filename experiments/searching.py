@@ -1,0 +1,306 @@
+"""The phase search: a near-optimal policy over what is kept, and the Learning Law measured along the way.
+
+The dev split is dealt out: half of it is the target, a quarter stops the search, a quarter is held out and judges. The
+test split is evaluate's alone.
+"""
+
+from __future__ import annotations
+
+import math
+import os
+import time
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pandas as pd
+
+from .contracts import Floats, Indices, Split, Task
+from .errors import ConfigError, RunFailed
+from .schema import LinearModel, PerceptronModel
+from .seeds import numpy_stream, torch_stream
+from .workplace import Work, model_of, task_of
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from .field import Field
+    from .law import Contributions
+    from .metagradient import Path as Run
+    from .search import Problem, Search
+
+LEVELS = (0.75, 0.5, 0.25)  # of the first target loss: subsets are compared at equal loss, not at equal t
+CHECKPOINT_SECONDS = 30.0
+POINTS = 200  # of a curve
+BINS = 40  # of examples by difficulty, and of steps, in the picture of a policy
+HARDEST = 0.25
+LAST = 0.75  # share of the run after which little is left to gain, and ratios to it are noise
+LEAST = 4  # examples of each part of the dev split
+Curves = dict[str, dict[str, list[float]]]  # policy -> watched set -> its mean loss at t = 0..T
+
+
+def search(work: Work) -> dict[str, Any]:
+    from . import search as engine
+
+    settings, task = work.job.study.search, task_of(work)
+    rows = _support(work, task)
+    problem = _problem(work, task, rows)
+    watched = {"target": problem.target, "held_out": problem.held_out}
+    policies = engine.baselines(problem, multiples=settings.multiples)
+    curves = {name: engine.curve(problem, *policy, watched) for name, policy in policies.items()}
+    _check(work, curves["constant"]["target"])
+
+    checkpoint = work.store.resume_folder("search", work.job.key) / "checkpoint.pt"
+    saved_at, (state, measured) = time.monotonic(), _load(checkpoint, problem)
+    for epoch, path in engine.search(problem, state, epochs=settings.epochs, rate=settings.rate):
+        work.notify("", (epoch + 1) / (settings.epochs + 2))
+        if epoch and (epoch & (epoch - 1) == 0 or epoch == settings.epochs):  # 1, 2, 4, 8, ...
+            found, end = _measure(problem, state.policy, path, settings.looks)
+            measured += _rows(found, end, policy="on the way", epoch=epoch, area=state.target[-1])
+        if time.monotonic() - saved_at > CHECKPOINT_SECONDS and epoch < settings.epochs:
+            _save(checkpoint, state, measured)
+            saved_at = time.monotonic()
+    best = state.best
+    work.decide(f"the policy of outer epoch {state.best_epoch} of {settings.epochs} is best by the stopping set")
+
+    looked: dict[str, list[Contributions]] = {}
+    for name, policy, epoch in (("constant", problem.uniform, 0), ("found", best, state.best_epoch)):
+        looked[name], end = _measure(problem, policy, engine.run(problem, policy), settings.looks)
+        measured += _rows(looked[name], end, policy=name, epoch=epoch, area=state.target[epoch])
+    curves["found"] = engine.curve(problem, lambda step, _: best[step], problem.descent, watched)
+
+    law, difficulty = pd.DataFrame(measured), np.mean([one.losses for one in looked["constant"]], axis=0)
+    tables = {
+        "law": law,
+        "curves": _table_of(curves),
+        "outer": pd.DataFrame({"target": state.target, "stopping": state.stopping}).rename_axis("epoch").reset_index(),
+        "contributions": _contributions(looked, task.examples("train").ids[rows], difficulty),
+        "picture": _picture(best, difficulty),
+    }
+    for name, table in tables.items():
+        table.to_parquet(work.folder / f"{name}.parquet", index=False)
+    from safetensors.torch import save_file
+    from torch import from_numpy
+
+    save_file({"policy": best.contiguous(), "rows": from_numpy(rows)}, str(work.folder / "policy.safetensors"))
+    unit = math.log(len(task.classes) or work.job.study.task.vocabulary)  # type: ignore[union-attr]
+    sizes = {"examples": len(rows), "steps": problem.steps, "best_epoch": state.best_epoch}
+    return sizes | {"late_mass_hardest": _late_mass(best, difficulty)} | _of_curves(curves, unit) | _of_law(law)
+
+
+# ---- the problem -----------------------------------------------------------------------------------------------------
+
+
+def _support(work: Work, task: Task) -> Indices:
+    if "prune" not in work.inputs:
+        return np.arange(task.size("train"))
+    kept = pd.read_parquet(work.inputs["prune"].path / "kept.parquet")
+    found: Indices = kept["index"].to_numpy(np.int64)
+    return found
+
+
+def _problem(work: Work, task: Any, rows: Indices) -> Problem:
+    """The study's model and recipe as full-batch descent on what is kept."""
+    from .metagradient import Descent
+    from .recipes import factor_of
+    from .search import Problem
+
+    recipe = work.job.study.recipe
+    if recipe.steps is None or recipe.optimizer != "sgd" or recipe.clip is not None or recipe.flip or recipe.shift:
+        raise ConfigError(
+            "a search differentiates through plain SGD over a number of steps, without augmentation", "recipe=flow"
+        )
+    factor = factor_of(recipe.schedule, recipe.steps, recipe.warmup)
+    rates = [recipe.learning_rate * factor(step) for step in range(recipe.steps)]
+    field_of, start = _fields(work, task)
+    dealt = numpy_stream(0, "search").permutation(task.size("dev"))
+    parts = np.split(dealt, [len(dealt) // 2, len(dealt) * 3 // 4])
+    if min(map(len, parts)) < LEAST:
+        raise ConfigError(f"the dev split has {len(dealt)} examples, too few for three parts", "a larger task.dev")
+    work.decide(
+        f"dev dealt out: {len(parts[0])} are the target, {len(parts[1])} stop the search, {len(parts[2])} held out; "
+        f"{recipe.steps} steps on all {len(rows)} examples, theta of {len(start):,} numbers in float32"
+    )
+    train = field_of("train", rows)
+    target, stopping, held_out = (field_of("dev", np.sort(part)) for part in parts)
+    descent = Descent(rates, recipe.momentum, recipe.weight_decay)
+    return Problem(train, len(rows), target, stopping, held_out, start, descent)
+
+
+def _fields(work: Work, task: Any) -> tuple[Any, Tensor]:
+    """What makes the field of some rows of a split, and where theta starts."""
+    import torch
+
+    from .evaluation import BATCH
+    from .field import LinearField, NetworkField, flat
+    from .metagradient import functional_losses
+    from .scoring.features import head, penultimate
+
+    study, seed = work.job.study, work.job.recipe["seed"]
+    model = task.model(torch_stream(seed, "init"))
+    if not (isinstance(study.model, LinearModel | PerceptronModel) or study.search.features):
+        losses, weights = functional_losses(task, model.eval())
+
+        def network(split: Split, rows: Indices) -> Field:
+            return NetworkField(losses, weights, list(task.batches(split, size=BATCH[task.kind], index=rows)))
+
+        return network, flat(weights)
+    last = head(model)
+    start = last.weight.detach().T  # (D, C)
+    if last.bias is not None:
+        start = torch.cat([start, last.bias.detach()[None]])
+    below = model_of(work.inputs["features"], task, "model") if study.search.features else model
+    inputs = {split: penultimate(task, below, split) for split in ("train", "dev")}
+
+    def linear(split: Split, rows: Indices) -> Field:
+        found = torch.from_numpy(inputs[split][rows]).to(start)
+        targets = torch.from_numpy(task.labels(split)[rows]).to(start.device)
+        return LinearField(found, targets, columns=start.shape[1], bias=last.bias is not None)
+
+    return linear, start.flatten()
+
+
+def _check(work: Work, losses: Sequence[float]) -> None:
+    if not np.isfinite(losses).all():
+        raise RunFailed("the constant policy diverged", "a smaller recipe.learning_rate")
+    if losses[-1] >= losses[0]:
+        raise RunFailed("the constant policy does not lower the target loss", "another recipe.learning_rate")
+    if losses[-1] > 1.001 * min(losses):
+        least = int(np.argmin(losses))
+        work.decide(
+            f"warning: the target loss is least at step {least} of {len(losses) - 1} and rises then: contributions "
+            "change sign there"
+        )
+
+
+# ---- what is measured ------------------------------------------------------------------------------------------------
+
+
+def _measure(problem: Problem, policy: Tensor, path: Run, looks: int) -> tuple[list[Contributions], float]:
+    """Contributions at steps from first to last, and where the target loss first falls below each level; its end."""
+    from .law import contributions_at
+    from .search import back, mean_loss
+
+    losses = [mean_loss(problem.target, theta) for _, theta, _ in path.backwards()][::-1]  # at t = 0..T-1
+    steps = set(np.linspace(0, problem.steps - 1, min(looks, problem.steps)).round().astype(int).tolist())
+    steps |= {first for level in LEVELS if (first := _reached(losses, level)) is not None}
+    moments = (moment for moment in back(problem, policy, path) if moment.step in steps)
+    found = [contributions_at(problem, moment, policy[moment.step]) for moment in moments]
+    return found[::-1], mean_loss(problem.target, path.end)
+
+
+def _reached(losses: Sequence[float], level: float) -> int | None:
+    return next((step for step, loss in enumerate(losses) if loss <= level * losses[0]), None)
+
+
+def _rows(found: Sequence[Contributions], end: float, **known: Any) -> list[dict[str, Any]]:
+    """A row for each look; `level` where it is the first at or below that share of the first loss."""
+    from .law import read
+
+    rows = [known | read(one, end) | {"level": math.nan} for one in found]
+    for level in LEVELS:
+        row = next((row for row in rows if row["loss"] <= level * rows[0]["loss"]), None)
+        if row is not None:
+            row["level"] = level
+    return rows
+
+
+def _of_curves(curves: Curves, unit: float) -> dict[str, float]:
+    """Areas on the held-out part (mean loss over t = 1..T, nats), and what they say; `unit`: nats of a blind guess."""
+    from .search import acceleration
+
+    found: dict[str, float] = {}
+    base = curves["constant"]["held_out"]
+    for name, sets in curves.items():
+        short = name.replace(", ", "_").replace(" times the step", "x").replace(" ", "_")
+        area = float(np.mean(sets["held_out"][1:]))
+        found |= {f"area_{short}": area, f"end_{short}": sets["held_out"][-1]}
+        found |= {f"compression_{short}": unit / area, f"acceleration_{short}": acceleration(base, sets["held_out"])}
+    found["gain"] = 1 - found["area_found"] / found["area_constant"]
+    target = {name: float(np.mean(curves[name]["target"][1:])) for name in ("constant", "found")}
+    found["target_gain"] = 1 - target["found"] / target["constant"]
+    return {name: value for name, value in found.items() if math.isfinite(value)}
+
+
+def _of_law(law: pd.DataFrame) -> dict[str, float]:
+    """Medians over the looks of the first three quarters, and values at equal loss, of both policies."""
+    found: dict[str, float] = {}
+    for policy in ("constant", "found"):
+        own = law[law["policy"] == policy]
+        early = own[own["step"] <= LAST * own["step"].max()]
+        for name in law.select_dtypes("number").columns.drop(["epoch", "area", "step", "loss", "level"]):
+            found[f"{policy}_{name}"] = float(early[name].median())
+            for level in LEVELS:
+                at = own[own["level"] == level][name]
+                found[f"{policy}_{name}@{level:g}"] = float(at.iloc[0]) if len(at) else math.nan
+    return {name: value for name, value in found.items() if math.isfinite(value)}
+
+
+def _late_mass(policy: Tensor, difficulty: Floats) -> float:
+    """Share of the weight of the run's second half that lies on the hardest quarter of the examples."""
+    hardest = np.argsort(-difficulty, kind="stable")[: max(1, round(HARDEST * len(difficulty)))]
+    return float(policy[len(policy) // 2 :, hardest].sum(1).mean())
+
+
+def _table_of(curves: Curves) -> pd.DataFrame:
+    """(policy, step, target, held_out), at most `POINTS` steps of each, denser where the loss falls."""
+    blocks = []
+    for name, sets in curves.items():
+        last = len(sets["target"]) - 1
+        steps = np.unique(np.append(0, np.geomspace(1, last, min(POINTS, last)).round().astype(int)))
+        blocks.append(
+            pd.DataFrame({"policy": name, "step": steps} | {key: np.array(x)[steps] for key, x in sets.items()})
+        )
+    return pd.concat(blocks, ignore_index=True)
+
+
+def _contributions(looked: Mapping[str, Sequence[Contributions]], ids: Any, difficulty: Floats) -> pd.DataFrame:
+    """A row for every example, at the start and at each level of loss, under both policies."""
+    blocks = []
+    for policy, found in looked.items():
+        losses = [one.loss for one in found]
+        for level in (1.0, *LEVELS):
+            place = _reached(losses, level)
+            if place is not None:
+                one = found[place]
+                columns = {"weight": one.weights, "ct": one.ct, "phi": one.phi, "difficulty": difficulty}
+                known = {"policy": policy, "level": level, "step": one.step, "id": ids}
+                blocks.append(pd.DataFrame(known | columns))
+    return pd.concat(blocks, ignore_index=True)
+
+
+def _picture(policy: Tensor, difficulty: Floats) -> pd.DataFrame:
+    """Mean weight, in units of 1/N, by difficulty (0: the easiest) and time, both in equal parts of the whole."""
+    ordered = policy.numpy()[:, np.argsort(difficulty, kind="stable")]
+    rows = []
+    for when, part in enumerate(np.array_split(ordered, min(BINS, len(ordered)))):
+        for place, block in enumerate(np.array_split(part, min(BINS, part.shape[1]), axis=1)):
+            rows.append({"time": when, "difficulty": place, "weight": float(block.mean()) * policy.shape[1]})
+    return pd.DataFrame(rows)
+
+
+# ---- going on after an interruption ----------------------------------------------------------------------------------
+
+
+def _save(checkpoint: Path, state: Search, measured: list[dict[str, Any]]) -> None:
+    """Write atomically: a checkpoint is whole or not there."""
+    import torch
+
+    checkpoint.parent.mkdir(parents=True, exist_ok=True)
+    draft = checkpoint.with_suffix(f".{os.getpid()}.draft")
+    names = ("policy", "best", "best_epoch", "target", "stopping")
+    torch.save({name: getattr(state, name) for name in names} | {"measured": measured}, draft)
+    os.replace(draft, checkpoint)
+
+
+def _load(checkpoint: Path, problem: Problem) -> tuple[Search, list[dict[str, Any]]]:
+    import torch
+
+    from .search import Search
+
+    if not checkpoint.exists():
+        return Search(problem.uniform.clone(), problem.uniform), []
+    saved = torch.load(checkpoint, weights_only=True)
+    measured: list[dict[str, Any]] = saved.pop("measured")
+    return Search(**saved), measured
