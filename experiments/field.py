@@ -110,11 +110,10 @@ class LinearField:
 
     def __init__(self, inputs: Tensor, targets: Tensor, *, columns: int, bias: bool) -> None:
         ones = [torch.ones_like(inputs[:, :1])] if bias else []
-        self._inputs = torch.cat([inputs, *ones], 1)  # (N, D)
-        self._transposed = self._inputs.T.contiguous()
+        self._inputs = torch.cat([inputs, *ones], 1).T.contiguous()  # (D, N): both products then stream through memory
         self._columns = columns
         self._targets = targets if columns > 1 else targets.to(inputs.dtype)
-        decays = torch.ones(self._inputs.shape[1], columns, dtype=inputs.dtype, device=inputs.device)
+        decays = torch.ones(len(self._inputs), columns, dtype=inputs.dtype, device=inputs.device)
         decays[inputs.shape[1] :] = 0
         self.decays = decays.flatten()
 
@@ -126,9 +125,7 @@ class LinearField:
         return self._back(weights.unsqueeze(1) * self._residuals(logits)), self._of(logits)
 
     def products(self, theta: Tensor, weights: Tensor, direction: Tensor) -> tuple[Tensor, Tensor]:
-        both = torch.cat([theta.view(-1, self._columns), direction.view(-1, self._columns)], 1)
-        found = self._inputs @ both
-        logits, along = found[:, : self._columns], found[:, self._columns :]
+        logits, along = self._logits(theta), self._logits(direction)
         product = self._back(weights.unsqueeze(1) * self._curved(logits, along))
         return (self._residuals(logits) * along).sum(1), product
 
@@ -137,10 +134,10 @@ class LinearField:
         return (one * self._curved(logits, two)).sum(1)
 
     def _logits(self, theta: Tensor) -> Tensor:
-        return self._inputs @ theta.view(-1, self._columns)  # (N, C)
+        return (theta.view(-1, self._columns).T @ self._inputs).T  # (N, C)
 
     def _back(self, values: Tensor) -> Tensor:
-        return (self._transposed @ values).flatten()
+        return (self._inputs @ values).flatten()
 
     def _of(self, logits: Tensor) -> Tensor:
         if self._columns > 1:

@@ -170,9 +170,11 @@ def simulate_job(study: schema.Study) -> Job:
 def search_job(study: schema.Study) -> Job:
     """The near-optimal policy over what is kept, and the law measured along the way."""
     recipe = _data(study) | _training(study) | {"seed": study.seed, "search": study.search}
-    inputs = {} if study.keep == 1 else {"prune": prune_job(study)}
+    usual = study if study.search.features is None else study.model_copy(update={"recipe": study.search.features})
+    inputs = {} if study.keep == 1 else {"prune": prune_job(usual)}
     if study.search.features is not None:
-        inputs["features"] = train_job(study.model_copy(update={"keep": 1.0, "recipe": study.search.features}))
+        whole = study.task.model_copy(update={"examples": None})
+        inputs["features"] = train_job(usual.model_copy(update={"task": whole, "keep": 1.0}))
     return Job("search", recipe, inputs, study)
 
 

@@ -89,7 +89,7 @@ def read(found: Contributions, end: float) -> dict[str, float]:
     light = found.weights < LIGHT * found.weights.max()
     row["learnt_light"] = float(light[learnt].mean()) if learnt.any() else math.nan
     row["bracket_share"] = row["bracket_corr"] = math.nan
-    if found.bracket is not None and active.sum() > 2:
+    if found.bracket is not None and active.sum() > 1:
         ct, bracket = found.ct[active], found.bracket[active]
         row["bracket_share"] = 1 - float(np.var(ct - bracket) / np.var(ct)) if np.var(ct) > 0 else math.nan
         row["bracket_corr"] = reliability(ct, bracket)

@@ -282,7 +282,7 @@ class ShiftedSettings(Settings):
 class SearchSettings(Settings):
     """Read by the phase `search` alone, whose runs follow the whole set at every step: recipe=flow."""
 
-    features: RecipeSettings | None = None  # train the model so first, and search for its head on frozen features alone
+    features: RecipeSettings | None = None  # train the model so first, on the whole set; then the head alone
     epochs: Annotated[int, Field(ge=0)] = 100  # outer epochs; 0: the constant policy is measured and nothing searched
     rate: Annotated[float, Field(gt=0)] = 0.4  # of the first outer epoch, in units of 1/N; decays to zero
     looks: Annotated[int, Field(ge=2)] = 20  # steps at which contributions are measured, the first and last included

@@ -83,7 +83,7 @@ def search(work: Work) -> dict[str, Any]:
     from safetensors.torch import save_file
     from torch import from_numpy
 
-    save_file({"policy": best.contiguous(), "rows": from_numpy(rows)}, str(work.folder / "policy.safetensors"))
+    save_file({"policy": best.contiguous(), "rows": from_numpy(rows.copy())}, str(work.folder / "policy.safetensors"))
     unit = math.log(len(task.classes) or work.job.study.task.vocabulary)  # type: ignore[union-attr]
     sizes = {"examples": len(rows), "steps": problem.steps, "best_epoch": state.best_epoch}
     return sizes | {"late_mass_hardest": _late_mass(best, difficulty)} | _of_curves(curves, unit) | _of_law(law)
