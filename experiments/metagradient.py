@@ -181,7 +181,7 @@ def functional_losses(task: Task, model: nn.Module) -> tuple[OfWeights, dict[str
     if any(isinstance(part, nn.modules.batchnorm._BatchNorm) for part in model.modules()):
         raise ConfigError(
             "batch norm makes an example's loss depend on its batch while training: it has no weight of its own",
-            "model=mlp, linear, perceptron or gpt",
+            "model=mlp, linear, perceptron or gpt, or model=convnet model.norm=group",
         )
     module = Losses(task, model)
     start = {name: value.clone() for name, value in module.trainable().items()}

@@ -102,9 +102,9 @@ def _support(work: Work, task: Task) -> Indices:
 
 def _problem(work: Work, task: Any, rows: Indices) -> Problem:
     """The study's model and recipe as full-batch descent on what is kept."""
-    from .metagradient import Descent
+    from .metagradient import Descent, stride_for
     from .recipes import factor_of
-    from .search import Problem
+    from .search import MEMORY, Problem
 
     recipe = work.job.study.recipe
     if recipe.steps is None or recipe.optimizer != "sgd" or recipe.clip is not None or recipe.flip or recipe.shift:
@@ -118,9 +118,11 @@ def _problem(work: Work, task: Any, rows: Indices) -> Problem:
     parts = np.split(dealt, [len(dealt) // 2, len(dealt) * 3 // 4])
     if min(map(len, parts)) < LEAST:
         raise ConfigError(f"the dev split has {len(dealt)} examples, too few for three parts", "a larger task.dev")
+    stride = stride_for(recipe.steps, len(start), MEMORY)
+    held = "all of it held" if stride == 1 else f"every {stride}th state held and the others made again (memory)"
     work.decide(
         f"dev dealt out: {len(parts[0])} are the target, {len(parts[1])} stop the search, {len(parts[2])} held out; "
-        f"{recipe.steps} steps on all {len(rows)} examples, theta of {len(start):,} numbers in float32"
+        f"{recipe.steps} steps on all {len(rows)} examples, a trajectory of {len(start):,} numbers a step, {held}"
     )
     train = field_of("train", rows)
     target, stopping, held_out = (field_of("dev", np.sort(part)) for part in parts)

@@ -1,0 +1,116 @@
+"""The phase search end to end on tiny problems: what it leaves, what it refuses, and going on where it was stopped."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+from safetensors.numpy import load_file
+
+from prune_lab.cli import compose
+from prune_lab.experiments import phases, searching
+from prune_lab.experiments.errors import ConfigError, LabError, RunFailed
+from prune_lab.experiments.jobs import closure, job_of
+from prune_lab.experiments.store import Folder, Store
+
+TINY = [
+    "task=perceptron", "recipe=flow", "task.dimension=8", "task.train=40", "task.target=200", "task.shift=0.5",
+    "recipe.steps=20", "search.epochs=5", "search.looks=4",
+]  # fmt: skip
+DIGITS = ["task=digits", "task.examples=60", "recipe=flow", "recipe.steps=4", "search.epochs=1", "search.looks=2"]
+
+
+def searched(results: str, *words: str) -> Folder:
+    """The search folder of a study, after all that it needs."""
+    (study,) = compose.studies("evaluate", [*words, results])
+    store, job = Store(study.results), job_of("search", study)
+    for needed in closure([job]):
+        phases.run(needed, store, lambda *_: None)
+    return store.get("search", job.key)
+
+
+def test_what_a_search_leaves(results: str) -> None:
+    folder = searched(results, *TINY)
+    metrics: dict[str, Any] = folder.record["metrics"]
+    law, curves, outer, examples, picture = (
+        pd.read_parquet(folder.path / f"{name}.parquet")
+        for name in ("law", "curves", "outer", "contributions", "picture")
+    )
+    assert list(outer["epoch"]) == list(range(6))
+    assert outer["target"].iloc[-1] < outer["target"].iloc[0]
+    assert metrics["best_epoch"] == int(outer["stopping"].idxmin())
+    assert set(law["policy"]) == {"constant", "found", "on the way"}
+    assert sorted(law[law["policy"] == "on the way"]["epoch"].unique()) == [1, 2, 4, 5]
+    policy = load_file(folder.path / "policy.safetensors")["policy"]
+    np.testing.assert_allclose(policy.sum(1), 1, rtol=1e-5)
+    held = curves[curves["policy"] == "found"].set_index("step")["held_out"]
+    assert metrics["end_found"] == held.loc[20]
+    areas = outer.set_index("epoch")["target"]  # by the sweeps; the metrics' are by runs of their own
+    assert metrics["target_gain"] == pytest.approx(1 - areas[metrics["best_epoch"]] / areas[0], rel=1e-4)
+    assert metrics["gain"] == pytest.approx(1 - metrics["area_found"] / metrics["area_constant"])
+    assert metrics["compression_constant"] == pytest.approx(np.log(2) / metrics["area_constant"])
+    start = examples[(examples["policy"] == "constant") & (examples["level"] == 1)]
+    assert len(start) == start["id"].nunique() == 40
+    assert picture["weight"].mean() == pytest.approx(1)
+    row = law[(law["policy"] == "constant") & (law["level"] == 0.75)].iloc[0]
+    first = law[law["policy"] == "constant"].iloc[0]
+    assert row["loss"] <= 0.75 * first["loss"]
+    assert metrics["constant_phi_ess@0.75"] == row["phi_ess"]
+    hardest = start.sort_values("difficulty")["id"].index[-10:]
+    places = start.index.get_indexer(hardest)
+    assert metrics["late_mass_hardest"] == pytest.approx(policy[10:, places].sum(1).mean(), rel=1e-4)
+
+
+def test_a_search_over_what_is_kept_and_over_the_head_alone(results: str) -> None:
+    folder = searched(results, *TINY, "keep=0.5", "rule=easy", "scorer.proxies=1")
+    assert folder.record["metrics"]["examples"] == 20
+    assert len(set(load_file(folder.path / "policy.safetensors")["rows"])) == 20
+    features = "search.features={learning_rate: 0.1, epochs: 1}"
+    folder = searched(results, *DIGITS, "model.width=12", "recipe.learning_rate=0.1", features)
+    assert set(folder.record["inputs"]) == {"features"}
+    assert any(" 130 numbers a step" in sentence for sentence in folder.record["derived"])  # (12 + 1) x 10
+
+
+def test_a_search_that_was_killed_goes_on_to_the_same_end(
+    results: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    whole = searched(f"results={tmp_path / 'other'}", *TINY)
+    monkeypatch.setattr(searching, "CHECKPOINT_SECONDS", 0.0)
+    real, calls = searching._measure, []
+
+    def killed(*given: Any) -> Any:
+        calls.append(given)
+        if len(calls) == 3:  # at outer epoch 4
+            raise KeyboardInterrupt
+        return real(*given)
+
+    monkeypatch.setattr(searching, "_measure", killed)
+    with pytest.raises(KeyboardInterrupt):
+        searched(results, *TINY)
+    monkeypatch.setattr(searching, "_measure", real)
+    folder = searched(results, *TINY)
+    assert folder.record["metrics"] == whole.record["metrics"]
+    for name in ("law", "outer"):
+        ours, theirs = (pd.read_parquet(one.path / f"{name}.parquet") for one in (folder, whole))
+        pd.testing.assert_frame_equal(ours, theirs)
+
+
+@pytest.mark.parametrize(
+    ("words", "kind", "said"),
+    [
+        (["task=digits", "search.epochs=3"], ConfigError, "use recipe=flow"),
+        ([*DIGITS, "model=convnet"], ConfigError, "model.norm=group"),
+        ([*TINY, "task.target=8"], ConfigError, "too few for three parts"),
+        ([*TINY, "recipe.clip=1"], ConfigError, "recipe=flow"),
+        ([*TINY, "recipe.learning_rate=1e5"], RunFailed, "another recipe.learning_rate"),
+        (["task=perceptron", "task.shift=0.5"], ConfigError, "task.target=4096"),
+        (["task=perceptron", "task.orthogonal=true", "task.target=100"], ConfigError, "task.train=64"),
+    ],
+)
+def test_what_cannot_be_searched_is_refused(results: str, words: list[str], kind: type[LabError], said: str) -> None:
+    with pytest.raises(kind) as refused:
+        searched(results, *words)
+    assert said in str(refused.value)
