@@ -43,6 +43,29 @@ class Uniform:
         """All of it follows from the epoch's number."""
 
 
+class LossProportional:
+    """Every example of the support weighs its loss in this step: who has most to learn counts most."""
+
+    def __init__(self, support: Indices | None) -> None:
+        self.support = support
+        self._losses = torch.empty(0)  # of this step
+
+    def visited(self, epoch: int, progress: float) -> Indices | None:
+        return self.support
+
+    def weights(self, step: int, index: Tensor) -> Tensor:
+        return self._losses
+
+    def observe(self, step: int, index: Tensor, losses: Tensor) -> None:
+        self._losses = losses.float().clamp(min=torch.finfo(torch.float32).tiny)  # zero alone would have no share
+
+    def state(self) -> dict[str, Tensor]:
+        return {}
+
+    def restore(self, state: dict[str, Tensor]) -> None:
+        """A step looks at its losses before it weighs them."""
+
+
 class InfoBatch:
     """InfoBatch (arXiv:2303.04947): each epoch skips a random share of the examples whose last loss is below the mean.
 

@@ -14,7 +14,7 @@ ROOT = Path(__file__).resolve().parent.parent
 LEAVES = {
     "tasks", "models", "scoring", "training", "recipes", "evaluation", "pruning", "policy", "scaling", "devices",
     "theory", "distribution", "appearance", "contribution", "functional", "packing", "metagradient", "masking",
-    "contrastive", "views", "transfer",
+    "contrastive", "views", "transfer", "equalising",
 }  # fmt: skip
 BELOW = {"contracts", "errors", "seeds"}
 NATURAL = {  # the one leaf below that a leaf may stand on
@@ -28,6 +28,7 @@ NATURAL = {  # the one leaf below that a leaf may stand on
     "tasks": {"recipes"},
     "masking": {"metagradient"},
     "metagradient": {"functional"},
+    "equalising": {"contribution", "devices"},
 }
 WITHOUT_TORCH = (
     "scaling",
