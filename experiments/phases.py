@@ -163,8 +163,7 @@ def _train(work: Work) -> dict[str, Any]:
         support = np.flatnonzero(fold_of(groups, proxy["folds"]) != proxy["fold"])
     pool = task.size("train")
     model = task.model(torch_stream(seed, "init"))
-    precision, reason = resolve_precision(recipe.precision, task.device)
-    policy, visited = _policy(work, support, task, model, precision)
+    policy, visited = _policy(work, support, task, model)
     duration = plan(
         pool,
         visited,
@@ -182,6 +181,7 @@ def _train(work: Work) -> dict[str, Any]:
         f"to train: {duration.stop} steps{early}; {duration.stop / duration.steps_per_epoch:g} epochs of {visited} "
         f"examples in batches of about {recipe.batch_size}"
     )
+    precision, reason = resolve_precision(recipe.precision, task.device)
     work.decide(reason)
     parameters = sum(weight.numel() for weight in model.parameters())
     adapted = getattr(model, "adapted", None)
@@ -226,7 +226,7 @@ def _weights(work: Work, policy: Policy, support: Indices | None, task: Any) -> 
     import torch
 
     rows = np.arange(task.size("train")) if support is None else support
-    weights = policy.weights(0, torch.from_numpy(rows).to(task.device)).double().cpu().numpy()
+    weights = policy.weights(0, torch.tensor(rows, device=task.device)).double().cpu().numpy()
     table = {"index": rows, "id": task.examples("train").ids[rows], "weight": weights}
     pd.DataFrame(table).to_parquet(work.folder / "weights.parquet", index=False)
     return {"effective_share": float(weights.sum() ** 2 / (len(rows) * np.square(weights).sum()))}
@@ -327,7 +327,7 @@ def _learn_mask(work: Work) -> dict[str, Any]:
     return {"examples": pool, "outer_first": learned.outer[0], "outer_last": learned.outer[-1], "decided": decided}
 
 
-def _policy(work: Work, support: Indices | None, task: Any, model: Any, precision: Any) -> tuple[Policy, int]:
+def _policy(work: Work, support: Indices | None, task: Any, model: Any) -> tuple[Policy, int]:
     """The study's policy, and how many examples an epoch of its plan visits. Proxies are uniform."""
     from .equalising import EqualContribution
     from .policy import InfoBatch, LossProportional, Uniform
@@ -339,12 +339,13 @@ def _policy(work: Work, support: Indices | None, task: Any, model: Any, precisio
     if isinstance(settings, schema.LossProportionalPolicy):
         return LossProportional(support), len(rows)
     if isinstance(settings, schema.EqualContributionPolicy):
+        target = min(settings.target or work.job.study.recipe.batch_size, task.size("dev"))
         work.decide(
-            f"weights aim at {min(settings.target, task.size('dev'))} fresh dev examples every {settings.every} steps: "
-            "what is said of the dev split is no longer of unseen examples"
+            f"weights aim at {target} dev examples, drawn afresh every {settings.every} steps: dev metrics are of what "
+            "training has seen"
         )
-        chosen = settings.model_dump(exclude={"name"})
-        return EqualContribution(task, model, support, seed=seed, precision=precision, **chosen), len(rows)
+        chosen = settings.model_dump(exclude={"name", "target"})
+        return EqualContribution(task, model, support, target=target, seed=seed, **chosen), len(rows)
     if isinstance(settings, schema.RepeatedRandomPolicy):
         number = max(1, round(settings.share * len(rows)))
         return Uniform(rows, number=number, seed=seed), number

@@ -234,12 +234,12 @@ class EqualContributionPolicy(Settings):
 
     name: Literal["equal_contribution"]
     every: Count = 16  # steps from one measurement to the next
-    target: Count = 128  # dev examples of a measurement, drawn afresh
+    target: Count | None = None  # dev examples of a measurement, drawn afresh; null: as many as a batch
     rate: Annotated[float, Field(gt=0)] = 0.5  # of a step: how far the logarithm of a typical weight moves
     bound: Annotated[float, Field(gt=1)] = 5.0  # weights stay between its inverse and it
 
 
-CHOOSING = ("rs2", "infobatch")  # policies that choose what an epoch visits, among everything; others weigh what is kept
+CHOOSING = ("rs2", "infobatch")  # policies that choose among everything what an epoch visits; others weigh what is kept
 
 PolicySettings = Annotated[
     UniformPolicy | RepeatedRandomPolicy | InfoBatchPolicy | LossProportionalPolicy | EqualContributionPolicy,

@@ -18,7 +18,7 @@ from .synthetic_store import build, error_of
 def runs(accuracies: dict[str, list[float]], *, budget: str = "epochs", **more: Any) -> pd.DataFrame:
     """A table of one point per rule, one run per seed."""
     shared = {"task": "digits", "model": "mlp", "width": 64, "setup": "a", "label_noise": 0.0, "pool": 400}
-    shared |= {"balance": 0.0, "fingerprint": "f"}
+    shared |= {"balance": 0.0, "fingerprint": "f", "policy": "uniform"}
     rows = [
         shared | {"budget": "both" if rule == "none" else budget, "split": "test", "keep": 0.5, "rule": rule,
         "scorer": "none" if rule in ("none", "random") else "el2n", "selection": "none", "seed": seed, "examples": 200,
