@@ -50,8 +50,8 @@ def training_lap(chosen: schema.Study, data: Data, kept: Indices | None = None) 
     state = _state(chosen, task, task.model(seeds.torch_stream(SEED, "init")), ENDLESS)
     visited = task.size("train") if kept is None else len(kept)
     steps = recipes.num_batches(visited, recipe.batch_size)
-    policy = _policy(chosen, task, state.model, kept)
     precision, _ = devices.resolve_precision(recipe.precision, CPU)
+    policy = _policy(chosen, task, state.model, kept, precision)
 
     def lap() -> float:
         until = recipes.Plan(ENDLESS, steps, state.step + steps)
@@ -173,7 +173,9 @@ def arithmetic(chosen: schema.Study, data: Data, *, trains: bool, backward: bool
     return Arithmetic(counter.get_total_flops() / len(batch.index), precision)
 
 
-def _policy(chosen: schema.Study, task: DeviceTask, model: nn.Module, kept: Indices | None) -> Policy:
+def _policy(
+    chosen: schema.Study, task: DeviceTask, model: nn.Module, kept: Indices | None, precision: torch.dtype
+) -> Policy:
     settings = chosen.policy
     if isinstance(settings, schema.EqualContributionPolicy):
         return EqualContribution(
@@ -185,6 +187,7 @@ def _policy(chosen: schema.Study, task: DeviceTask, model: nn.Module, kept: Indi
             rate=settings.rate,
             bound=settings.bound,
             seed=SEED,
+            precision=precision,
         )
     assert isinstance(settings, schema.UniformPolicy)
     return Uniform(kept)

@@ -13,15 +13,17 @@ from torch import Tensor, nn
 
 from .contracts import Indices, Task
 from .contribution import contributions, target_gradient
+from .devices import autocast
 from .seeds import numpy_stream
 
 
 class EqualContribution:
     """One weight an example, one at first. At every so many steps those of the step's examples are `moved`.
 
-    A measurement is the gradient of a fresh random part of the dev split, and one forward-mode pass for the step's
-    examples, unaugmented; in eval mode, so that batch norm joins no examples; in float32, for a forward derivative
-    breaks under autocast. `model` is the one that is being trained: it is measured as it is before the step's update.
+    A measurement is the gradient of a fresh random part of the dev split, in the loop's precision, and one forward-mode
+    pass for the step's examples, in float32: a forward derivative breaks under autocast. Both are in eval mode and
+    without augmentation, so that batch norm joins no examples. `model` is the one that is being trained: it is measured
+    as it is before the step's update.
     """
 
     def __init__(
@@ -35,10 +37,11 @@ class EqualContribution:
         rate: float,
         bound: float,
         seed: int,
+        precision: torch.dtype,
     ) -> None:
         self.task, self.model, self.support = task, model, support
         self.every, self.target = every, target
-        self.rate, self.bound, self.seed = rate, bound, seed
+        self.rate, self.bound, self.seed, self.precision = rate, bound, seed, precision
         self._weights = torch.ones(task.size("train"), device=next(model.parameters()).device)
 
     def visited(self, epoch: int, progress: float) -> Indices | None:
@@ -52,7 +55,8 @@ class EqualContribution:
             return
         draw = numpy_stream(self.seed, "target", step)
         aims = draw.choice(self.task.size("dev"), self.target, replace=False)
-        gradient = target_gradient(self.task, self.model, index=aims)
+        with autocast(index.device, self.precision):
+            gradient = target_gradient(self.task, self.model, index=aims)
         found = contributions(self.task, self.model, gradient, index=index.cpu().numpy())
         measured = torch.from_numpy(found).to(self._weights)
         self._weights[index] = moved(self._weights[index], measured, rate=self.rate, bound=self.bound)

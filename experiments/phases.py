@@ -163,7 +163,8 @@ def _train(work: Work) -> dict[str, Any]:
         support = np.flatnonzero(fold_of(groups, proxy["folds"]) != proxy["fold"])
     pool = task.size("train")
     model = task.model(torch_stream(seed, "init"))
-    policy, visited = _policy(work, support, task, model)
+    precision, reason = resolve_precision(recipe.precision, task.device)
+    policy, visited = _policy(work, support, task, model, precision)
     duration = plan(
         pool,
         visited,
@@ -181,7 +182,6 @@ def _train(work: Work) -> dict[str, Any]:
         f"to train: {duration.stop} steps{early}; {duration.stop / duration.steps_per_epoch:g} epochs of {visited} "
         f"examples in batches of about {recipe.batch_size}"
     )
-    precision, reason = resolve_precision(recipe.precision, task.device)
     work.decide(reason)
     parameters = sum(weight.numel() for weight in model.parameters())
     adapted = getattr(model, "adapted", None)
@@ -327,7 +327,7 @@ def _learn_mask(work: Work) -> dict[str, Any]:
     return {"examples": pool, "outer_first": learned.outer[0], "outer_last": learned.outer[-1], "decided": decided}
 
 
-def _policy(work: Work, support: Indices | None, task: Any, model: Any) -> tuple[Policy, int]:
+def _policy(work: Work, support: Indices | None, task: Any, model: Any, precision: Any) -> tuple[Policy, int]:
     """The study's policy, and how many examples an epoch of its plan visits. Proxies are uniform."""
     from .equalising import EqualContribution
     from .policy import InfoBatch, LossProportional, Uniform
@@ -344,8 +344,8 @@ def _policy(work: Work, support: Indices | None, task: Any, model: Any) -> tuple
             f"weights aim at {target} dev examples, drawn afresh every {settings.every} steps: dev metrics are of what "
             "training has seen"
         )
-        chosen = settings.model_dump(exclude={"name", "target"})
-        return EqualContribution(task, model, support, target=target, seed=seed, **chosen), len(rows)
+        chosen = settings.model_dump(exclude={"name", "target"}) | {"seed": seed, "precision": precision}
+        return EqualContribution(task, model, support, target=target, **chosen), len(rows)
     if isinstance(settings, schema.RepeatedRandomPolicy):
         number = max(1, round(settings.share * len(rows)))
         return Uniform(rows, number=number, seed=seed), number

@@ -28,7 +28,7 @@ NATURAL = {  # the one leaf below that a leaf may stand on
     "tasks": {"recipes"},
     "masking": {"metagradient"},
     "metagradient": {"functional"},
-    "equalising": {"contribution"},
+    "equalising": {"contribution", "devices"},
 }
 WITHOUT_TORCH = (
     "scaling",
