@@ -337,7 +337,7 @@ def _policy(work: Work, support: Indices | None, task: Any, model: Any, precisio
     if "policy" not in work.job.recipe:
         return Uniform(support), len(rows)
     if isinstance(settings, schema.LossProportionalPolicy):
-        return LossProportional(support), len(rows)
+        return LossProportional(support, bound=settings.bound), len(rows)
     if isinstance(settings, schema.EqualContributionPolicy):
         target = min(settings.target or work.job.study.recipe.batch_size, task.size("dev"))
         work.decide(

@@ -224,9 +224,10 @@ class InfoBatchPolicy(Settings):
 
 
 class LossProportionalPolicy(Settings):
-    """An example weighs its loss in the step, within what is kept."""
+    """An example weighs its loss over the step's mean, within what is kept."""
 
     name: Literal["loss_proportional"]
+    bound: Annotated[float, Field(gt=1)] = 5.0  # weights stay between its inverse and it
 
 
 class EqualContributionPolicy(Settings):

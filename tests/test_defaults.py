@@ -12,7 +12,7 @@ from prune_lab.experiments import schema
 from prune_lab.experiments.jobs import PHASE_VERSION, job_of
 from prune_lab.experiments.store import key_of
 
-FROZEN = "a2539fe61402ac91"
+FROZEN = "a6c2a99c3edfc96a"
 VERSIONS = {"score": 1, "prune": 1, "train": 1, "evaluate": 1, "simulate": 1}
 
 
