@@ -14,6 +14,7 @@ from torch import Tensor, nn
 from .contracts import Indices, Task
 from .contribution import contributions, target_gradient
 from .devices import autocast
+from .errors import ConfigError
 from .seeds import numpy_stream
 
 
@@ -66,6 +67,20 @@ class EqualContribution:
 
     def restore(self, state: dict[str, Tensor]) -> None:
         self._weights = state["weights"]
+
+
+def described(policy: EqualContribution, steps: int, steps_per_epoch: int) -> str:
+    """What a run of so many steps measures. Raises ConfigError where that is nothing."""
+    if steps < policy.every:
+        raise ConfigError(
+            f"policy.every={policy.every} is more than the {steps} steps of the run: no weight would ever move",
+            "a smaller policy.every",
+        )
+    times = steps / steps_per_epoch / policy.every
+    return (
+        f"weights move every {policy.every} steps, each about {times:.2g} times in all; "
+        f"they aim at {policy.target} dev examples, drawn afresh: dev metrics are of what training has seen"
+    )
 
 
 def moved(weights: Tensor, contributions: Tensor, *, rate: float, bound: float) -> Tensor:

@@ -148,6 +148,7 @@ def _train(work: Work) -> dict[str, Any]:
     from safetensors.torch import save_model
 
     from .devices import resolve_precision
+    from .equalising import EqualContribution, described
     from .fitting import Fit, fit
     from .recipes import plan
 
@@ -182,6 +183,8 @@ def _train(work: Work) -> dict[str, Any]:
         f"to train: {duration.stop} steps{early}; {duration.stop / duration.steps_per_epoch:g} epochs of {visited} "
         f"examples in batches of about {recipe.batch_size}"
     )
+    if isinstance(policy, EqualContribution):
+        work.decide(described(policy, duration.stop, duration.steps_per_epoch))
     work.decide(reason)
     parameters = sum(weight.numel() for weight in model.parameters())
     adapted = getattr(model, "adapted", None)
@@ -216,7 +219,7 @@ def _train(work: Work) -> dict[str, Any]:
     pd.DataFrame(result.epochs).to_parquet(work.folder / "epochs.parquet", index=False)
     if result.trajectory:
         np.savez(work.folder / "trajectory.npz", **result.trajectory)  # type: ignore[arg-type]
-    if work.job.study.policy.name == "equal_contribution" and "policy" in work.job.recipe:
+    if isinstance(policy, EqualContribution):
         sizes |= _weights(work, policy, support, task)
     return sizes | result.metrics
 
@@ -340,10 +343,6 @@ def _policy(work: Work, support: Indices | None, task: Any, model: Any, precisio
         return LossProportional(support, bound=settings.bound), len(rows)
     if isinstance(settings, schema.EqualContributionPolicy):
         target = min(settings.target or work.job.study.recipe.batch_size, task.size("dev"))
-        work.decide(
-            f"weights aim at {target} dev examples, drawn afresh every {settings.every} steps: dev metrics are of what "
-            "training has seen"
-        )
         chosen = settings.model_dump(exclude={"name", "target"}) | {"seed": seed, "precision": precision}
         return EqualContribution(task, model, support, target=target, **chosen), len(rows)
     if isinstance(settings, schema.RepeatedRandomPolicy):

@@ -57,6 +57,15 @@ def test_bounds_and_tolerance(wanted: Expectation, verdict: str) -> None:
     assert (outcome.n, outcome.low) == (3, pytest.approx(0.92 - 4.302653 * 0.01 / 3**0.5))
 
 
+def test_rules_are_compared_under_one_policy() -> None:
+    plain = runs({"hard": [0.81, 0.82, 0.83], "random": [0.71, 0.72, 0.73]})
+    equal = runs({"hard": [0.61, 0.62, 0.63], "random": [0.71, 0.72, 0.73]}, setup="b", policy="equal_contribution")
+    found = claims.advantage(pd.concat([plain, equal]))
+    assert found.set_index("policy")["verdict"].to_dict() == {"uniform": "better", "equal_contribution": "worse"}
+    assert "by el2n, keep 0.5 of 400 under equal_contribution, equal epochs" in claims.summary(found)
+    assert "0.5 by el2n under equal_contribution against random" in claims.summary(claims.advantage(equal))
+
+
 def test_two_seeds_decide_nothing() -> None:
     outcome = claims.check(expect(0.5), runs({"hard": [0.91, 0.92]}))
     assert (outcome.verdict, outcome.n) == ("undecided", 2)

@@ -249,6 +249,15 @@ def test_weighing_everything_is_one_run_under_both_budgets() -> None:
     assert key("policy=rs2", "budget=steps") != key("policy=rs2")
 
 
+def test_a_run_too_short_to_measure_anything_is_refused(capsys: pytest.CaptureFixture[str], results: str) -> None:
+    refused = call(capsys, "train", *TINY, "policy=equal_contribution", "policy.every=13", results)
+    assert refused.code != 0
+    assert "13 is more than the 12 steps" in refused.err
+    said = call(capsys, "train", *TINY, "policy=equal_contribution", "policy.every=6", results)
+    assert said.code == 0
+    assert "each about 0.5 times" in said.err
+
+
 def test_what_chooses_among_everything_is_still_refused_a_part(capsys: pytest.CaptureFixture[str]) -> None:
     refused = call(capsys, "train", *TINY, "policy=rs2", "keep=0.5")
     assert refused.code == 2
