@@ -3,7 +3,7 @@
 The law (arXiv:2402.17759, theorem 3.1) is a condition on an optimal policy: every example with weight contributes
 equally, CT_n = grad L . grad l_n, to the fall of a target's loss L. Here the target is the dev split, which is nothing
 but looked at in other runs. The law is exact where the examples' gradient fields commute; in general the equal quantity
-looks ahead, but CT ranks examples as that does, and a ranking is all that a step here takes from it.
+looks ahead, and CT ranks examples nearly as that does.
 """
 
 from __future__ import annotations
