@@ -12,7 +12,8 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from prune_lab.cli import compose
 from prune_lab.experiments import devices, packing, recipes, schema, seeds
-from prune_lab.experiments.contracts import Data, Indices, Proxy
+from prune_lab.experiments.contracts import Data, Indices, Policy, Proxy
+from prune_lab.experiments.equalising import EqualContribution
 from prune_lab.experiments.loading import build_model
 from prune_lab.experiments.policy import Uniform
 from prune_lab.experiments.scoring import gradients, outputs
@@ -42,7 +43,7 @@ def task_of(chosen: schema.Study, data: Data) -> DeviceTask:
 
 
 def training_lap(chosen: schema.Study, data: Data, kept: Indices | None = None) -> Lap:
-    """A lap is an epoch over `kept` examples; returns how many."""
+    """A lap is an epoch over `kept` examples under the study's policy; returns how many."""
     _as_in_a_run()
     task = task_of(chosen, data)
     recipe = chosen.recipe
@@ -50,13 +51,14 @@ def training_lap(chosen: schema.Study, data: Data, kept: Indices | None = None) 
     visited = task.size("train") if kept is None else len(kept)
     steps = recipes.num_batches(visited, recipe.batch_size)
     precision, _ = devices.resolve_precision(recipe.precision, CPU)
+    policy = _policy(chosen, task, state.model, kept, precision)
 
     def lap() -> float:
         until = recipes.Plan(ENDLESS, steps, state.step + steps)
         for _ in train(
             task,
             state,
-            Uniform(kept),
+            policy,
             until,
             seed=SEED,
             batch_size=recipe.batch_size,
@@ -169,6 +171,26 @@ def arithmetic(chosen: schema.Study, data: Data, *, trains: bool, backward: bool
             losses.backward()  # type: ignore[no-untyped-call]
     precision = devices.resolve_precision(chosen.recipe.precision, CPU)[0] if trains else torch.float32
     return Arithmetic(counter.get_total_flops() / len(batch.index), precision)
+
+
+def _policy(
+    chosen: schema.Study, task: DeviceTask, model: nn.Module, kept: Indices | None, precision: torch.dtype
+) -> Policy:
+    settings = chosen.policy
+    if isinstance(settings, schema.EqualContributionPolicy):
+        return EqualContribution(
+            task,
+            model,
+            kept,
+            every=settings.every,
+            target=settings.target or chosen.recipe.batch_size,
+            rate=settings.rate,
+            bound=settings.bound,
+            seed=SEED,
+            precision=precision,
+        )
+    assert isinstance(settings, schema.UniformPolicy)
+    return Uniform(kept)
 
 
 def _state(chosen: schema.Study, task: DeviceTask, model: nn.Module, steps: int) -> State:

@@ -14,10 +14,10 @@ from pathlib import Path
 
 import torch
 
-from . import packing, scoring, text, training
+from . import equalising, packing, scoring, text, training
 
 ROOT = Path(__file__).resolve().parent.parent
-RACES = {"training": training, "scoring": scoring, "packing": packing, "text": text}
+RACES = {"training": training, "scoring": scoring, "packing": packing, "text": text, "equalising": equalising}
 MIB = 2**20
 
 

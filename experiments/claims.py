@@ -22,7 +22,8 @@ SEEDS = 3  # fewer decide nothing
 LEVEL = 0.95
 LOWER_IS_BETTER = ("error", "loss", "bits_per_byte", "perplexity")
 COMPARED = (
-    "task", "fingerprint", "model", "width", "setup", "label_noise", "pool", "balance", "budget", "split", "keep",
+    "task", "fingerprint", "model", "width", "setup", "policy", "label_noise", "pool", "balance", "budget", "split",
+    "keep",
 )  # fmt: skip
 
 
@@ -182,7 +183,7 @@ def _only(row: pd.Series[Any]) -> str:
     rule = {"hard": "the hardest", "easy": "the easiest", "middle": "the middle"}.get(row["rule"], f"a {row['rule']}")
     few = f" (fewer than {SEEDS} seeds)" if row["n"] < SEEDS else ""
     return (
-        f"Keeping {rule} {row['keep']:g} by {row['scorer']} against random: "
+        f"Keeping {rule} {row['keep']:g} by {row['scorer']}{_under(row)} against random: "
         f"{describe(row['effect'], row['low'], row['high'], row['metric'])}, "
         f"{row['n']} seed{'' if row['n'] == 1 else 's'}, equal {row['budget']}: {row['verdict']}{few}."
     )
@@ -192,9 +193,13 @@ def _named(row: pd.Series[Any], several: bool) -> str:
     place = f"{row['task']}, {row['model']}, " if several else ""
     by = "" if row["scorer"] == "none" else f" by {row['scorer']}"
     return (
-        f"{place}{row['rule']}{by}, keep {row['keep']:g} of {row['pool']:,.0f}, equal {row['budget']}, "
+        f"{place}{row['rule']}{by}, keep {row['keep']:g} of {row['pool']:,.0f}{_under(row)}, equal {row['budget']}, "
         f"{describe(row['effect'], row['low'], row['high'], row['metric'])}"
     )
+
+
+def _under(row: pd.Series[Any]) -> str:
+    return "" if row["policy"] == "uniform" else f" under {row['policy']}"
 
 
 def _judge(expectation: Expectation, effect: _Effect) -> tuple[Verdict, str]:

@@ -141,7 +141,9 @@ def train_job(study: schema.Study) -> Job:
         return Job("train", recipe, {"start": train_job(first)}, second)
     recipe = _data(study) | _training(study) | {"seed": study.seed}
     if study.policy.name != "uniform":
-        recipe |= {"policy": study.policy, "budget": study.budget}
+        recipe |= {"policy": study.policy}
+    if study.policy.name in schema.CHOOSING:
+        recipe |= {"budget": study.budget}
     if study.keep == 1:
         return Job("train", recipe, {}, study)
     return Job("train", recipe | {"budget": study.budget}, {"prune": prune_job(study)}, study)

@@ -150,6 +150,7 @@ def _train(work: Work) -> dict[str, Any]:
     from safetensors.torch import save_model
 
     from .devices import resolve_precision
+    from .equalising import EqualContribution, described
     from .fitting import Fit, fit
     from .recipes import plan
 
@@ -164,7 +165,9 @@ def _train(work: Work) -> dict[str, Any]:
         assert groups is not None
         support = np.flatnonzero(fold_of(groups, proxy["folds"]) != proxy["fold"])
     pool = task.size("train")
-    policy, visited = _policy(work, support, task)
+    model = task.model(torch_stream(seed, "init"))
+    precision, reason = resolve_precision(recipe.precision, task.device)
+    policy, visited = _policy(work, support, task, model, precision)
     duration = plan(
         pool,
         visited,
@@ -182,9 +185,9 @@ def _train(work: Work) -> dict[str, Any]:
         f"to train: {duration.stop} steps{early}; {duration.stop / duration.steps_per_epoch:g} epochs of {visited} "
         f"examples in batches of about {recipe.batch_size}"
     )
-    precision, reason = resolve_precision(recipe.precision, task.device)
+    if isinstance(policy, EqualContribution):
+        work.decide(described(policy, duration.stop, duration.steps_per_epoch))
     work.decide(reason)
-    model = task.model(torch_stream(seed, "init"))
     parameters = sum(weight.numel() for weight in model.parameters())
     adapted = getattr(model, "adapted", None)
     work.decide(f"model {work.job.study.model.name}: {parameters:,} parameters" + (f", {adapted}" if adapted else ""))
@@ -218,7 +221,20 @@ def _train(work: Work) -> dict[str, Any]:
     pd.DataFrame(result.epochs).to_parquet(work.folder / "epochs.parquet", index=False)
     if result.trajectory:
         np.savez(work.folder / "trajectory.npz", **result.trajectory)  # type: ignore[arg-type]
+    if isinstance(policy, EqualContribution):
+        sizes |= _weights(work, policy, support, task)
     return sizes | result.metrics
+
+
+def _weights(work: Work, policy: Policy, support: Indices | None, task: Any) -> dict[str, float]:
+    """Write the weights at the end; their effective share is (sum w)^2 / (n sum w^2): one where all are equal."""
+    import torch
+
+    rows = np.arange(task.size("train")) if support is None else support
+    weights = policy.weights(0, torch.tensor(rows, device=task.device)).double().cpu().numpy()
+    table = {"index": rows, "id": task.examples("train").ids[rows], "weight": weights}
+    pd.DataFrame(table).to_parquet(work.folder / "weights.parquet", index=False)
+    return {"effective_share": float(weights.sum() ** 2 / (len(rows) * np.square(weights).sum()))}
 
 
 def _contrast(work: Work, task: Any, model: Any, duration: Any, precision: Any) -> dict[str, Any]:
@@ -316,14 +332,21 @@ def _learn_mask(work: Work) -> dict[str, Any]:
     return {"examples": pool, "outer_first": learned.outer[0], "outer_last": learned.outer[-1], "decided": decided}
 
 
-def _policy(work: Work, support: Indices | None, task: Any) -> tuple[Policy, int]:
+def _policy(work: Work, support: Indices | None, task: Any, model: Any, precision: Any) -> tuple[Policy, int]:
     """The study's policy, and how many examples an epoch of its plan visits. Proxies are uniform."""
-    from .policy import InfoBatch, Uniform
+    from .equalising import EqualContribution
+    from .policy import InfoBatch, LossProportional, Uniform
 
     settings, seed = work.job.study.policy, work.job.recipe["seed"]
-    if "policy" not in work.job.recipe:
-        return Uniform(support), task.size("train") if support is None else len(support)
     rows = np.arange(task.size("train")) if support is None else support
+    if "policy" not in work.job.recipe:
+        return Uniform(support), len(rows)
+    if isinstance(settings, schema.LossProportionalPolicy):
+        return LossProportional(support, bound=settings.bound), len(rows)
+    if isinstance(settings, schema.EqualContributionPolicy):
+        target = min(settings.target or work.job.study.recipe.batch_size, task.size("dev"))
+        chosen = settings.model_dump(exclude={"name", "target"}) | {"seed": seed, "precision": precision}
+        return EqualContribution(task, model, support, target=target, **chosen), len(rows)
     if isinstance(settings, schema.RepeatedRandomPolicy):
         number = max(1, round(settings.share * len(rows)))
         return Uniform(rows, number=number, seed=seed), number

@@ -240,7 +240,29 @@ class InfoBatchPolicy(Settings):
     until: Fraction = 0.875  # share of training after which everything is visited
 
 
-PolicySettings = Annotated[UniformPolicy | RepeatedRandomPolicy | InfoBatchPolicy, Discriminator("name")]
+class LossProportionalPolicy(Settings):
+    """An example weighs its loss over the step's mean, within what is kept."""
+
+    name: Literal["loss_proportional"]
+    bound: Annotated[float, Field(gt=1)] = 5.0  # weights stay between its inverse and it
+
+
+class EqualContributionPolicy(Settings):
+    """Weights of what is kept move toward equal contribution to the fall of the dev loss (arXiv:2402.17759)."""
+
+    name: Literal["equal_contribution"]
+    every: Count = 16  # steps from one measurement to the next
+    target: Count | None = None  # dev examples of a measurement, drawn afresh; null: as many as a batch
+    rate: Annotated[float, Field(gt=0)] = 0.5  # of a step: how far the logarithm of a typical weight moves
+    bound: Annotated[float, Field(gt=1)] = 5.0  # weights stay between its inverse and it
+
+
+CHOOSING = ("rs2", "infobatch")  # policies that choose among everything what an epoch visits; others weigh what is kept
+
+PolicySettings = Annotated[
+    UniformPolicy | RepeatedRandomPolicy | InfoBatchPolicy | LossProportionalPolicy | EqualContributionPolicy,
+    Discriminator("name"),
+]
 
 
 # ---- theory: the pruned perceptron in closed form, and simulated -----------------------------------------------------
@@ -385,7 +407,7 @@ class Study(Settings):
             raise ValueError(f"drop_hardest={self.drop_hardest} leaves fewer than keep={self.keep} of the pool")
         if self.scored == "everything" and getattr(self.task, "label_noise", 0.0) > 0:
             raise ValueError("scored=everything needs task.label_noise=0: a pool's wrong labels are drawn within it")
-        if self.policy.name != "uniform" and self.keep < 1:
+        if self.policy.name in CHOOSING and self.keep < 1:
             raise ValueError(f"policy={self.policy.name} chooses by itself among everything: use keep=1")
         if isinstance(self.policy, InfoBatchPolicy) and self.budget == "epochs":
             raise ValueError("policy=infobatch visits a number of examples that only training tells: use budget=steps")

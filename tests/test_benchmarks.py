@@ -38,6 +38,17 @@ def test_packing_compares_seconds_for_as_many_models() -> None:
     assert one["ratio"] == pytest.approx(one["baseline"] / one["ours"])
 
 
+def test_the_overhead_of_equal_contribution_is_a_ratio_to_our_own_loop() -> None:
+    result = CliRunner().invoke(app, ["equalising", "--quick", "--json"])
+    assert result.exit_code == 0, result.output
+    measured = [json.loads(line) for line in result.stdout.splitlines()]
+    assert [one["benchmark"] for one in measured] == ["equalising.images", "equalising.text"]
+    for one in measured:
+        assert set(one) == KEYS
+        assert one["target"] == pytest.approx(1 / 1.3)
+        assert one["ratio"] == pytest.approx(one["ours"] / one["baseline"])
+
+
 def test_an_unknown_benchmark_is_refused_by_name() -> None:
     result = CliRunner().invoke(app, ["speed"])
     assert result.exit_code == 2

@@ -18,7 +18,7 @@ from .synthetic_store import build, error_of
 def runs(accuracies: dict[str, list[float]], *, budget: str = "epochs", **more: Any) -> pd.DataFrame:
     """A table of one point per rule, one run per seed."""
     shared = {"task": "digits", "model": "mlp", "width": 64, "setup": "a", "label_noise": 0.0, "pool": 400}
-    shared |= {"balance": 0.0, "fingerprint": "f"}
+    shared |= {"balance": 0.0, "fingerprint": "f", "policy": "uniform"}
     rows = [
         shared | {"budget": "both" if rule == "none" else budget, "split": "test", "keep": 0.5, "rule": rule,
         "scorer": "none" if rule in ("none", "random") else "el2n", "selection": "none", "seed": seed, "examples": 200,
@@ -55,6 +55,15 @@ def test_bounds_and_tolerance(wanted: Expectation, verdict: str) -> None:
     assert outcome.verdict == verdict, outcome.sentence
     assert outcome.effect == pytest.approx(0.92)
     assert (outcome.n, outcome.low) == (3, pytest.approx(0.92 - 4.302653 * 0.01 / 3**0.5))
+
+
+def test_rules_are_compared_under_one_policy() -> None:
+    plain = runs({"hard": [0.81, 0.82, 0.83], "random": [0.71, 0.72, 0.73]})
+    equal = runs({"hard": [0.61, 0.62, 0.63], "random": [0.71, 0.72, 0.73]}, setup="b", policy="equal_contribution")
+    found = claims.advantage(pd.concat([plain, equal]))
+    assert found.set_index("policy")["verdict"].to_dict() == {"uniform": "better", "equal_contribution": "worse"}
+    assert "by el2n, keep 0.5 of 400 under equal_contribution, equal epochs" in claims.summary(found)
+    assert "0.5 by el2n under equal_contribution against random" in claims.summary(claims.advantage(equal))
 
 
 def test_two_seeds_decide_nothing() -> None:

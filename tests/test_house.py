@@ -14,7 +14,7 @@ ROOT = Path(__file__).resolve().parent.parent
 LEAVES = {
     "tasks", "models", "scoring", "training", "recipes", "evaluation", "pruning", "policy", "scaling", "devices",
     "theory", "distribution", "appearance", "contribution", "functional", "packing", "metagradient", "masking",
-    "contrastive", "views", "transfer", "field", "search", "law", "simplex", "dispersion",
+    "contrastive", "views", "transfer", "field", "search", "law", "simplex", "dispersion", "equalising",
 }  # fmt: skip
 BELOW = {"contracts", "errors", "seeds"}
 NATURAL = {  # the one leaf below that a leaf may stand on
@@ -30,6 +30,7 @@ NATURAL = {  # the one leaf below that a leaf may stand on
     "metagradient": {"field", "functional"},
     "search": {"field", "metagradient", "simplex"},
     "law": {"search", "metagradient", "dispersion"},
+    "equalising": {"contribution", "devices"},
 }
 WITHOUT_TORCH = (
     "scaling",

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import torch
 
-from prune_lab.experiments.policy import InfoBatch, Uniform
+from prune_lab.experiments.policy import InfoBatch, LossProportional, Uniform
 from prune_lab.experiments.recipes import optimizers, plan, schedulers
 from prune_lab.experiments.report import style
 from prune_lab.experiments.seeds import torch_stream
@@ -108,6 +108,18 @@ def test_infobatch_resumed_is_the_same_to_the_bit(tmp_path: Path, stop_after: in
     assert len({row for batch in visited[6:] for row in batch}) > 40
     for name, weight in whole.model.state_dict().items():
         assert torch.equal(weight, resumed.model.state_dict()[name]), name
+
+
+def test_loss_proportional_weighs_by_the_losses_of_the_step() -> None:
+    policy, index = LossProportional(SUPPORT, bound=2.0), torch.from_numpy(SUPPORT[:3])
+    np.testing.assert_array_equal(policy.visited(0, 0.0), SUPPORT)
+    policy.observe(4, index, torch.tensor([3.0, 1.5, 0.0]))  # of a mean of 1.5
+    assert policy.weights(4, index).tolist() == pytest.approx([2.0, 1.0, 0.5])
+    policy.observe(4, index, torch.tensor([9.0, 0.0, 0.0]))
+    assert policy.weights(4, index).tolist() == pytest.approx([2.0, 0.5, 0.5])
+    policy.observe(5, index, torch.zeros(3))
+    shares = policy.weights(5, index) / policy.weights(5, index).sum()
+    assert shares.tolist() == pytest.approx([1 / 3] * 3)
 
 
 def test_policies_from_the_command_line(capsys: pytest.CaptureFixture[str], results: str, tmp_path: Path) -> None:

@@ -10,7 +10,7 @@ import pandas as pd
 
 from .. import frontier, scaling
 from ..contracts import Floats, Indices
-from .style import RULES
+from .style import RULES, name_of
 from .table import POINT, error_metric, named, newest, points
 
 BUDGETS = {
@@ -19,6 +19,7 @@ BUDGETS = {
     "both": "nothing pruned",
 }
 SETTINGS = ("task.", "model.", "recipe.", "shifted.", "finetune.")
+WEIGHING = ("policy.every", "policy.target", "policy.rate", "policy.bound")  # a rule's policy is no part of its setup
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,7 +84,8 @@ def panels(runs: pd.DataFrame, advantage: pd.DataFrame, *, replicates: int = 200
     """One panel for each setup, label noise, scorer, balance and budget, with its laws."""
     runs = newest(runs)
     grouped = points(runs)
-    setups = _named(named(runs), ["setup", "label_noise"], ["task", "model", "width"], SETTINGS)
+    worded = named(runs).assign(policy=runs["policy"].replace("uniform", "").map(name_of))
+    setups = _named(worded, ["setup", "label_noise"], ["task", "model", "width", "policy"], SETTINGS + WEIGHING)
     scorers = _named(
         runs[runs["selection"] != "none"], ["selection"], ["scorer"], ("scorer.", "prune.drop", "prune.scored")
     )
@@ -175,7 +177,8 @@ def _named(
     if runs.empty:
         return {}
     first = runs.drop_duplicates(list(key))
-    texts = [[_word(row[words[0]]), " ".join(_word(row[name]) for name in words[1:])] for _, row in first.iterrows()]
+    shown = [[word for name in words[1:] if (word := _word(row[name]))] for _, row in first.iterrows()]
+    texts = [[_word(one), " ".join(more)] for one, more in zip(first[words[0]], shown, strict=True)]
     first = first.assign(words=[" · ".join(text.strip() for text in parts if text.strip()) for parts in texts])
     dotted = [str(column) for column in runs.columns if str(column).startswith(tuple(settings))]
     dotted = [column for column in dotted if column != "task.examples"]

@@ -26,6 +26,10 @@ if TYPE_CHECKING:
     from ..expectations import Expectation
 
 ACCURACIES = (("accuracy", "accuracy, last epoch"), ("accuracy_best", "accuracy, best dev epoch"))
+COLUMNS = (
+    "task", "model", "width", "policy", "rule", "scorer", "keep", "balance", "label_noise", "pool", "examples",
+    "budget",
+)  # fmt: skip  # of a point and of a run
 BITS = (
     ("bits_per_byte", "bits per byte, last epoch"),
     ("shifted_bits_per_byte", "bits per byte of the second text, last epoch"),
@@ -327,8 +331,7 @@ def _replicates(interval: scaling.Bootstrap | None) -> str:
 
 
 def _run(row: pd.Series[Any]) -> dict[str, str]:
-    names = ("task", "model", "width", "rule", "scorer", "keep", "balance", "label_noise", "pool", "examples", "budget")
-    shown = {name.replace("_", " "): _cell(row[name]) for name in (*names, "seed", "steps", "epochs")}
+    shown = {name.replace("_", " "): _cell(row[name]) for name in (*COLUMNS, "seed", "steps", "epochs")}
     shown["rule"] = "unpruned" if shown["rule"] == "none" else shown["rule"]
     for name, words in (*ACCURACIES, *BITS):
         if name in row.index:
@@ -337,8 +340,7 @@ def _run(row: pd.Series[Any]) -> dict[str, str]:
 
 
 def _point(row: pd.Series[Any]) -> dict[str, str]:
-    names = ("task", "model", "width", "rule", "scorer", "keep", "balance", "label_noise", "pool", "examples", "budget")
-    shown = {name.replace("_", " "): _cell(row[name]) for name in names}
+    shown = {name.replace("_", " "): _cell(row[name]) for name in COLUMNS}
     shown["rule"] = "unpruned" if shown["rule"] == "none" else shown["rule"]
     shown["n"] = f"{row['n']}{' (few)' if row['few'] else ''}"
     for name, words in (*ACCURACIES, *BITS):

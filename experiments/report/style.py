@@ -34,7 +34,15 @@ RULES = tuple(rule for rule in COLOURS if rule not in ("none", "random"))
 VARIABLES = {INK: "ink", MUTED: "muted", GRID: "grid", CARD: "card"} | {
     colour: f"rule-{rule}" for rule, colour in COLOURS.items() if rule != "none"
 }  # colours that the page's theme may change
-NAMES = {"none": "unpruned", "hard": "hardest", "easy": "easiest", "rs2": "RS2", "infobatch": "InfoBatch"}
+NAMES = {
+    "none": "unpruned",
+    "hard": "hardest",
+    "easy": "easiest",
+    "rs2": "RS2",
+    "infobatch": "InfoBatch",
+    "equal_contribution": "equal contribution",
+    "loss_proportional": "weights by loss",
+}
 MARKERS = ("o", "s", "^", "D", "v", "P")
 WIDTH, HEIGHT = 4.3, 4.0  # inches of one panel
 SETTINGS: dict[str, object] = {

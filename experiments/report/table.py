@@ -11,12 +11,13 @@ import pandas as pd
 from scipy import stats
 
 from ..errors import LabError, MissingInput
+from ..schema import CHOOSING
 from ..store import Folder, Store, key_of
 
 LEVEL = 0.95  # of every interval over seeds
 POINT = (
-    "task", "fingerprint", "model", "width", "setup", "label_noise", "pool", "rule", "scorer", "selection", "balance",
-    "keep", "budget", "split",
+    "task", "fingerprint", "model", "width", "setup", "policy", "label_noise", "pool", "rule", "scorer", "selection",
+    "balance", "keep", "budget", "split",
 )  # fmt: skip  # what a point is: runs that differ in nothing but the seed
 TRAINED = (
     "examples", "pool", "steps", "epochs", "examples_seen", "dev_accuracy_last", "dev_accuracy_best", "dev_loss_last",
@@ -142,6 +143,7 @@ def _row(family: Mapping[str, Folder]) -> dict[str, Any]:
         "fingerprint": str(recipe.get("fingerprint") or ""),  # of the data: two folders are two data sets
         "model": model["name"],
         "width": model.get("width", np.nan),
+        "policy": "uniform",
         "label_noise": task.get("label_noise", 0.0),
         "rule": pruning.get("rule", "none"),
         "scorer": scoring["scorer"]["name"] if scoring else "none",
@@ -151,8 +153,12 @@ def _row(family: Mapping[str, Folder]) -> dict[str, Any]:
         "seed": recipe["seed"],
         "split": evaluate.record["recipe"].get("split", "test"),
     }
-    if "policy" in recipe:  # the part of the pool that an epoch visits; nothing is pruned
-        row["rule"], row["keep"] = recipe["policy"]["name"], recipe["policy"].get("share", 1.0)
+    policy = recipe.get("policy", {})
+    weighs = bool(policy) and policy["name"] not in CHOOSING
+    if weighs:
+        row["policy"] = policy["name"]
+    elif policy:  # the part of the pool that an epoch visits; nothing is pruned
+        row["rule"], row["keep"] = policy["name"], policy.get("share", 1.0)
     row |= {name: train["metrics"].get(name, np.nan) for name in TRAINED}
     second: Mapping[str, Any] = {}
     if "finetune" in family:  # how much was seen is of the first set, how good it is of the second
@@ -167,6 +173,8 @@ def _row(family: Mapping[str, Folder]) -> dict[str, Any]:
     row |= {phase: family[phase].key if phase in family else "" for phase in ("evaluate", "train", "prune", "score")}
     setup = {"task": _without(task, "examples", "label_noise"), "fingerprint": row["fingerprint"]}
     setup |= {"model": model, "recipe": recipe["recipe"]}
+    if weighs:  # rules are compared under one way to weigh what they keep
+        setup["policy"] = policy
     if second:
         setup["finetune"] = second
     selection: dict[str, Any] = {"scoring": _without(scoring, "task", "fingerprint") | {"scorer": scorer}}
@@ -183,7 +191,7 @@ def _row(family: Mapping[str, Folder]) -> dict[str, Any]:
         "commit": str(evaluate.record.get("code", {}).get("commit", "")),
     }
     settings = {"task": task, "model": model, "recipe": recipe["recipe"], "scorer": scorer}
-    settings |= {"policy": recipe.get("policy", {}), "shifted": shifted, "finetune": second}
+    settings |= {"policy": policy, "shifted": shifted, "finetune": second}
     settings["prune"] = _without(pruning, "task", "fingerprint") | {"scored": selection.get("scored")}
     return row | dict(_dotted(settings))
 
