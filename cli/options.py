@@ -18,7 +18,7 @@ scorer    el2n grand forgetting margin aum loss entropy prototypes moderate d2 d
           text: perplexity continuation ngram_importance
           yours: file, in scorer.path=FILE
 rule      which are kept: hard easy middle random stratified beta quota
-policy    how the kept weigh: uniform rs2 infobatch loss_proportional equal_contribution
+policy    how the kept weigh: uniform rs2 infobatch loss_proportional equal_contribution learning_law
 keep      the fraction kept: above 0, up to 1
 balance   0 to 1: the share of its proportional part that each class keeps
 budget    of training the kept: epochs (fewer steps), steps (as many)

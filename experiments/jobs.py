@@ -144,9 +144,10 @@ def train_job(study: schema.Study) -> Job:
         recipe |= {"policy": study.policy}
     if study.policy.name in schema.CHOOSING:
         recipe |= {"budget": study.budget}
+    inputs = {"search": search_job(study)} if isinstance(study.policy, schema.LearningLawPolicy) else {}
     if study.keep == 1:
-        return Job("train", recipe, {}, study)
-    return Job("train", recipe | {"budget": study.budget}, {"prune": prune_job(study)}, study)
+        return Job("train", recipe, inputs, study)
+    return Job("train", recipe | {"budget": study.budget}, inputs | {"prune": prune_job(study)}, study)
 
 
 def evaluate_job(study: schema.Study) -> Job:

@@ -335,12 +335,17 @@ def _learn_mask(work: Work) -> dict[str, Any]:
 def _policy(work: Work, support: Indices | None, task: Any, model: Any, precision: Any) -> tuple[Policy, int]:
     """The study's policy, and how many examples an epoch of its plan visits. Proxies are uniform."""
     from .equalising import EqualContribution
-    from .policy import InfoBatch, LossProportional, Uniform
+    from .policy import Found, InfoBatch, LossProportional, Uniform
 
     settings, seed = work.job.study.policy, work.job.recipe["seed"]
     rows = np.arange(task.size("train")) if support is None else support
     if "policy" not in work.job.recipe:
         return Uniform(support), len(rows)
+    if isinstance(settings, schema.LearningLawPolicy):
+        from safetensors.torch import load_file
+
+        found = load_file(work.inputs["search"].path / "policy.safetensors", device=str(task.device))
+        return Found(found["policy"], found["rows"].cpu().numpy(), task.size("train")), len(rows)
     if isinstance(settings, schema.LossProportionalPolicy):
         return LossProportional(support, bound=settings.bound), len(rows)
     if isinstance(settings, schema.EqualContributionPolicy):

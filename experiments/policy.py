@@ -71,6 +71,30 @@ class LossProportional:
         """A step looks at its losses before it weighs them."""
 
 
+class Found:
+    """A searched policy (arXiv:2402.17759): at step t the examples `rows` (N,) weigh as the t-th row of (T, N) says."""
+
+    def __init__(self, policy: Tensor, rows: Indices, size: int) -> None:
+        self.rows, self._policy = rows, policy
+        self._places = torch.full((size,), -1, device=policy.device)
+        self._places[torch.from_numpy(rows)] = torch.arange(len(rows), device=policy.device)
+
+    def visited(self, epoch: int, progress: float) -> Indices | None:
+        return self.rows
+
+    def weights(self, step: int, index: Tensor) -> Tensor:
+        return self._policy[step, self._places[index]]
+
+    def observe(self, step: int, index: Tensor, losses: Tensor) -> None:
+        """All of it was found before."""
+
+    def state(self) -> dict[str, Tensor]:
+        return {}
+
+    def restore(self, state: dict[str, Tensor]) -> None:
+        """All of it was found before."""
+
+
 class InfoBatch:
     """InfoBatch (arXiv:2303.04947): each epoch skips a random share of the examples whose last loss is below the mean.
 

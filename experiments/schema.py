@@ -240,6 +240,12 @@ class InfoBatchPolicy(Settings):
     until: Fraction = 0.875  # share of training after which everything is visited
 
 
+class LearningLawPolicy(Settings):
+    """The near-optimal policy that the phase `search` finds for the study's own descent (arXiv:2402.17759)."""
+
+    name: Literal["learning_law"]
+
+
 class LossProportionalPolicy(Settings):
     """An example weighs its loss over the step's mean, within what is kept."""
 
@@ -260,7 +266,12 @@ class EqualContributionPolicy(Settings):
 CHOOSING = ("rs2", "infobatch")  # policies that choose among everything what an epoch visits; others weigh what is kept
 
 PolicySettings = Annotated[
-    UniformPolicy | RepeatedRandomPolicy | InfoBatchPolicy | LossProportionalPolicy | EqualContributionPolicy,
+    UniformPolicy
+    | RepeatedRandomPolicy
+    | InfoBatchPolicy
+    | LossProportionalPolicy
+    | EqualContributionPolicy
+    | LearningLawPolicy,
     Discriminator("name"),
 ]
 
@@ -424,6 +435,11 @@ class Study(Settings):
             raise ValueError(f"recipe.flip and recipe.shift augment images, and task={self.task.name} has none")
         if self.search != SearchSettings() and self.recipe.batch_size < FULL:
             raise ValueError("a policy is searched over descent on the whole set at every step: use recipe=flow")
+        if isinstance(self.policy, LearningLawPolicy) and (self.search.features or self.recipe.batch_size < FULL):
+            raise ValueError(
+                "policy=learning_law holds for a whole model's descent on the whole set: use recipe=flow, and leave "
+                "search.features out"
+            )
         if self.finetune is not None:
             if isinstance(self.model, LinearModel | PerceptronModel):
                 raise ValueError(f"finetune keeps what lies below the head, and model={self.model.name} has nothing")

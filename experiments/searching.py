@@ -46,7 +46,7 @@ def search(work: Work) -> dict[str, Any]:
     settings, task = work.job.study.search, task_of(work)
     rows = _support(work, task)
     problem = _problem(work, task, rows)
-    watched = {"target": problem.target, "held_out": problem.held_out}
+    watched = {"target": problem.target, "stopping": problem.stopping, "held_out": problem.held_out}
     policies = engine.baselines(problem, multiples=settings.multiples)
     curves = {name: engine.curve(problem, *policy, watched) for name, policy in policies.items()}
     _check(work, curves["constant"]["target"])

@@ -16,6 +16,8 @@ from prune_lab.experiments.errors import ConfigError, LabError, RunFailed
 from prune_lab.experiments.jobs import closure, job_of
 from prune_lab.experiments.store import Folder, Store
 
+from .command_line import call
+
 TINY = [
     "task=perceptron", "recipe=flow", "task.dimension=8", "task.train=40", "task.target=200", "task.shift=0.5",
     "recipe.steps=20", "search.epochs=5", "search.looks=4",
@@ -72,6 +74,19 @@ def test_a_search_over_what_is_kept_and_over_the_head_alone(results: str) -> Non
     folder = searched(results, *DIGITS, "model.width=12", "recipe.learning_rate=0.1", features)
     assert set(folder.record["inputs"]) == {"features"}
     assert any(" 130 numbers a step" in sentence for sentence in folder.record["derived"])  # (12 + 1) x 10
+
+
+def test_a_found_policy_trains_to_the_end_that_its_search_saw(capsys: pytest.CaptureFixture[str], results: str) -> None:
+    """The training loop under policy=learning_law is the run that was searched over, step by step."""
+    folder = searched(results, *TINY, "keep=0.5", "rule=random", "seed=3")
+    given = [*TINY, "keep=0.5", "rule=random", "seed=3", results, "--json"]
+    curves = pd.read_parquet(folder.path / "curves.parquet")
+    ends = curves[curves["step"] == 20].set_index("policy")
+    for policy, name in (("learning_law", "found"), ("uniform", "constant")):
+        (made,) = call(capsys, "train", *given, f"policy={policy}").objects
+        seen = (100 * ends["target"] + 50 * ends["stopping"] + 50 * ends["held_out"])[name] / 200
+        assert made["metrics"]["dev_loss_last"] == pytest.approx(seen, rel=1e-5)
+    assert ends.loc["found", "target"] < ends.loc["constant", "target"]
 
 
 def test_a_search_that_was_killed_goes_on_to_the_same_end(
