@@ -35,7 +35,8 @@ def main(
     threads: Annotated[int, typer.Option(min=1, help="threads of torch")] = 1,
     record: Annotated[Path | None, typer.Option(help="also keep results, command and date in this file")] = None,
 ) -> None:
-    """Ours and a plain baseline measured in turn: training, scoring, packing, text, equalising, accuracy, memory.
+    """Ours and a plain baseline measured in turn: training, scoring, packing, text, equalising, contribution,
+    accuracy, memory.
 
     The ratio is how many times better ours is. A slow machine fails nothing.
     """

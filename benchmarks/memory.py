@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from .contest import Comparison, Contest, compare
 from .side import RACES, Side
 
-MEASURED = ("training", "scoring", "text")
+MEASURED = ("training", "scoring", "text", "contribution")
 
 
 def comparisons(quick: bool) -> Iterator[Comparison]:

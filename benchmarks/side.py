@@ -14,10 +14,17 @@ from pathlib import Path
 
 import torch
 
-from . import equalising, packing, scoring, text, training
+from . import contribution, equalising, packing, scoring, text, training
 
 ROOT = Path(__file__).resolve().parent.parent
-RACES = {"training": training, "scoring": scoring, "packing": packing, "text": text, "equalising": equalising}
+RACES = {
+    "training": training,
+    "scoring": scoring,
+    "packing": packing,
+    "text": text,
+    "equalising": equalising,
+    "contribution": contribution,
+}
 MIB = 2**20
 
 

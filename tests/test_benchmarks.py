@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import json
+from typing import Any
 
 import numpy as np
 import pytest
 import torch
+from torch import Tensor
 from typer.testing import CliRunner
 
-from benchmarks import ours, plain, synthetic, text, training
+from benchmarks import contribution, ours, plain, synthetic, text, training
 from benchmarks.__main__ import app
 from prune_lab.experiments.contracts import Proxy
 from prune_lab.experiments.loading import load_data
@@ -47,6 +49,23 @@ def test_the_overhead_of_equal_contribution_is_a_ratio_to_our_own_loop() -> None
         assert set(one) == KEYS
         assert one["target"] == pytest.approx(1 / 1.3)
         assert one["ratio"] == pytest.approx(one["ours"] / one["baseline"])
+
+
+@pytest.mark.parametrize(
+    ("study", "data"),
+    [
+        (training.STUDY, lambda: synthetic.images(6)),
+        (text.STUDY, lambda: synthetic.tokens(6, context=text.CONTEXT, vocabulary=text.VOCABULARY)),
+    ],
+    ids=["images", "text"],
+)
+def test_contributions_in_one_pass_are_those_of_a_gradient_each(study: tuple[str, ...], data: Any) -> None:
+    chosen, given = ours.study(*study), data()
+    mine: list[Tensor] = []
+    theirs: list[Tensor] = []
+    assert contribution.one_pass(chosen, given, mine)() == 6
+    assert contribution.each_gradient(chosen, given, 4, theirs)() == 6
+    torch.testing.assert_close(torch.cat(mine).float(), torch.cat(theirs), rtol=1e-3, atol=1e-5)
 
 
 def test_an_unknown_benchmark_is_refused_by_name() -> None:

@@ -1,0 +1,90 @@
+"""Contributions of every example, in one forward-mode pass, against a gradient for each example and its product.
+
+The baseline is the method of the Learning Law's public code: `vmap(grad)` over a part of the batch, held whole, and a
+matrix product with the target's gradient.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import torch
+from torch import Tensor
+from torch.func import functional_call, grad, vmap
+from torch.nn.attention import SDPBackend, sdpa_kernel
+
+from prune_lab.experiments import schema, seeds
+from prune_lab.experiments.contracts import Batch, Data
+from prune_lab.experiments.contribution import contributions, target_gradient
+from prune_lab.experiments.functional import Losses
+from prune_lab.experiments.scoring.gradients import given_to_model
+
+from . import ours, synthetic, text, training
+from .contest import Contest, Lap
+
+PART = {"images": 256, "text": 32}  # gradients that the baseline holds at once
+EXAMPLES = {"images": 1024, "text": 128}
+
+
+def contests(quick: bool) -> list[Contest]:
+    def contest(name: str, study: tuple[str, ...], data: Callable[[int], Data]) -> Contest:
+        chosen, number = ours.study(*study), 8 if quick else EXAMPLES[name]
+        return Contest(
+            f"contribution.{name}",
+            "examples/s",
+            lambda: data(number),
+            lambda given: one_pass(chosen, given),
+            lambda given: each_gradient(chosen, given, PART[name]),
+            1 if quick else 3,
+            f"contributions of {number} examples towards a given gradient, float32; baseline: vmap(grad) of "
+            f"{PART[name]} at once, then a product",
+        )
+
+    def tokens(number: int) -> Data:
+        return synthetic.tokens(number, context=text.CONTEXT, vocabulary=text.VOCABULARY)
+
+    return [contest("images", training.STUDY, synthetic.images), contest("text", text.STUDY, tokens)]
+
+
+def one_pass(chosen: schema.Study, data: Data, keep: list[Tensor] | None = None) -> Lap:
+    """Ours; returns how many examples. `keep` gets the contributions."""
+    task = ours.task_of(chosen, data)
+    model = task.model(seeds.torch_stream(ours.SEED, "init")).eval()
+    target = target_gradient(task, model)
+
+    def lap() -> float:
+        found = contributions(task, model, target)
+        if keep is not None:
+            keep.append(torch.from_numpy(found))
+        return len(found)
+
+    return lap
+
+
+def each_gradient(chosen: schema.Study, data: Data, part: int, keep: list[Tensor] | None = None) -> Lap:
+    """The baseline; returns how many examples."""
+    task = ours.task_of(chosen, data)
+    model = task.model(seeds.torch_stream(ours.SEED, "init")).eval()
+    weights, target = Losses(task, model).trainable(), target_gradient(task, model)
+    weights = {name.removeprefix("model."): weight for name, weight in weights.items()}
+    target = {name.removeprefix("model."): slope for name, slope in target.items()}
+    flat = torch.cat([target[name].flatten() for name in weights])
+
+    def loss(weights: dict[str, Tensor], given: Tensor, *row: Tensor) -> Tensor:
+        outputs = functional_call(model, weights, (given.unsqueeze(0),))
+        return task.losses(model, Batch(*(part.unsqueeze(0) for part in row)), outputs).squeeze(0)
+
+    gradients = vmap(grad(loss), in_dims=(None, 0, 0, 0, 0))
+
+    def lap() -> float:
+        found = []
+        with sdpa_kernel(SDPBackend.MATH):
+            for batch in task.batches("train", size=part):
+                rows = (given_to_model(task, batch), batch.index, batch.inputs, batch.targets)
+                one = gradients(weights, *rows)
+                found.append(torch.cat([one[name].flatten(1) for name in weights], 1) @ flat)
+        if keep is not None:
+            keep.extend(found)
+        return sum(map(len, found))
+
+    return lap
