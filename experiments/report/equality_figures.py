@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from functools import partial
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -23,6 +24,7 @@ LEVELS = (1.0, 0.75, 0.5, 0.25)  # of the first target loss
 MIDDLE = 0.5  # the level at which Lorenz curves are compared
 LOWEST = -1.0  # bracket_share has no lower end
 Folders = Sequence[Folder]  # of one setting, one a seed
+Lines = Mapping[str, tuple[str, Sequence[Floats]]]  # label -> colour, and a curve a seed
 
 
 def name_of(policy: str) -> str:
@@ -34,7 +36,7 @@ def name_of(policy: str) -> str:
 
 def loss_curves(setting: str, folders: Folders) -> Drawing:
     words = f"held-out target loss against step by policy, {setting}"
-    return Drawing("Held-out loss", setting, words, partial(_loss_curves, folders))
+    return Drawing("Held-out target loss", setting, words, partial(_loss_curves, folders))
 
 
 def _loss_curves(folders: Folders, axes: Axes) -> None:
@@ -65,19 +67,19 @@ def _loss_curves(folders: Folders, axes: Axes) -> None:
 def along_the_search(setting: str, folders: Folders) -> list[Drawing]:
     """Which spread falls towards 0, what explains the rest, and three numbers that should be 1."""
     rows = pd.concat([searches.on_the_way(folder).assign(seed=place) for place, folder in enumerate(folders)])
-    spread = {"ct_cv": ("CT (printed law)", CT), "phi_cv": ("φ (exact law)", PHI), "phi_kkt_gap": ("φ, largest", GAP)}
-    bracket = {"bracket_corr": ("correlation", CT), "bracket_share": ("share explained", PHI)}
-    ones = {"phi_ratio": ("mean φ / loss still to fall", PHI)}
-    ones |= {"inactive_phi": ("unused below, φ", GAP), "inactive_ct": ("unused below, CT", CT)}
+    spread = {"ct_cv": ("cv of CT (printed law)", CT), "phi_cv": ("cv of φ (exact law)", PHI)}
+    spread |= {"phi_kkt_gap": ("gap of the largest φ", GAP)}
+    bracket = {"bracket_corr": ("correlation with CT", CT), "bracket_share": ("share of CT's variance", PHI)}
+    ones = {"phi_ratio": ("mean φ / loss still to fall", PHI), "inactive_phi": ("unused below mean φ", GAP)}
+    ones |= {"inactive_ct": ("unused below mean CT", CT)}
     return [
-        Drawing("What becomes equal?", f"{setting} · distance from the mean, over the mean", "cv of CT and phi, and "
-                f"the largest phi's gap, against outer epoch, {setting}", partial(_spreads, rows, spread)),
-        Drawing("Does the missing term explain CT?", f"{setting} · 1: it does, wholly", "correlation of CT with the "
-                f"bracket term, and share of its variance, against outer epoch, {setting}", partial(_shares, rows,
-                bracket, LOWEST)),
+        Drawing("What becomes equal?", setting, "cv of CT and phi, and the largest phi's gap, against outer epoch, "
+                f"{setting}", partial(_spreads, rows, spread)),
+        Drawing("Does the missing term explain CT?", setting, "correlation of CT with the bracket term, and share of "
+                f"its variance, against outer epoch, {setting}", partial(_shares, rows, bracket, LOWEST)),
         Drawing("Three numbers that should be 1", setting, "ratio of the mean phi to the loss that still falls, and "
-                f"share of inactive examples below the mean, against outer epoch, {setting}", partial(_shares, rows,
-                ones, 0.0)),
+                f"share of inactive examples below the mean, against outer epoch, {setting}",
+                partial(_shares, rows, ones, 0.0)),
     ]  # fmt: skip
 
 
@@ -91,7 +93,7 @@ def _spreads(rows: pd.DataFrame, lines: Mapping[str, tuple[str, str]], axes: Axe
     positive = rows.assign(**{name: rows[name].where(rows[name] > 0) for name in lines})
     _along(axes, positive, lines)
     log_axis(axes, "y", *limits(positive[list(lines)].to_numpy().ravel(), 1.3), lambda value: f"{value:g}")
-    axes.set_ylabel("0 (below the axis): all equal")
+    axes.set_ylabel("distance from the mean / mean")
 
 
 def _shares(rows: pd.DataFrame, lines: Mapping[str, tuple[str, str]], lowest: float, axes: Axes) -> None:
@@ -114,8 +116,8 @@ def _along(axes: Axes, rows: pd.DataFrame, lines: Mapping[str, tuple[str, str]])
         end = (found["epoch"].mean(), found[name].mean())
         axes.plot(*end, "o", color=colour, markersize=10, fillstyle="none")
     epochs = sorted(int(epoch) for epoch in searched["epoch"].unique())
-    axes.set_xscale("symlog", linthresh=1)
-    crowded = {epoch for epoch, after in zip(epochs, epochs[1:], strict=False) if 0 < epoch > 0.7 * after}
+    axes.set_xscale("symlog", linthresh=1, linscale=0.4)
+    crowded = {epoch for epoch, after in pairwise(epochs) if 0 < epoch > 0.7 * after}
     ticks = [epoch for epoch in epochs if epoch not in crowded]
     ticks = ticks if len(ticks) < 9 else [ticks[0], *ticks[-1:0:-2][::-1]]
     axes.set_xticks(ticks, [f"{epoch}" for epoch in ticks])
@@ -128,26 +130,31 @@ def _along(axes: Axes, rows: pd.DataFrame, lines: Mapping[str, tuple[str, str]])
 
 
 def distributions(setting: str, folders: Folders) -> list[Drawing]:
+    names = {"phi": "φ", "ct": "CT"}
+    tables = {name: pd.concat(searches.bands(folder, name) for folder in folders) for name in names}
+    words = f"over its mean, quantiles by level of loss, constant and found policy, {setting}"
     return [
-        Drawing(f"{sign} over its mean", f"{setting} · line: median; bands: 50 % and 80 % of the used examples",
-                f"quantiles of {name} over its mean by level of loss, constant and found policy, {setting}",
-                partial(_bands, [searches.bands(folder, name) for folder in folders], sign))
-        for name, sign in (("phi", "φ"), ("ct", "CT"))
+        Drawing(f"{sign} of the used examples", setting, f"{name} {words}",
+                partial(_bands, tables, name, len(folders), sign))
+        for name, sign in names.items()
     ]  # fmt: skip
 
 
-def _bands(tables: Sequence[pd.DataFrame], sign: str, axes: Axes) -> None:
-    every = pd.concat(tables)
-    low, middle, high = searches.QUANTILES[:2], searches.QUANTILES[2], searches.QUANTILES[:2:-1]
-    levels = [level for level in LEVELS if (every["level"] == level).sum() == 2 * len(tables)]  # all seeds, both
+def _bands(tables: Mapping[str, pd.DataFrame], name: str, seeds: int, sign: str, axes: Axes) -> None:
+    """Quantiles, means of seeds; all contributions on the same axis."""
+    counts = tables[name].groupby("level").size()
+    levels = [level for level in LEVELS if counts.get(level) == 2 * seeds]  # both policies of every seed reached it
+    means = {key: table.groupby(["policy", "level"])[list(searches.QUANTILES)].mean() for key, table in tables.items()}
     places = np.arange(len(levels))
-    for policy in ("constant", "found"):
-        own = every[every["policy"] == policy].groupby("level")[list(searches.QUANTILES)].mean().reindex(levels)
-        colour = POLICIES[policy]
-        for down, up, alpha in zip(low, high, (0.15, 0.25), strict=True):
-            axes.fill_between(places, own[down], own[up], color=colour, alpha=alpha, linewidth=0)
-        axes.plot(places, own[middle], color=colour, linewidth=2, marker="o", markersize=4, label=f"{policy} policy")
+    for policy, faint, dense in (("constant", 0.13, 0.22), ("found", 0.3, 0.5)):
+        own, colour = means[name].loc[policy].reindex(levels), POLICIES[policy]
+        least, low, middle, high, most = (own[quantile].to_numpy() for quantile in searches.QUANTILES)
+        axes.fill_between(places, least, most, color=colour, alpha=faint, linewidth=0)
+        axes.fill_between(places, low, high, color=colour, alpha=dense, linewidth=0)
+        axes.plot(places, middle, color=colour, linewidth=2, marker="o", markersize=4, label=f"{policy} policy")
     axes.axhline(1, color=COLOURS["random"], linewidth=1, linestyle=(0, (4, 2)), label="all equal")
+    shown = np.concatenate([mean[mean.index.isin(levels, "level")].to_numpy().ravel() for mean in means.values()])
+    axes.set_ylim(min(0.0, float(np.nanmin(shown))) * 1.05, float(np.nanmax(shown)) * 1.05)
     _level_ticks(axes, levels)
     axes.set_ylabel(f"{sign} of an example / mean {sign}")
     legend_below(axes)
@@ -155,7 +162,7 @@ def _bands(tables: Sequence[pd.DataFrame], sign: str, axes: Axes) -> None:
 
 def _level_ticks(axes: Axes, levels: Sequence[float]) -> None:
     axes.set_xticks(np.arange(len(levels)), ["start" if level == 1 else f"{100 * level:g} %" for level in levels])
-    axes.set_xlabel("target loss so far, of the first")
+    axes.set_xlabel("target loss, of that at the start")
 
 
 # ---- Lorenz curves ---------------------------------------------------------------------------------------------------
@@ -168,11 +175,11 @@ def lorenz(setup: str, subsets: Mapping[str, Folders], colours: Mapping[str, str
     if len(subsets) > 1:
         level = _level([one for found in curves.values() for one in found], ("constant",))
         lines = {kept: (colours[kept], [one["constant", level] for one in found]) for kept, found in curves.items()}
-        drawings.append(_lorenz("Pruned and unpruned", f"{setup} · constant policy, {_at(level)}", lines))
+        drawings.append(_lorenz("Pruned and unpruned, constant policy", setup, level, lines))
     kept, found = next(iter(curves.items()))
     level = _level(found, ("constant", "found"))
     lines = {f"{name} policy": (POLICIES[name], [one[name, level] for one in found]) for name in ("constant", "found")}
-    return [*drawings, _lorenz("Constant and found policy", f"{setup}, {kept} · {_at(level)}", lines)]
+    return [*drawings, _lorenz("Constant and found policy", f"{setup}, {kept}", level, lines)]
 
 
 def _level(found: Sequence[Mapping[tuple[str, float], Floats]], policies: Sequence[str]) -> float:
@@ -184,15 +191,15 @@ def _level(found: Sequence[Mapping[tuple[str, float], Floats]], policies: Sequen
 
 
 def _at(level: float) -> str:
-    return "at the start" if level == 1 else f"at {100 * level:g} % of the first loss"
+    return "the start" if level == 1 else f"{100 * level:g} % of the first loss"
 
 
-def _lorenz(title: str, subtitle: str, lines: Mapping[str, tuple[str, Sequence[Floats]]]) -> Drawing:
-    words = f"Lorenz curves of the positive part of phi: {', '.join(lines)}; {subtitle}"
-    return Drawing(title, subtitle, words, partial(_lorenz_curves, lines))
+def _lorenz(title: str, subtitle: str, level: float, lines: Lines) -> Drawing:
+    words = f"Lorenz curves of the positive part of phi at {_at(level)}: {', '.join(lines)}; {subtitle}"
+    return Drawing(title, subtitle, words, partial(_lorenz_curves, lines, level))
 
 
-def _lorenz_curves(lines: Mapping[str, tuple[str, Sequence[Floats]]], axes: Axes) -> None:
+def _lorenz_curves(lines: Lines, level: float, axes: Axes) -> None:
     axes.plot([0, 100], [0, 100], color=COLOURS["random"], linewidth=1, linestyle=(0, (4, 2)), label="all equal")
     for name, (colour, curves) in lines.items():
         for curve in curves:
@@ -201,7 +208,7 @@ def _lorenz_curves(lines: Mapping[str, tuple[str, Sequence[Floats]]], axes: Axes
         label = f"{name}, Gini {searches.gini_of(mean):.2f}"
         axes.plot(100 * searches.SHARES, 100 * mean, color=colour, linewidth=2, label=label)
     axes.set(xlim=(0, 100), ylim=(0, 100))
-    axes.set_xlabel("% of the used examples, least φ first")
+    axes.set_xlabel(f"% of the used examples, least φ first, at {_at(level)}")
     axes.set_ylabel("% of all positive φ that they have")
     legend_below(axes)
 
@@ -214,8 +221,8 @@ def pictures(settings: Mapping[str, Folders]) -> list[Drawing]:
     means = {name: np.mean([searches.picture(one).to_numpy() for one in found], 0) for name, found in settings.items()}
     most = max(1.5, max(float(np.quantile(mean, 0.99)) for mean in means.values()))
     return [
-        Drawing("Weight of examples over time", f"{name} · mean of seeds; white: as the constant policy",
-                f"weight in the found policy by difficulty and time, {name}", partial(_picture, mean, most))
+        Drawing("Weight of examples over time", name, f"weight in the found policy by difficulty and time, {name}",
+                partial(_picture, mean, most))
         for name, mean in means.items()
     ]  # fmt: skip
 
@@ -239,13 +246,12 @@ def _picture(mean: Floats, most: float, axes: Axes) -> None:
 
 def by_subset(setup: str, runs: pd.DataFrame, colours: Mapping[str, str]) -> list[Drawing]:
     """Equality of phi at equal loss, and what searching still gains, by what is kept."""
-    draw: Callable[[str, str], Callable[[Axes], None]] = lambda name, words: partial(_levels, runs, colours, name, words)
     return [
-        Drawing("How equal is φ? (ESS)", f"{setup} · constant policy; 1: all equal", f"ESS of phi by level, {setup}",
-                draw("ess", "effective share of the examples")),
-        Drawing("How equal is φ? (signal)", f"{setup} · constant policy; 1: all equal", f"signal by level, {setup}",
-                draw("signal", "mean² / mean square")),
-        Drawing("What a search still gains", f"{setup} · 0: the constant policy is as good",
+        Drawing("How equal is φ? (ESS)", setup, f"ESS of phi by level, {setup}",
+                partial(_levels, runs, colours, "ess", "effective share of the examples")),
+        Drawing("How equal is φ? (signal)", setup, f"signal by level, {setup}",
+                partial(_levels, runs, colours, "signal", "mean² / mean square")),
+        Drawing("What a search still gains", setup,
                 f"gain of the found policy by what is kept, {setup}", partial(_gains, runs, colours)),
     ]  # fmt: skip
 
