@@ -59,20 +59,23 @@ def build(
     for name, _, _, drawings, columns in sections:
         style.save(drawings, folder / "figures" / name, columns=columns)
     found = [forms.form_of(setting, group) for setting, group in runs.groupby(["setup", "kept"], sort=False)]
-    verdict = f"{forms.supported(found)} {forms.steps(runs)}"
+    subsets = forms.subsets(runs)
+    verdict = " ".join(filter(None, (forms.supported(found), forms.steps(runs), forms.pruned(subsets))))
     provenance = origin([one.record for one in folders.values()], command)
     context = {
         "title": title,
         "verdict": verdict,
         "caveat": f"{len(runs)} searches. Intervals: 95 % t over seeds, which vary the first weights and random "
-        "choices; the data vary where task.data_seed does.",
+        "choices; the data vary where task.data_seed does. "
+        "They are not corrected for the number of comparisons.",
         "warnings": list(_warnings(runs, folders.values(), settings)),
         "sections": [
             {"title": head, "words": words, "figures": [figure(one, f"{name}{n}") for n, one in enumerate(drawings)]}
             for name, head, words, drawings, _ in sections
         ],
         "criterion": forms.CRITERION,
-        "forms": [{name: cell for name, cell in form.items() if name != "changes"} for form in found],
+        "forms": [_cells(row) for row in found],
+        "subsets": [_cells(row) for row in subsets],
         "policies": list(forms.policies(runs)),
         "outcomes": [asdict(outcome) for outcome in outcomes],
         "files": [{"name": name, "path": f"figures/{name}"} for name, *_ in sections],
@@ -81,6 +84,7 @@ def build(
     (folder / "index.html").write_text(render("equality.html", context))
     (folder / "record.json").write_text(json.dumps(plain(provenance), indent=1) + "\n")
     everything = {"verdict": verdict, "expectations": context["outcomes"], "forms": context["forms"]}
+    everything["subsets"] = context["subsets"]
     (folder / "claims.json").write_text(json.dumps(plain(everything), indent=1, allow_nan=False) + "\n")
     return {"runs": len(runs), "points": len(settings), "verdict": verdict} | judged(outcomes)
 
@@ -120,8 +124,9 @@ def _sections(runs: pd.DataFrame, settings: Settings) -> Iterator[tuple[str, str
         "Bold: means of seeds; thin: seeds; ring: the policy found, the best by a set of its own. Left: 0 is all "
         "equal; gap: how far the largest φ of any example is above the mean. Middle: the missing term (the bracket) is "
         "in what CT and the fall of φ differ; where φ stays equal, CT differs from example to example as it does, and "
-        "1 says that it explains CT wholly. Right: unused examples weigh nothing, and the law wants their contribution "
-        f"below the mean of the others; the mean φ should be the target loss that is still to fall.{lost} "
+        "1 says that it explains CT wholly (cut off below −1). Right: unused examples weigh nothing, and the law wants "
+        "their contribution below the mean of the others; the mean φ should be the target loss that is still to "
+        f"fall.{lost} "
         f"{_drawn(few, named)}",
         [one for name, group in few.items() for one in draw.along_the_search(name, group)], 3,
     )  # fmt: skip
@@ -159,13 +164,17 @@ def _sections(runs: pd.DataFrame, settings: Settings) -> Iterator[tuple[str, str
         )  # fmt: skip
 
 
+def _cells(row: Mapping[str, Any]) -> dict[str, Any]:
+    return {name: cell for name, cell in row.items() if name != "changes"}
+
+
 def _drawn(shown: Mapping[str, Any], every: Mapping[str, Any]) -> str:
     return f"Drawn: {len(shown)} of {len(every)} settings; the tables have all." if len(shown) < len(every) else ""
 
 
 def _colours(runs: pd.DataFrame) -> dict[str, str]:
     """A colour for each subset: its rule's, paler where less is kept."""
-    found = {}
+    found: dict[str, str] = {}
     for rule, group in runs.groupby("rule", sort=False):
         subsets = list(dict.fromkeys(group.sort_values("keep", ascending=False)["kept"]))
         found |= {kept: style.shade(str(rule), place, len(subsets)) for place, kept in enumerate(subsets)}

@@ -145,10 +145,10 @@ def _bands(tables: Mapping[str, pd.DataFrame], name: str, seeds: int, sign: str,
     counts = tables[name].groupby("level").size()
     levels = [level for level in LEVELS if counts.get(level) == 2 * seeds]  # both policies of every seed reached it
     means = {key: table.groupby(["policy", "level"])[list(searches.QUANTILES)].mean() for key, table in tables.items()}
-    places = np.arange(len(levels))
+    places = np.arange(len(levels)) if len(levels) > 1 else np.array([-0.3, 0.3])  # a single level is a flat band
     for policy, faint, dense in (("constant", 0.13, 0.22), ("found", 0.3, 0.5)):
         own, colour = means[name].loc[policy].reindex(levels), POLICIES[policy]
-        least, low, middle, high, most = (own[quantile].to_numpy() for quantile in searches.QUANTILES)
+        least, low, middle, high, most = (np.resize(own[quantile], len(places)) for quantile in searches.QUANTILES)
         axes.fill_between(places, least, most, color=colour, alpha=faint, linewidth=0)
         axes.fill_between(places, low, high, color=colour, alpha=dense, linewidth=0)
         axes.plot(places, middle, color=colour, linewidth=2, marker="o", markersize=4, label=f"{policy} policy")
@@ -191,7 +191,7 @@ def _level(found: Sequence[Mapping[tuple[str, float], Floats]], policies: Sequen
 
 
 def _at(level: float) -> str:
-    return "the start" if level == 1 else f"{100 * level:g} % of the first loss"
+    return "the start" if level == 1 else f"{100 * level:g} % of first loss"
 
 
 def _lorenz(title: str, subtitle: str, level: float, lines: Lines) -> Drawing:
@@ -208,7 +208,7 @@ def _lorenz_curves(lines: Lines, level: float, axes: Axes) -> None:
         label = f"{name}, Gini {searches.gini_of(mean):.2f}"
         axes.plot(100 * searches.SHARES, 100 * mean, color=colour, linewidth=2, label=label)
     axes.set(xlim=(0, 100), ylim=(0, 100))
-    axes.set_xlabel(f"% of the used examples, least φ first, at {_at(level)}")
+    axes.set_xlabel(f"% of used examples, least φ first, at {_at(level)}")
     axes.set_ylabel("% of all positive φ that they have")
     legend_below(axes)
 
@@ -238,7 +238,7 @@ def _picture(mean: Floats, most: float, axes: Axes) -> None:
     bar = axes.figure.colorbar(image, ax=axes, ticks=[0, 1, most], pad=0.02)
     bar.ax.set_yticklabels(["0", "1", f"{most:.1f}+"])
     bar.set_label("weight × number of examples")
-    bar.outline.set_edgecolor(GRID)  # type: ignore[operator]
+    bar.outline.set_edgecolor(GRID)
 
 
 # ---- rules and fractions kept ----------------------------------------------------------------------------------------
@@ -263,7 +263,13 @@ def _levels(runs: pd.DataFrame, colours: Mapping[str, str], name: str, words: st
     for place, kept in enumerate(subsets):
         own = runs[runs["kept"] == kept]
         shift = 0.08 * (place - (len(subsets) - 1) / 2)
-        _intervals(axes, np.arange(len(levels)) + shift, [own[names[level]] for level in levels], colours[kept], kept)
+        _intervals(
+            axes,
+            shift + np.arange(len(levels), dtype=np.float64),
+            [own[names[level]] for level in levels],
+            colours[kept],
+            kept,
+        )
     _level_ticks(axes, levels)
     axes.set_ylabel(words)
     legend_below(axes)

@@ -20,6 +20,7 @@ CRITERION = (
     f"where one crosses 0, or with fewer than {claims.SEEDS} seeds. Gap: how far the largest φ is above the mean, over "
     "the mean; 0 at the best policy."
 )
+LEVELS = (0.5, 0.75)  # of the first target loss, the first of them that every run of a setup reached
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,6 +126,57 @@ def steps(runs: pd.DataFrame) -> str:
     return f"{said.get(sign, 'Whether a larger step beats the search is undecided')}: {last}."
 
 
+def subsets(runs: pd.DataFrame) -> list[dict[str, Any]]:
+    """A row for each setting: what a search gains, how equal phi is, and both against a random subset of the size."""
+    rows = []
+    for setup, group in runs.groupby("setup", sort=False):
+        reached = [level for level in LEVELS if _column(group, f"constant_phi_ess@{level:g}").notna().all()]
+        level = reached[0] if reached else math.nan
+        for kept, own in group.groupby("kept", sort=False):
+            random = group[(group["rule"] == "random") & (group["keep"] == own["keep"].iloc[0])]
+            control = random if own["rule"].iloc[0] not in ("none", "random") else random[:0]
+            ess, gain = (_against(own, control, name) for name in (f"constant_phi_ess@{level:g}", "gain"))
+            rows.append(
+                {
+                    "setting": setup,
+                    "kept": kept,
+                    "gain, held out": interval(own["gain"]),
+                    "gain, target itself": interval(_column(own, "target_gain")),
+                    "late weight on the hardest quarter": interval(_column(own, "late_mass_hardest")),
+                    "level": f"{100 * level:g} %" if reached else "none reached",
+                    "ESS of φ": interval(_column(own, f"constant_phi_ess@{level:g}")),
+                    "signal of φ": interval(_column(own, f"constant_phi_signal@{level:g}")),
+                    "ESS minus random's": _signed(ess),
+                    "gain minus random's": _signed(gain),
+                    "changes": {"ess": ess, "gain": gain},
+                }
+            )
+    return rows
+
+
+def pruned(rows: Sequence[dict[str, Any]]) -> str:
+    """How often choosing by score made phi more equal than a random choice did; nothing where none was compared."""
+    signs = [row["changes"]["ess"].sign for row in rows if row["changes"]["ess"].n]
+    if not signs:
+        return ""
+    return (
+        f"Against random subsets of the same size, at equal loss and under the constant policy, φ is more equal (ESS) "
+        f"in {signs.count(1)} and less equal in {signs.count(-1)} of {len(signs)} subsets chosen by score."
+    )
+
+
+def _against(own: pd.DataFrame, control: pd.DataFrame, name: str) -> Change:
+    first, second = (_column(side, name).set_axis(side["seed"]) for side in (own, control))
+    return change(first, second)
+
+
+def _signed(found: Change) -> str:
+    if not found.n:
+        return "–"
+    ends = f" [{found.low:+.3g}, {found.high:+.3g}]" if math.isfinite(found.low + found.high) else ""
+    return f"{found.mean:+.3g}{ends}".replace("-", "−")
+
+
 def policies(runs: pd.DataFrame) -> Iterator[dict[str, str]]:
     """A row for each setting and policy."""
     names = [name.removeprefix("area_") for name in runs.columns if name.startswith("area_")]
@@ -133,8 +185,8 @@ def policies(runs: pd.DataFrame) -> Iterator[dict[str, str]]:
             area, speed = group[f"area_{name}"], _column(group, f"acceleration_{name}")
             base = group["area_constant"]
             yield {
-                "setting": setup,
-                "kept": kept,
+                "setting": str(setup),
+                "kept": str(kept),
                 "policy": re.sub(r"(\d)x$", r"\1× step", name.replace("_", " ")),
                 "area": interval(area) if area.notna().any() else "diverged",
                 "area saved, %": interval(100 * (1 - area / base)),

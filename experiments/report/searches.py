@@ -10,7 +10,7 @@ import pandas as pd
 
 from ..contracts import Floats
 from ..store import Folder, Store, key_of
-from .style import name_of
+from .style import COLOURS, name_of
 from .table import mean_interval
 
 EARLY = 0.75  # share of the run whose looks count, as in experiments/searching.py
@@ -28,8 +28,8 @@ def table(store: Store, folders: Sequence[Folder]) -> pd.DataFrame:
     runs = pd.DataFrame([_row(store, folder) for folder in folders])
     runs.insert(0, "setup", _setups(runs))
     runs.insert(1, "kept", _subsets(runs))
-    runs["order"] = (runs["keep"] < 1).astype(int)  # unpruned first
-    runs = runs.sort_values(["setup", "order", "keep", "rule", "kept", "seed"], kind="stable", ignore_index=True)
+    runs["order"] = runs["rule"].map({rule: place for place, rule in enumerate(COLOURS)})  # unpruned, random, ...
+    runs = runs.sort_values(["setup", "order", "keep", "kept", "seed"], kind="stable", ignore_index=True)
     return runs.drop(columns=["order", "setup_key"])
 
 
@@ -98,11 +98,10 @@ def _looks(folder: Folder, contribution: str) -> list[tuple[tuple[str, float], F
     """(policy, level), contributions and weights of the active examples, at the start and at each level reached."""
     names = ["policy", "level", "weight", contribution]
     found = []
-    for (policy, level), look in pd.read_parquet(folder.path / "contributions.parquet", columns=names).groupby(
-        ["policy", "level"], sort=False
-    ):
+    looks = pd.read_parquet(folder.path / "contributions.parquet", columns=names)
+    for (policy, level), look in looks.groupby(["policy", "level"], sort=False):
         active = look[look["weight"] > ACTIVE * look["weight"].max()]
-        found.append(((str(policy), float(level)), active[contribution].to_numpy(), active["weight"].to_numpy()))
+        found.append(((str(policy), float(str(level))), active[contribution].to_numpy(), active["weight"].to_numpy()))
     return found
 
 
@@ -133,7 +132,8 @@ def _row(store: Store, folder: Folder) -> dict[str, Any]:
     nested["prune"] = {name: value for name, value in pruning.items() if name not in ("task", "fingerprint")}
     made = {"search": folder.key, "created": str(record.get("created", "")), "seconds": record.get("seconds")}
     made["commit"] = str(record.get("code", {}).get("commit", ""))
-    return row | metrics | made | _dotted(nested)
+    whole: dict[str, Any] = row | metrics | made | _dotted(nested)
+    return whole
 
 
 def _dotted(settings: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
