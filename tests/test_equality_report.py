@@ -12,7 +12,7 @@ import pytest
 from matplotlib.figure import Figure
 
 from prune_lab.experiments import law, searching
-from prune_lab.experiments.report import equality, forms, searches, style
+from prune_lab.experiments.report import equality, equality_figures, forms, searches, style
 from prune_lab.experiments.store import Store
 
 from .command_line import call
@@ -196,6 +196,16 @@ def test_subsets_are_compared_with_random_ones_by_seed() -> None:
     assert forms.pruned([rows["none"], rows["random"]]) == ""
     blocks[2].loc[1, "constant_phi_ess@0.5"] = np.nan  # a seed that never falls so far: nothing is at equal loss
     assert {row["level"] for row in forms.subsets(pd.concat(blocks))} == {"none reached"}
+
+
+def test_an_empty_panel_says_why() -> None:
+    runs, axes = runs_of(gain=[0.1, 0.2, 0.3]), Figure().subplots()
+    ess, _, gains = equality_figures.by_subset("one", runs, {"unpruned": "#000000"})
+    ess.draw(axes)
+    assert "no equal loss" in axes.texts[0].get_text()
+    gains.draw(other := Figure().subplots())
+    assert not other.texts
+    assert other.get_lines()[0].get_ydata() == pytest.approx([20.0])
 
 
 def test_policies_that_never_arrive_are_said_to() -> None:

@@ -15,7 +15,7 @@ from matplotlib.colors import TwoSlopeNorm
 from ..contracts import Floats
 from ..store import Folder
 from . import searches
-from .style import COLOURS, GRID, INK, Drawing, legend_below, limits, log_axis, shade
+from .style import COLOURS, GRID, INK, MUTED, Drawing, legend_below, limits, log_axis, shade
 from .table import mean_interval
 
 CT, PHI, GAP = COLOURS["easy"], COLOURS["hard"], COLOURS["middle"]
@@ -103,6 +103,13 @@ def _shares(rows: pd.DataFrame, lines: Mapping[str, tuple[str, str]], lowest: fl
     values = values[np.isfinite(values)]
     least, most = (float(values.min()), float(values.max())) if len(values) else (0.0, 1.0)
     axes.set_ylim(max(lowest, min(0.0, least)) - 0.05, min(2.0, max(1.0, most)) + 0.1)
+    if not len(values):
+        _say(axes, "not measured: there is no such term\nwith momentum or weight decay")
+
+
+def _say(axes: Axes, words: str) -> None:
+    """Why a panel is empty."""
+    axes.text(0.5, 0.5, words, transform=axes.transAxes, ha="center", va="center", color=MUTED)
 
 
 def _along(axes: Axes, rows: pd.DataFrame, lines: Mapping[str, tuple[str, str]]) -> None:
@@ -271,6 +278,9 @@ def _levels(runs: pd.DataFrame, colours: Mapping[str, str], name: str, words: st
             kept,
         )
     _level_ticks(axes, levels)
+    if not levels:
+        axes.set_yticks([])
+        _say(axes, "some run does not fall to 75 % of its first loss:\nthere is no equal loss to compare at")
     axes.set_ylabel(words)
     legend_below(axes)
 
