@@ -217,6 +217,26 @@ def test_policies_that_never_arrive_are_said_to() -> None:
     assert rows["fast 2× step"]["acceleration"] == "never"
 
 
+def test_two_selections_of_one_name_are_two_settings(tmp_path: Path) -> None:
+    store, folders = Store(tmp_path), []
+    for place, (rule, proxies) in enumerate([("hard", 1), ("hard", 3), ("easy", 3)]):
+        key, recipe = f"{place:016d}", {"task": {"name": "a"}, "model": {"name": "linear"}, "recipe": {}, "search": {}}
+        contents = {
+            "score": ({"scorer": {"name": "el2n", "proxies": proxies}}, {}, {}),
+            "prune": ({"rule": rule, "keep": 0.5}, {"score": key}, {"pool": 16}),
+            "search": (recipe | {"seed": 0}, {"prune": key}, {"examples": 8}),
+        }
+        for phase, (content, inputs, metrics) in contents.items():
+            record = {"phase": phase, "key": key, "recipe": content, "inputs": inputs, "metrics": metrics}
+            with store.draft(phase, key, record):
+                pass
+        folders.append(store.get("search", key))
+    hard, other, easy = searches.table(store, folders)["kept"]
+    assert re.fullmatch(r"hardest 0\.5 \([0-9a-f]{6}\)", hard)
+    assert hard != other
+    assert easy == "easiest 0.5"
+
+
 def test_setups_are_named_by_what_differs(tmp_path: Path) -> None:
     store, folders = Store(tmp_path), []
     for place, (name, noise, rate) in enumerate([("a", 0.0, 0.1), ("a", 0.1, 0.1), ("a", 0.1, 0.2), ("b", 0.0, 0.1)]):

@@ -104,7 +104,7 @@ def _shares(rows: pd.DataFrame, lines: Mapping[str, tuple[str, str]], lowest: fl
     least, most = (float(values.min()), float(values.max())) if len(values) else (0.0, 1.0)
     axes.set_ylim(max(lowest, min(0.0, least)) - 0.05, min(2.0, max(1.0, most)) + 0.1)
     if not len(values):
-        _say(axes, "not measured: there is no such term\nwith momentum or weight decay")
+        _say(axes, "not measured\nwith momentum or weight decay")
 
 
 def _say(axes: Axes, words: str) -> None:

@@ -30,7 +30,7 @@ def table(store: Store, folders: Sequence[Folder]) -> pd.DataFrame:
     runs.insert(1, "kept", _subsets(runs))
     runs["order"] = runs["rule"].map({rule: place for place, rule in enumerate(COLOURS)})  # unpruned, random, ...
     runs = runs.sort_values(["setup", "order", "keep", "kept", "seed"], kind="stable", ignore_index=True)
-    return runs.drop(columns=["order", "setup_key"])
+    return runs.drop(columns=["order", "setup_key", "kept_key"])
 
 
 def points(runs: pd.DataFrame, metrics: Sequence[str]) -> pd.DataFrame:
@@ -115,7 +115,9 @@ def _row(store: Store, folder: Folder) -> dict[str, Any]:
     scored = {} if prune is None else prune["inputs"]
     scorer = store.get("score", scored["score"]).record["recipe"]["scorer"] if "score" in scored else {}
     task, metrics = recipe["task"], record["metrics"]
+    kept = {name: value for name, value in pruning.items() if name not in ("task", "fingerprint", "seed")}
     row = {
+        "kept_key": key_of({"prune": kept, "scorer": scorer})[:6],
         "setup_key": key_of({name: value for name, value in recipe.items() if name != "seed"})[:6],
         "task": task["name"],
         "fingerprint": str(recipe.get("fingerprint") or ""),
@@ -173,4 +175,6 @@ def _subsets(runs: pd.DataFrame) -> pd.Series[Any]:
         by = f" by {row['scorer']}" if several and row["scorer"] != "none" else ""
         return name_of(row["rule"]) + ("" if row["rule"] == "none" else f" {row['keep']:g}{by}")
 
-    return runs.apply(words, axis=1)
+    said = runs.apply(words, axis=1)
+    ways = runs.groupby(said)["kept_key"].transform("nunique")  # one name, two selections: of other scorer settings
+    return said.where(ways == 1, said + " (" + runs["kept_key"] + ")")
