@@ -64,7 +64,7 @@ def _page(
     phase: str = "evaluate",
     check: bool = False,
 ) -> int:
-    from prune_lab.experiments.report import page, theory
+    from prune_lab.experiments.report import equality, page, theory
 
     store = Store(results)
     for error in store.damaged().values() if keys is None else ():
@@ -72,7 +72,7 @@ def _page(
     verb = "reproduce" if expect or any(word.startswith("experiment=") for word in words) else "report"
     command = shlex.join(["prune-lab", verb, *words])
     with store.page(name) as folder:
-        build = theory.build if phase == "simulate" else page.build
+        build = {"simulate": theory.build, "search": equality.build}.get(phase, page.build)
         metrics = build(store, keys, folder, title=title, command=command, expectations=expect)
     path = store.path("report", name) / "index.html"
     if show.as_json:

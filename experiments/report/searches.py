@@ -1,0 +1,180 @@
+"""Finished searches as one tidy table, and what the report of equality reads out of their files."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from ..contracts import Floats
+from ..store import Folder, Store, key_of
+from .style import COLOURS, name_of
+from .table import mean_interval
+
+EARLY = 0.75  # share of the run whose looks count, as in experiments/searching.py
+ACTIVE = 1e-5  # of the step's largest weight: below it an example is inactive, as in experiments/law.py
+QUANTILES = (0.1, 0.25, 0.5, 0.75, 0.9)
+SHARES = np.linspace(0, 1, 101)  # of the examples, where a Lorenz curve is read
+
+
+def table(store: Store, folders: Sequence[Folder]) -> pd.DataFrame:
+    """A row for each search: its settings (dotted where nested) and all that it measured.
+
+    `setup` says in words what differs between the runs apart from what is kept, `kept` what is kept; together and with
+    `seed` they name a run.
+    """
+    runs = pd.DataFrame([_row(store, folder) for folder in folders])
+    runs.insert(0, "setup", _setups(runs))
+    runs.insert(1, "kept", _subsets(runs))
+    runs["order"] = runs["rule"].map({rule: place for place, rule in enumerate(COLOURS)})  # unpruned, random, ...
+    runs = runs.sort_values(["setup", "order", "keep", "kept", "seed"], kind="stable", ignore_index=True)
+    return runs.drop(columns=["order", "setup_key", "kept_key"])
+
+
+def points(runs: pd.DataFrame, metrics: Sequence[str]) -> pd.DataFrame:
+    """Mean and 95 % t interval over seeds: a row for each setting and metric that any of its runs has."""
+    settings = ["setup", "kept", "task", "model", "label_noise", "rule", "scorer", "keep", "pool", "examples"]
+    rows = []
+    for _, group in runs.groupby(["setup", "kept"], sort=False):
+        setting = {name: group[name].iloc[0] for name in settings}
+        for metric in metrics:
+            mean, error, low, high = mean_interval(group[metric].dropna().to_numpy(dtype=float))
+            if np.isfinite(mean):
+                measured = {"n": int(group[metric].notna().sum()), "mean": mean, "se": error, "low": low, "high": high}
+                rows.append(setting | {"metric": metric} | measured)
+    return pd.DataFrame(rows)
+
+
+def on_the_way(folder: Folder) -> pd.DataFrame:
+    """The law's numbers by policy and outer epoch: medians over the looks of the first three quarters of the run."""
+    law = pd.read_parquet(folder.path / "law.parquet")
+    by = ["policy", "epoch"]
+    early = law[law["step"] <= EARLY * law.groupby(by)["step"].transform("max")]
+    return early.groupby(by, as_index=False).median(numeric_only=True)
+
+
+def curves(folder: Folder) -> pd.DataFrame:
+    """(policy, step, target, held_out): mean losses in nats."""
+    return pd.read_parquet(folder.path / "curves.parquet")
+
+
+def picture(folder: Folder) -> pd.DataFrame:
+    """Rows: difficulty from the easiest; columns: time; mean weight of the found policy in units of 1/N."""
+    return pd.read_parquet(folder.path / "picture.parquet").pivot(index="difficulty", columns="time", values="weight")
+
+
+def bands(folder: Folder, contribution: str) -> pd.DataFrame:
+    """Quantiles of the active examples' contribution over its weighted mean, by policy and level of loss."""
+    rows = []
+    for (policy, level), values, weights in _looks(folder, contribution):
+        mean = float(weights @ values / weights.sum())
+        spread = np.quantile(values / mean, QUANTILES) if mean > 0 else np.full(len(QUANTILES), np.nan)
+        rows.append({"policy": policy, "level": level} | dict(zip(QUANTILES, spread, strict=True)))
+    return pd.DataFrame(rows)
+
+
+def lorenz(folder: Folder) -> dict[tuple[str, float], Floats]:
+    """(policy, level) -> the part of all positive phi that the least `SHARES` of the active examples have."""
+    return {key: lorenz_of(values) for key, values, _ in _looks(folder, "phi")}
+
+
+def lorenz_of(values: Floats) -> Floats:
+    """The Lorenz curve of the positive part, read at `SHARES`; the diagonal where all are equal."""
+    heap = np.concatenate([[0.0], np.cumsum(np.sort(values.clip(min=0)))])
+    if heap[-1] == 0:
+        return np.full(len(SHARES), np.nan)
+    curve: Floats = np.interp(SHARES, np.linspace(0, 1, len(heap)), heap / heap[-1])
+    return curve
+
+
+def gini_of(curve: Floats) -> float:
+    """1 minus twice the area under a Lorenz curve."""
+    return float(1 - 2 * np.trapezoid(curve, SHARES))
+
+
+def _looks(folder: Folder, contribution: str) -> list[tuple[tuple[str, float], Floats, Floats]]:
+    """(policy, level), contributions and weights of the active examples, at the start and at each level reached."""
+    names = ["policy", "level", "weight", contribution]
+    found = []
+    looks = pd.read_parquet(folder.path / "contributions.parquet", columns=names)
+    for (policy, level), look in looks.groupby(["policy", "level"], sort=False):
+        active = look[look["weight"] > ACTIVE * look["weight"].max()]
+        found.append(((str(policy), float(str(level))), active[contribution].to_numpy(), active["weight"].to_numpy()))
+    return found
+
+
+# ---- settings --------------------------------------------------------------------------------------------------------
+
+
+def _row(store: Store, folder: Folder) -> dict[str, Any]:
+    record, recipe = folder.record, folder.record["recipe"]
+    prune = store.get("prune", record["inputs"]["prune"]).record if "prune" in record["inputs"] else None
+    pruning: Mapping[str, Any] = {} if prune is None else prune["recipe"]
+    scored = {} if prune is None else prune["inputs"]
+    scorer = store.get("score", scored["score"]).record["recipe"]["scorer"] if "score" in scored else {}
+    task, metrics = recipe["task"], record["metrics"]
+    kept = {name: value for name, value in pruning.items() if name not in ("task", "fingerprint", "seed")}
+    row = {
+        "kept_key": key_of({"prune": kept, "scorer": scorer})[:6],
+        "setup_key": key_of({name: value for name, value in recipe.items() if name != "seed"})[:6],
+        "task": task["name"],
+        "fingerprint": str(recipe.get("fingerprint") or ""),
+        "model": recipe["model"]["name"],
+        "width": recipe["model"].get("width", np.nan),
+        "label_noise": task.get("label_noise", 0.0),
+        "rule": pruning.get("rule", "none"),
+        "scorer": scorer.get("name", "none"),
+        "keep": pruning.get("keep", 1.0),
+        "seed": recipe["seed"],
+        "pool": metrics["examples"] if prune is None else prune["metrics"]["pool"],
+    }
+    nested = {name: recipe[name] for name in ("task", "model", "recipe", "search")} | {"scorer": scorer}
+    nested["prune"] = {name: value for name, value in pruning.items() if name not in ("task", "fingerprint")}
+    made = {"search": folder.key, "created": str(record.get("created", "")), "seconds": record.get("seconds")}
+    made["commit"] = str(record.get("code", {}).get("commit", ""))
+    whole: dict[str, Any] = row | metrics | made | _dotted(nested)
+    return whole
+
+
+def _dotted(settings: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
+    found: dict[str, Any] = {}
+    for name, value in settings.items():
+        if isinstance(value, Mapping):
+            found |= _dotted(value, f"{prefix}{name}.")
+        else:
+            found[prefix + name] = ",".join(f"{one:g}" for one in value) if isinstance(value, list | tuple) else value
+    return found
+
+
+def _setups(runs: pd.DataFrame) -> pd.Series[Any]:
+    """The task, and in what a setup differs from the others of its task, in words."""
+    setups = runs.drop_duplicates("setup_key").set_index("setup_key")
+    nested = [name for name in runs.columns if name.startswith(("task.", "model.", "recipe.", "search."))]
+    words = {}
+    for key, row in setups.iterrows():
+        like = setups[setups["task"] == row["task"]]
+        differs = [name for name in nested if like[name].astype(str).nunique() > 1]
+        words[key] = ", ".join([row["task"], *(_setting(name, row[name]) for name in differs)])
+    said = list(words.values())
+    unique = {key: f"{one} ({key})" if said.count(one) > 1 else one for key, one in words.items()}
+    return runs["setup_key"].map(unique)
+
+
+def _setting(name: str, value: Any) -> str:
+    shown = f"{value:g}" if isinstance(value, float | int) and not isinstance(value, bool) else str(value)
+    last = name.rpartition(".")[2].replace("_", " ")
+    return shown if last == "name" else f"{last} {shown}"
+
+
+def _subsets(runs: pd.DataFrame) -> pd.Series[Any]:
+    several = runs.loc[~runs["scorer"].isin(["none"]), "scorer"].nunique() > 1
+
+    def words(row: pd.Series[Any]) -> str:
+        by = f" by {row['scorer']}" if several and row["scorer"] != "none" else ""
+        return name_of(row["rule"]) + ("" if row["rule"] == "none" else f" {row['keep']:g}{by}")
+
+    said = runs.apply(words, axis=1)
+    ways = runs.groupby(said)["kept_key"].transform("nunique")  # one name, two selections: of other scorer settings
+    return said.where(ways == 1, said + " (" + runs["kept_key"] + ")")
