@@ -7,6 +7,7 @@ matrix product with the target's gradient.
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Literal
 
 import torch
 from torch import Tensor
@@ -22,38 +23,41 @@ from prune_lab.experiments.scoring.gradients import given_to_model
 from . import ours, synthetic, text, training
 from .contest import Contest, Lap
 
+Form = Literal["derivative", "difference"]
 PART = {"images": 256, "text": 32}  # gradients that the baseline holds at once
 EXAMPLES = {"images": 1024, "text": 128}
 
 
 def contests(quick: bool) -> list[Contest]:
-    def contest(name: str, study: tuple[str, ...], data: Callable[[int], Data]) -> Contest:
+    def contest(name: str, by: Form, study: tuple[str, ...], data: Callable[[int], Data]) -> Contest:
         chosen, number = ours.study(*study), 8 if quick else EXAMPLES[name]
         return Contest(
-            f"contribution.{name}",
+            f"contribution.{name}.{by}",
             "examples/s",
             lambda: data(number),
-            lambda given: one_pass(chosen, given),
+            lambda given: one_pass(chosen, given, by=by),
             lambda given: each_gradient(chosen, given, PART[name]),
             1 if quick else 3,
-            f"contributions of {number} examples towards a given gradient, float32; baseline: vmap(grad) of "
-            f"{PART[name]} at once, then a product",
+            f"contributions of {number} examples towards a given gradient, float32, by {by}; baseline: vmap(grad) "
+            f"of {PART[name]} at once, then a product",
         )
 
     def tokens(number: int) -> Data:
         return synthetic.tokens(number, context=text.CONTEXT, vocabulary=text.VOCABULARY)
 
-    return [contest("images", training.STUDY, synthetic.images), contest("text", text.STUDY, tokens)]
+    forms: tuple[Form, ...] = ("derivative", "difference")
+    data = (("images", training.STUDY, synthetic.images), ("text", text.STUDY, tokens))
+    return [contest(name, by, study, made) for name, study, made in data for by in forms]
 
 
-def one_pass(chosen: schema.Study, data: Data, keep: list[Tensor] | None = None) -> Lap:
+def one_pass(chosen: schema.Study, data: Data, keep: list[Tensor] | None = None, by: Form = "derivative") -> Lap:
     """Ours; returns how many examples. `keep` gets the contributions."""
     task = ours.task_of(chosen, data)
     model = task.model(seeds.torch_stream(ours.SEED, "init")).eval()
     target = target_gradient(task, model)
 
     def lap() -> float:
-        found = contributions(task, model, target)
+        found = contributions(task, model, target, by=by)
         if keep is not None:
             keep.append(torch.from_numpy(found))
         return len(found)

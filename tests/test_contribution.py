@@ -38,6 +38,14 @@ def test_contributions_are_products_of_gradients(task: MemoryTask, model: nn.Mod
     assert all(weight.grad is None for weight in model.parameters())
 
 
+@pytest.mark.parametrize(("task", "model"), MODELS, ids=["mlp", "conv", "text"])
+def test_the_central_difference_is_near_the_derivative(task: MemoryTask, model: nn.Module) -> None:
+    target = target_gradient(task, model)
+    exact, near = (contributions(task, model, target, by=by) for by in ("derivative", "difference"))  # type: ignore[arg-type]
+    assert not np.array_equal(exact, near)
+    np.testing.assert_allclose(near, exact, atol=0.03 * float(np.sqrt(np.mean(exact**2))))
+
+
 def test_a_part_of_the_examples_against_a_part_of_the_target() -> None:
     task, model = MODELS[0]
     of_examples = gradients_of(task, model)
