@@ -13,7 +13,7 @@ from matplotlib.figure import Figure
 
 from prune_lab.experiments import law, searching
 from prune_lab.experiments.report import equality, equality_figures, forms, searches, style
-from prune_lab.experiments.store import Store
+from prune_lab.experiments.store import Folder, Store
 
 from .command_line import call
 
@@ -250,3 +250,18 @@ def test_setups_are_named_by_what_differs(tmp_path: Path) -> None:
     assert list(searches.table(store, folders)["setup"]) == [*said, "a, label noise 0.1, learning rate 0.2", "b"]
     assert equality.POINTS.fullmatch("found_phi_ess@0.25")
     assert not equality.POINTS.fullmatch("found_ct_sim")
+
+
+@pytest.mark.parametrize(
+    ("drawn_from", "redrawn"),
+    [
+        ([(0, 0), (1, 1), (2, 2)], True),
+        ([(0, 0), (1, 0), (2, 0)], False),
+        ([(0, 0), (0, 1)], False),
+        ([(0, None)], True),
+    ],
+)
+def test_data_drawn_anew_for_each_seed_are_no_setting(drawn_from: list[tuple[int, int]], redrawn: bool) -> None:
+    records = [{"recipe": {"seed": seed, "task": {"data_seed": data}}} for seed, data in drawn_from]
+    folders = [Folder(Path(), record) for record in records]
+    assert searches._redrawn(folders) is redrawn

@@ -25,7 +25,8 @@ def table(store: Store, folders: Sequence[Folder]) -> pd.DataFrame:
     `setup` says in words what differs between the runs apart from what is kept, `kept` what is kept; together and with
     `seed` they name a run.
     """
-    runs = pd.DataFrame([_row(store, folder) for folder in folders])
+    redrawn = _redrawn(folders)
+    runs = pd.DataFrame([_row(store, folder, redrawn) for folder in folders])
     runs.insert(0, "setup", _setups(runs))
     runs.insert(1, "kept", _subsets(runs))
     runs["order"] = runs["rule"].map({rule: place for place, rule in enumerate(COLOURS)})  # unpruned, random, ...
@@ -108,17 +109,24 @@ def _looks(folder: Folder, contribution: str) -> list[tuple[tuple[str, float], F
 # ---- settings --------------------------------------------------------------------------------------------------------
 
 
-def _row(store: Store, folder: Folder) -> dict[str, Any]:
+def _redrawn(folders: Sequence[Folder]) -> bool:
+    """Whether every seed has data of its own: task.data_seed is then no setting, but part of the seed."""
+    seeds = {(one.record["recipe"]["seed"], one.record["recipe"]["task"].get("data_seed")) for one in folders}
+    return len({data for _, data in seeds}) == len({seed for seed, _ in seeds}) == len(seeds)
+
+
+def _row(store: Store, folder: Folder, redrawn: bool) -> dict[str, Any]:
     record, recipe = folder.record, folder.record["recipe"]
     prune = store.get("prune", record["inputs"]["prune"]).record if "prune" in record["inputs"] else None
     pruning: Mapping[str, Any] = {} if prune is None else prune["recipe"]
     scored = {} if prune is None else prune["inputs"]
     scorer = store.get("score", scored["score"]).record["recipe"]["scorer"] if "score" in scored else {}
     task, metrics = recipe["task"], record["metrics"]
+    same = {name: value for name, value in task.items() if not (redrawn and name == "data_seed")}
     kept = {name: value for name, value in pruning.items() if name not in ("task", "fingerprint", "seed")}
     row = {
         "kept_key": key_of({"prune": kept, "scorer": scorer})[:6],
-        "setup_key": key_of({name: value for name, value in recipe.items() if name != "seed"})[:6],
+        "setup_key": key_of({name: value for name, value in recipe.items() if name != "seed"} | {"task": same})[:6],
         "task": task["name"],
         "fingerprint": str(recipe.get("fingerprint") or ""),
         "model": recipe["model"]["name"],
