@@ -36,6 +36,7 @@ POINTS = 200  # of a curve
 BINS = 40  # of examples by difficulty, and of steps, in the picture of a policy
 HARDEST = 0.25
 LAST = 0.75  # share of the run after which little is left to gain, and ratios to it are noise
+FAR = 0.1  # from one
 LEAST = 4  # examples of each part of the dev split
 Curves = dict[str, dict[str, list[float]]]  # policy -> watched set -> its mean loss at t = 0..T
 
@@ -70,6 +71,7 @@ def search(work: Work) -> dict[str, Any]:
         measured += _rows(looked[name], end, policy=name, epoch=epoch, area=state.target[epoch])
     curves["found"] = engine.curve(problem, lambda step, _: best[step], problem.descent, watched)
 
+    _check_adjoint(work, measured)
     law, difficulty = pd.DataFrame(measured), np.mean([one.losses for one in looked["constant"]], axis=0)
     tables = {
         "law": law,
@@ -173,6 +175,17 @@ def _check(work: Work, losses: Sequence[float]) -> None:
         work.decide(
             f"warning: the target loss is least at step {least} of {len(losses) - 1} and rises then: contributions "
             "change sign there"
+        )
+
+
+def _check_adjoint(work: Work, measured: Sequence[Mapping[str, Any]]) -> None:
+    """Under a policy that does not move, sum gamma phi is the loss still to go, where steps are small enough."""
+    ratios = [row["phi_ratio"] for row in measured if row["policy"] == "constant"]
+    middle = float(np.nanmedian(ratios[: max(1, round(LAST * len(ratios)))]))
+    if not 1 - FAR <= middle <= 1 + FAR:
+        work.decide(
+            f"warning: long-horizon contributions sum to {middle:.3g} times the loss that is still to go, and not it: "
+            "the steps are too large for them to be read so (a smaller recipe.learning_rate)"
         )
 
 

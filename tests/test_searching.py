@@ -113,6 +113,12 @@ def test_a_search_that_was_killed_goes_on_to_the_same_end(
         pd.testing.assert_frame_equal(ours, theirs)
 
 
+@pytest.mark.parametrize(("rate", "warned"), [(0.1, False), (2, True)])
+def test_a_step_too_large_for_the_adjoint_is_said(results: str, rate: float, warned: bool) -> None:
+    folder = searched(results, *TINY, f"recipe.learning_rate={rate}", "search.epochs=0")
+    assert any("are too large" in sentence for sentence in folder.record["derived"]) is warned
+
+
 @pytest.mark.parametrize(
     ("words", "kind", "said"),
     [
