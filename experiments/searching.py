@@ -120,6 +120,9 @@ def _problem(work: Work, task: Any, rows: Indices) -> Problem:
     parts = np.split(dealt, [len(dealt) // 2, len(dealt) * 3 // 4])
     if min(map(len, parts)) < LEAST:
         raise ConfigError(f"the dev split has {len(dealt)} examples, too few for three parts", "a larger task.dev")
+    known = {row.tobytes() for row in task.examples("train").inputs[rows]}
+    if again := sum(row.tobytes() in known for row in task.examples("dev").inputs):
+        work.decide(f"warning: {again} of {len(dealt)} dev examples are among the {len(rows)} trained on, byte by byte")
     stride = stride_for(recipe.steps, len(start), MEMORY)
     held = "all of it held" if stride == 1 else f"every {stride}th state held and the others made again (memory)"
     work.decide(

@@ -113,6 +113,19 @@ def test_a_search_that_was_killed_goes_on_to_the_same_end(
         pd.testing.assert_frame_equal(ours, theirs)
 
 
+def test_a_target_that_is_trained_on_is_said(results: str, tmp_path: Path) -> None:
+    """A text whose documents come again: dev's windows are among train's."""
+    (tmp_path / "texts").mkdir()
+    for number in range(40):
+        (tmp_path / "texts" / f"{number}.txt").write_text("the cat sat on the mat and " * 4 + str(number % 4))
+    text = ["task=text", f"task.path={tmp_path / 'texts'}", "task.context=16", "task.dev=0.5", "task.vocabulary=260"]
+    small = ["model.width=8", "model.heads=2", "model.depth=1", "recipe=flow", "recipe.steps=3", "search.epochs=0"]
+    folder = searched(results, *text, *small, "search.looks=2", "search.multiples=[]")
+    assert any("dev examples are among" in sentence for sentence in folder.record["derived"])
+    clean = searched(results, *TINY)
+    assert not any("dev examples are among" in sentence for sentence in clean.record["derived"])
+
+
 @pytest.mark.parametrize(("rate", "warned"), [(0.1, False), (2, True)])
 def test_a_step_too_large_for_the_adjoint_is_said(results: str, rate: float, warned: bool) -> None:
     folder = searched(results, *TINY, f"recipe.learning_rate={rate}", "search.epochs=0")
