@@ -9,7 +9,7 @@ from __future__ import annotations
 import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from itertools import pairwise
+from itertools import accumulate, pairwise
 from typing import Protocol
 
 import torch
@@ -27,6 +27,7 @@ OfWeights = Callable[[dict[str, Tensor], Batch], Tensor]  # (B,) one loss an exa
 class Field(Protocol):
     """N examples' losses l_n as functions of theta; g_n and H_n are their gradients and Hessians."""
 
+    size: int  # N
     decays: Tensor  # (P,) one where weight decay applies, else zero
 
     def losses(self, theta: Tensor) -> Tensor:
@@ -53,7 +54,8 @@ class NetworkField:
         self._losses, self._batches = losses, batches
         self._shapes = {name: value.shape for name, value in like.items()}
         sizes = [len(batch.index) for batch in batches]
-        self._ends = list(pairwise([0, *torch.tensor(sizes).cumsum(0).tolist()]))
+        self._ends = list(pairwise([0, *accumulate(sizes)]))
+        self.size = sum(sizes)
         self.decays = flat({name: torch.full_like(value, float(value.ndim >= 2)) for name, value in like.items()})
 
     def losses(self, theta: Tensor) -> Tensor:
@@ -111,7 +113,7 @@ class LinearField:
     def __init__(self, inputs: Tensor, targets: Tensor, *, columns: int, bias: bool) -> None:
         ones = [torch.ones_like(inputs[:, :1])] if bias else []
         self._inputs = torch.cat([inputs, *ones], 1).T.contiguous()  # (D, N): both products then stream through memory
-        self._columns = columns
+        self._columns, self.size = columns, len(inputs)
         self._targets = targets if columns > 1 else targets.to(inputs.dtype)
         decays = torch.ones(len(self._inputs), columns, dtype=inputs.dtype, device=inputs.device)
         decays[inputs.shape[1] :] = 0

@@ -61,8 +61,7 @@ def contributions_at(problem: Problem, moment: Moment, weights: Tensor) -> Contr
 
 def _halves(problem: Problem, theta: Tensor) -> list[Tensor]:
     """The target's gradient by its even and by its odd examples."""
-    number = len(problem.target.losses(theta))
-    odd = torch.arange(number, device=theta.device) % 2
+    odd = torch.arange(problem.target.size, device=theta.device) % 2
     return [problem.target.slope(theta, ((odd == part) / (odd == part).sum()).to(theta.dtype))[0] for part in (0, 1)]
 
 

@@ -28,7 +28,6 @@ class Problem:
     """What is descended, from where, and what counts."""
 
     field: Field  # of the training examples
-    size: int  # N of them
     target: Field
     stopping: Field  # a third set, which chooses the outer epoch
     held_out: Field  # a fourth, which nothing is chosen by
@@ -42,7 +41,7 @@ class Problem:
     @property
     def uniform(self) -> Tensor:
         """(T, N) rows of 1/N: the constant policy."""
-        return torch.full((1, self.size), 1 / self.size, dtype=self.start.dtype).expand(self.steps, -1)
+        return self.start.new_full((1, self.field.size), 1 / self.field.size).expand(self.steps, -1)
 
 
 @dataclass(slots=True)
@@ -62,13 +61,9 @@ def mean_loss(field: Field, theta: Tensor) -> float:
 
 def target_of(field: Field) -> Target:
     """The mean loss over a field's examples, and its gradient."""
-    share: dict[int, Tensor] = {}
 
     def of(theta: Tensor) -> tuple[Tensor, Tensor]:
-        if 0 not in share:
-            number = len(field.losses(theta))
-            share[0] = torch.full((number,), 1 / number, dtype=theta.dtype, device=theta.device)
-        slope, losses = field.slope(theta, share[0])
+        slope, losses = field.slope(theta, theta.new_full((field.size,), 1 / field.size))
         return losses.mean(), slope
 
     return of
@@ -118,7 +113,7 @@ def search(problem: Problem, state: Search, *, epochs: int, rate: float) -> Iter
         if epoch < epochs:
             centred = phi - phi.mean(1, keepdim=True)
             scale = centred.square().mean(1, keepdim=True).sqrt().clamp(min=torch.finfo(phi.dtype).tiny)
-            reach = rate * (1 - epoch / epochs) / problem.size
+            reach = rate * (1 - epoch / epochs) / problem.field.size
             state.policy = project(state.policy + reach * centred / scale)
 
 
@@ -136,8 +131,7 @@ def baselines(problem: Problem, *, multiples: Sequence[float] = (2, 5, 10, 20)) 
 
     Greedy puts all weight on the tenth of the examples whose contribution CT is largest at that step.
     """
-    target, number = target_of(problem.target), problem.size
-    uniform = torch.full((number,), 1 / number, dtype=problem.start.dtype)
+    target, uniform = target_of(problem.target), problem.uniform[0]
 
     def by_loss(step: int, theta: Tensor) -> Tensor:
         losses = problem.field.losses(theta)
@@ -145,7 +139,7 @@ def baselines(problem: Problem, *, multiples: Sequence[float] = (2, 5, 10, 20)) 
 
     def greedy(step: int, theta: Tensor) -> Tensor:
         rates, _ = problem.field.products(theta, uniform, target(theta)[1])
-        chosen = rates.topk(max(1, number // 10)).indices
+        chosen = rates.topk(max(1, len(rates) // 10)).indices
         return torch.zeros_like(uniform).index_fill(0, chosen, 1 / len(chosen))
 
     def constant(step: int, theta: Tensor) -> Tensor:

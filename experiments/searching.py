@@ -132,7 +132,7 @@ def _problem(work: Work, task: Any, rows: Indices) -> Problem:
     train = field_of("train", rows)
     target, stopping, held_out = (field_of("dev", np.sort(part)) for part in parts)
     descent = Descent(rates, recipe.momentum, recipe.weight_decay)
-    return Problem(train, len(rows), target, stopping, held_out, start, descent)
+    return Problem(train, target, stopping, held_out, start, descent)
 
 
 def _fields(work: Work, task: Any) -> tuple[Any, Tensor]:

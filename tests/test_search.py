@@ -104,7 +104,7 @@ def transformer() -> tuple[Make, Tensor]:
 def problem(kind: Kind, *, size: int = 5, steps: int = 3, momentum: float = 0.0) -> Problem:
     make, start = kind()
     rates = [0.3 / (1 + step) for step in range(steps)]
-    return Problem(make(0, size), size, make(1, 6), make(2, 6), make(3, 6), start, Descent(rates, momentum, 0.01))
+    return Problem(make(0, size), make(1, 6), make(2, 6), make(3, 6), start, Descent(rates, momentum, 0.01))
 
 
 def area(problem: Problem, policy: Tensor) -> float:
@@ -114,7 +114,7 @@ def area(problem: Problem, policy: Tensor) -> float:
 
 
 def some_policy(problem: Problem, seed: int = 0) -> Tensor:
-    rows = torch.rand(problem.steps, problem.size, generator=torch_stream(seed, "policy"), dtype=torch.float64)
+    rows = torch.rand(problem.steps, problem.field.size, generator=torch_stream(seed, "policy"), dtype=torch.float64)
     return rows / rows.sum(1, keepdim=True)
 
 
@@ -198,7 +198,7 @@ def searched(epochs: int = 40) -> tuple[Problem, Search]:
         LinearField(x, (x @ teacher > 0).long(), columns=1, bias=False)
         for x in (draw(60 + n, 200, 8) for n in range(3))
     ]
-    given = Problem(train, 40, *others, torch.zeros(8, dtype=torch.float64), Descent([0.3] * 40))
+    given = Problem(train, *others, torch.zeros(8, dtype=torch.float64), Descent([0.3] * 40))
     state = Search(given.uniform.clone(), given.uniform)
     list(search(given, state, epochs=epochs, rate=0.4))
     return given, state
@@ -262,7 +262,7 @@ def flow(*, orthogonal: bool = False, eta: float = 0.01, steps: int = 60) -> Pro
     teacher = draw(1, 12)
     parts = [(x, (x @ teacher > 0).long()) for x in (inputs, *(draw(2 + n, 60, 12) for n in range(3)))]
     train, *others = (LinearField(x, y, columns=1, bias=False) for x, y in parts)
-    return Problem(train, 12, *others, torch.zeros(12, dtype=torch.float64), Descent([eta] * steps))
+    return Problem(train, *others, torch.zeros(12, dtype=torch.float64), Descent([eta] * steps))
 
 
 def seen(given: Problem, policy: Tensor, steps: set[int]) -> tuple[list[SimpleNamespace], float]:
