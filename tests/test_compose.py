@@ -193,5 +193,5 @@ def test_every_size_of_every_experiment_is_valid(name: str) -> None:
 
 
 def test_a_wrong_size_is_refused_with_the_right_ones() -> None:
-    with pytest.raises(ConfigError, match=r"experiment\.size=huge.*cpu, smoke, paper"):
+    with pytest.raises(ConfigError, match=r"experiment\.size=huge.*cpu, digits, smoke, paper"):
         compose.experiment(["experiment=capacity", "experiment.size=huge"])
