@@ -106,7 +106,8 @@ def _warnings(runs: pd.DataFrame, folders: Iterable[Folder], settings: Settings)
 
 def _sections(runs: pd.DataFrame, settings: Settings) -> Iterator[tuple[str, str, str, list[Drawing], int]]:
     """(file, heading, words, drawings, columns) of each group of figures."""
-    named = {", ".join(setting): group for setting, group in settings.items()}
+    subsets_differ = len({kept for _, kept in settings}) > 1
+    named = {", ".join(setting if subsets_differ else setting[:1]): group for setting, group in settings.items()}
     plain_first = dict(sorted(named.items(), key=lambda item: "prune" in item[1][0].record["inputs"]))
     shown, few = (dict(list(plain_first.items())[:number]) for number in (MOST, MOST // 2))
     pictured = dict(list(named.items())[:MOST])

@@ -157,20 +157,35 @@ def _dotted(settings: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
 
 
 def _setups(runs: pd.DataFrame) -> pd.Series[Any]:
-    """The task, and in what a setup differs from the others of its task, in words."""
+    """The task, and what is enough to tell a setup from the others of its task, in words."""
     setups = runs.drop_duplicates("setup_key").set_index("setup_key")
     nested = [name for name in runs.columns if name.startswith(("task.", "model.", "recipe.", "search."))]
     words = {}
     for key, row in setups.iterrows():
         like = setups[setups["task"] == row["task"]]
-        differs = [name for name in nested if like[name].astype(str).nunique() > 1]
-        words[key] = ", ".join([row["task"], *(_setting(name, row[name]) for name in differs)])
+        words[key] = ", ".join([row["task"], *(_setting(name, row[name]) for name in _telling(like[nested]))])
     said = list(words.values())
     unique = {key: f"{one} ({key})" if said.count(one) > 1 else one for key, one in words.items()}
     return runs["setup_key"].map(unique)
 
 
+def _telling(setups: pd.DataFrame) -> list[str]:
+    """Few of the columns in which the rows differ, and enough of them: each next one tells the most apart."""
+    found: list[str] = []
+    groups = pd.Series("", index=setups.index)
+    while groups.nunique() < len(setups):
+        finer = {str(name): groups + "|" + setups[name].astype(str) for name in setups}
+        best = max(finer, key=lambda name: finer[name].nunique())
+        if finer[best].nunique() == groups.nunique():
+            break
+        groups = finer[best]
+        found.append(best)
+    return sorted(found, key=list(setups).index)
+
+
 def _setting(name: str, value: Any) -> str:
+    if isinstance(value, bool | np.bool_):
+        return f"{'' if value else 'not '}{name.rpartition('.')[2]}"
     shown = f"{value:g}" if isinstance(value, float | int) and not isinstance(value, bool) else str(value)
     last = name.rpartition(".")[2].replace("_", " ")
     return shown if last == "name" else f"{last} {shown}"
