@@ -294,6 +294,8 @@ def _mask(runs: pd.DataFrame, where: Mapping[str, Any]) -> pd.Series[bool]:
 
 
 def _same(value: Any, wanted: Any) -> bool:
+    if isinstance(wanted, list | tuple):  # as the table has it
+        wanted = ",".join(map(str, wanted))
     missing = [one is None or (isinstance(one, float) and math.isnan(one)) for one in (value, wanted)]
     if any(missing):
         return all(missing)

@@ -9,7 +9,9 @@ import torch
 from safetensors.torch import save_model
 
 from prune_lab.cli import compose
+from prune_lab.experiments import claims
 from prune_lab.experiments.errors import ConfigError
+from prune_lab.experiments.expectations import Expectation
 from prune_lab.experiments.jobs import job_of
 from prune_lab.experiments.loading import load_data
 from prune_lab.experiments.models.dense import mlp
@@ -82,7 +84,11 @@ def test_only_the_first_set_is_pruned_and_the_second_is_what_is_measured(
     assert (row["task"], row["rule"], row["scorer"]) == ("digits, then digits", "hard", "el2n")
     assert (row["pool"], row["examples"]) == (len(low.ids), round(0.5 * len(low.ids)))
     assert row["finetune.task.examples"] == 60
-    assert row["finetune.task.classes"] == ["5", "6", "7"]
+    assert row["finetune.task.classes"] == "5,6,7"
+    expected = Expectation.model_validate(
+        {"claim": "", "source": "", "at_least": 0.0, "point": {"where": {"finetune.task.classes": [5, 6, 7]}}}
+    )
+    assert claims.check(expected, table(Store(Path(results.removeprefix("results="))))).n == 1
 
 
 def test_the_key_depends_on_both_sets_and_the_first_run_is_that_without_a_second() -> None:

@@ -213,4 +213,4 @@ def _dotted(settings: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str
         if isinstance(value, Mapping):
             yield from _dotted(value, f"{prefix}{name}.")
         else:
-            yield f"{prefix}{name}", value
+            yield f"{prefix}{name}", ",".join(map(str, value)) if isinstance(value, list | tuple) else value
