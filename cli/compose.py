@@ -166,6 +166,17 @@ def _sentence(detail: Any) -> tuple[str, str | None]:
             return sentence, f"leave {key} out, or {section}={owners[0]}"
         beside = [name for name in keys() if name.count(".") == key.count(".")]
         return _did_you_mean(f"{key}=", key, _siblings(detail["loc"]) or beside, ""), None
+    if detail["type"] in ("union_tag_not_found", "union_tag_invalid"):
+        names = [name for group in UNIONS if place[-1] == group for name in choices(group)]
+        given = str(detail.get("ctx", {}).get("tag", ""))
+        near = (difflib.get_close_matches(given, names, n=1) or names[:1])[0]
+        what = f"there is no {key}.name={given}; there is: {', '.join(names)}" if given else f"{key}.name is missing"
+        return what, f"{key}.name={near}"
+    if detail["type"] in ("model_type", "model_attributes_type", "dict_type"):
+        return f"{key} is a section of settings, and {detail['input']!r} is a value", f"{key}.NAME=VALUE"
+    if detail["type"] == "too_short":
+        least = detail["ctx"]["min_length"]
+        return f"{key} has {detail['ctx']['actual_length']} values, and needs at least {least}", None
     if detail["type"] == "missing":
         return f"{key} is missing", f"{key}=..."
     if not key or detail["type"] == "value_error":

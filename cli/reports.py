@@ -14,6 +14,8 @@ from . import compose
 from .run import run
 from .show import Show, exit_code
 
+ELSEWHERE = ("results=", "launcher=", "launcher.", "device=", "hydra.")  # words that say where, and change no result
+
 
 def report(words: Sequence[str], *, dry_run: bool, as_json: bool) -> int:
     """A page on the runs that the words span (made first where they are missing); on every run without words."""
@@ -49,6 +51,9 @@ def _run_and_page(
     if experiment is None:
         return _page(studies[0].results, keys, key_of({"runs": sorted(keys)}), f"{len(keys)} runs", (), words, show)
     name, title, expect = experiment.folder, experiment.chosen.title or experiment.title, experiment.chosen.expect
+    changed = [word for word in words if not word.startswith(("experiment=", "experiment.size=", *ELSEWHERE))]
+    if changed:  # another experiment than the file's: its page does not take that one's place
+        name, title = f"{name}_{key_of({'changed': sorted(changed)})[:6]}", f"{title} ({', '.join(changed)})"
     return _page(studies[0].results, keys, name, title, expect, words, show, phase=phase, check=check)
 
 

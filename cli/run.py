@@ -21,6 +21,7 @@ def run(phase: str, studies: Sequence[schema.Study], show: Show, *, dry_run: boo
     store = Store(studies[0].results)
     targets = {job.key: job for job in (job_of(phase, study) for study in studies)}
     _check_export(studies[0].export, phase, len(targets))
+    _check_search(phase, studies)
     jobs = closure(targets.values())
     todo = [job for job in jobs if store.find(job.phase, job.key) is None]
     before = [job for job in todo if job.key not in targets]
@@ -46,6 +47,13 @@ def export_scores(study: schema.Study, show: Show) -> None:
 
     folder = Store(study.results).get("score", job_of("score", study).key)
     show.say(export(folder, str(study.export)))
+
+
+def _check_search(phase: str, studies: Sequence[schema.Study]) -> None:
+    """Refuse settings of a search that nothing here reads; beside a policy that does, they are no fault."""
+    unread = all(not isinstance(study.policy, schema.LearningLawPolicy) for study in studies)
+    if phase != "search" and unread and any(study.search != schema.SearchSettings() for study in studies):
+        raise ConfigError("search is read by policy=learning_law alone, and would be ignored", "policy=learning_law")
 
 
 def _check_export(path: str | None, phase: str, number: int) -> None:

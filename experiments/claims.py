@@ -25,6 +25,7 @@ COMPARED = (
     "task", "fingerprint", "model", "width", "setup", "policy", "label_noise", "pool", "balance", "budget", "split",
     "keep",
 )  # fmt: skip
+SAME = ("task.", "model.", "recipe.", "finetune.", "shifted.", "fingerprint", "prune.", "scorer.")
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,6 +128,60 @@ def advantage(runs: pd.DataFrame) -> pd.DataFrame:
         rows.append(row | {"verdict": _better(low, high, found.n)})
     measured = ["metric", "examples", "effect", "low", "high", "n", "paired", "verdict"]
     return pd.DataFrame(rows, columns=[*COMPARED, "rule", "scorer", "selection", *measured])
+
+
+def by_policy(runs: pd.DataFrame) -> pd.DataFrame:
+    """Every policy that weighs what is kept against uniform weights on the same, all other settings equal.
+
+    One row for each setting; `effect`, `low`, `high`, `n` and `verdict` as in `advantage`.
+    """
+    import pandas as pd
+
+    same = [name for name in runs.columns if name.startswith(SAME)] + ["rule", "scorer", "selection", "keep", "balance"]
+    same = [name for name in same if name != "prune.seed"]
+    words = runs[same].map(str).agg("|".join, axis=1)
+    own = ["policy", *(name for name in runs.columns if name.startswith("policy."))]
+    weighed = runs[runs["policy"] != "uniform"]
+    keys = [words[weighed.index], weighed[own].map(str).agg("|".join, axis=1)] if len(weighed) else ["policy"]
+    rows = []
+    for _, group in weighed.groupby(keys, sort=False):
+        uniform = runs[(runs["policy"] == "uniform") & (words == words[group.index[0]])]
+        metric = "bits_per_byte" if _has(group, "bits_per_byte") else "accuracy"
+        mine, theirs = (_seeds(side, metric) for side in (group, uniform))
+        if not theirs:
+            continue
+        sign, found = -1.0 if metric in LOWER_IS_BETTER else 1.0, _effect([(mine, ""), (theirs, "")])
+        low, high = sorted((sign * found.low, sign * found.high))
+        first = group.iloc[0]
+        row = {name: first[name] for name in ("task", "model", "rule", "keep", "budget", "pool", "label_noise")}
+        row |= {
+            "policy": first["policy"],
+            "metric": metric,
+            "effect": sign * found.mean,
+            "low": low,
+            "high": high,
+            "n": found.n,
+        }
+        rows.append(row | {"verdict": _better(low, high, found.n)})
+    return pd.DataFrame(rows)
+
+
+def weighed(found: pd.DataFrame) -> str:
+    """What `by_policy` found, in a sentence; nothing where it found nothing."""
+    if found.empty:
+        return ""
+    parts = []
+    for policy, group in found.groupby("policy", sort=False):
+        if len(group) == 1:
+            row = group.iloc[0]
+            effect = describe(row["effect"], row["low"], row["high"], row["metric"])
+            few = "" if row["n"] >= SEEDS else f", fewer than {SEEDS} seeds"
+            parts.append(f"{policy}: {effect}, {row['verdict']}{few}")
+        else:
+            counts = {verdict: int((group["verdict"] == verdict).sum()) for verdict in ("better", "worse", "undecided")}
+            said = ", ".join(f"{verdict} in {number}" for verdict, number in counts.items())
+            parts.append(f"{policy}: {said} of {len(group)} settings")
+    return f"Against uniform weights on the same examples: {'; '.join(parts)}."
 
 
 def summary(found: pd.DataFrame) -> str:

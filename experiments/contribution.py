@@ -12,11 +12,10 @@ from typing import Literal
 import torch
 from torch import Tensor, nn
 from torch.func import functional_call, jvp
-from torch.nn.attention import SDPBackend, sdpa_kernel
 
 from .contracts import Batch, Floats, Indices, Split, Task
 from .evaluation import BATCH, evaluating, place
-from .functional import Losses
+from .functional import Losses, differentiable
 
 STEP = 3e-3  # length of the step along the gradient, in the weights' own units
 
@@ -73,7 +72,7 @@ def contributions(
             if by == "difference":
                 rates = (of_weights(ahead) - of_weights(behind)) / (2 * reach)
             else:
-                with sdpa_kernel(SDPBackend.MATH):
+                with differentiable():
                     rates = jvp(of_weights, (weights,), (direction,))[1]
             place(found, batch, {"rate": rates}, task.size(split))
     return found["rate"] if index is None else found["rate"][index]

@@ -6,9 +6,7 @@ form, which is a hundred times faster where a step is a few matrix products.
 
 from __future__ import annotations
 
-import warnings
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping, Sequence
 from itertools import accumulate, pairwise
 from typing import Protocol
 
@@ -16,9 +14,9 @@ import torch
 from torch import Tensor
 from torch.func import grad, jvp
 from torch.nn import functional
-from torch.nn.attention import SDPBackend, sdpa_kernel
 
 from .contracts import Batch
+from .functional import differentiable
 
 Weights = Mapping[str, Tensor]  # a model's trainable parameters by name
 OfWeights = Callable[[dict[str, Tensor], Batch], Tensor]  # (B,) one loss an example
@@ -59,12 +57,12 @@ class NetworkField:
         self.decays = flat({name: torch.full_like(value, float(value.ndim >= 2)) for name, value in like.items()})
 
     def losses(self, theta: Tensor) -> Tensor:
-        with _differentiable():
+        with differentiable():
             return torch.cat([self._each(theta, batch) for batch in self._batches])
 
     def slope(self, theta: Tensor, weights: Tensor) -> tuple[Tensor, Tensor]:
         total, losses = torch.zeros_like(theta), []
-        with _differentiable():
+        with differentiable():
             for batch, (first, last) in zip(self._batches, self._ends, strict=True):
                 part, each = grad(self._weighted, has_aux=True)(theta, batch, weights[first:last])
                 total += part
@@ -73,7 +71,7 @@ class NetworkField:
 
     def products(self, theta: Tensor, weights: Tensor, direction: Tensor) -> tuple[Tensor, Tensor]:
         total, rates = torch.zeros_like(theta), []
-        with _differentiable():
+        with differentiable():
             for batch, (first, last) in zip(self._batches, self._ends, strict=True):
 
                 def gradient(theta: Tensor, batch: Batch = batch, row: Tensor = weights[first:last]) -> object:
@@ -86,7 +84,7 @@ class NetworkField:
 
     def bends(self, theta: Tensor, first: Tensor, second: Tensor) -> Tensor:
         found = []
-        with _differentiable():
+        with differentiable():
             for batch in self._batches:
 
                 def along(theta: Tensor, batch: Batch = batch) -> Tensor:
@@ -170,11 +168,3 @@ def shaped(theta: Tensor, shapes: Mapping[str, torch.Size]) -> dict[str, Tensor]
     """The weights by name again."""
     parts = torch.split(theta, [shape.numel() for shape in shapes.values()])
     return {name: part.view(shape) for (name, shape), part in zip(shapes.items(), parts, strict=True)}
-
-
-@contextmanager
-def _differentiable() -> Iterator[None]:
-    """No fused attention (it has no forward derivative), no gradients kept, no word about how torch scripts its own."""
-    scripted = warnings.catch_warnings(action="ignore", category=FutureWarning)
-    with torch.no_grad(), scripted, sdpa_kernel(SDPBackend.MATH):
-        yield

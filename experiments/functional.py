@@ -2,7 +2,13 @@
 
 from __future__ import annotations
 
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import torch
 from torch import Tensor, nn
+from torch.nn.attention import SDPBackend, sdpa_kernel
 
 from .contracts import Batch, Task
 
@@ -21,3 +27,11 @@ class Losses(nn.Module):
     def trainable(self) -> dict[str, Tensor]:
         """The trainable weights by name, detached."""
         return {name: weight.detach() for name, weight in self.named_parameters() if weight.requires_grad}
+
+
+@contextmanager
+def differentiable() -> Iterator[None]:
+    """For forward derivatives: no fused attention (it has none), no gradients kept, torch silent on its scripts."""
+    scripted = warnings.catch_warnings(action="ignore", category=FutureWarning)
+    with torch.no_grad(), scripted, sdpa_kernel(SDPBackend.MATH):
+        yield

@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from .errors import RunFailed
+from .errors import LabError, RunFailed
 from .jobs import Job
 from .judging import score
 from .provenance import code_version
@@ -49,11 +49,24 @@ def run(job: Job, store: Store, notify: Notify) -> Folder:
     }
     with store.draft(job.phase, job.key, record) as folder:
         work = Work(job, folder, inputs, store, notify)
-        metrics = PHASES[job.phase](work)
+        metrics = _of_second(work) if _has_second(job) else PHASES[job.phase](work)
         _check_finite(metrics)
         record |= {"derived": work.derived, "machine": work.machine, "metrics": metrics}
         record["seconds"] = round(time.monotonic() - started, 3)
     return store.get(job.phase, job.key)
+
+
+def _has_second(job: Job) -> bool:
+    return "start" in (job.inputs.get("train") or job).inputs
+
+
+def _of_second(work: Work) -> dict[str, Any]:
+    """What is run on a second set calls its settings finetune.task in its errors."""
+    try:
+        return PHASES[work.job.phase](work)
+    except LabError as error:
+        mend = error.mend and error.mend.replace("task.", "finetune.task.")
+        raise type(error)(error.what.replace("task.", "finetune.task."), mend) from error
 
 
 def _start_up(job: Job) -> None:

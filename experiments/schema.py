@@ -435,12 +435,20 @@ class Study(Settings):
             raise ValueError(f"recipe.flip and recipe.shift augment images, and task={self.task.name} has none")
         if self.search != SearchSettings() and self.recipe.batch_size < FULL:
             raise ValueError("a policy is searched over descent on the whole set at every step: use recipe=flow")
-        if isinstance(self.policy, LearningLawPolicy) and (self.search.features or self.recipe.batch_size < FULL):
-            raise ValueError(
-                "policy=learning_law holds for a whole model's descent on the whole set: use recipe=flow, and leave "
-                "search.features out"
-            )
+        if isinstance(self.policy, LearningLawPolicy):
+            if self.recipe.batch_size < FULL:
+                raise ValueError(
+                    f"policy=learning_law is found for descent on the whole set, and recipe.batch_size="
+                    f"{self.recipe.batch_size} is a part of it: use recipe=flow, which has recipe.batch_size={FULL}"
+                )
+            if self.search.features is not None:
+                raise ValueError("policy=learning_law weighs a whole model's training: leave search.features out")
         if self.finetune is not None:
+            if text != isinstance(self.finetune.task, TextTask):
+                raise ValueError(
+                    f"a model of task={self.task.name} cannot go on with finetune.task.name={self.finetune.task.name}: "
+                    "one is text and the other is not"
+                )
             if isinstance(self.model, LinearModel | PerceptronModel):
                 raise ValueError(f"finetune keeps what lies below the head, and model={self.model.name} has nothing")
             if self.shifted is not None:

@@ -63,7 +63,10 @@ def search(work: Work) -> dict[str, Any]:
             _save(checkpoint, state, measured)
             saved_at = time.monotonic()
     best = state.best
-    work.decide(f"the policy of outer epoch {state.best_epoch} of {settings.epochs} is best by the stopping set")
+    unfinished = "; more search.epochs would improve it" if 0 < state.best_epoch == settings.epochs else ""
+    work.decide(
+        f"the policy of outer epoch {state.best_epoch} of {settings.epochs} is best by the stopping set{unfinished}"
+    )
 
     looked: dict[str, list[Contributions]] = {}
     for name, policy, epoch in (("constant", problem.uniform, 0), ("found", best, state.best_epoch)):
@@ -169,15 +172,20 @@ def _fields(work: Work, task: Any) -> tuple[Any, Tensor]:
 
 
 def _check(work: Work, losses: Sequence[float]) -> None:
+    smaller = f"recipe.learning_rate={work.job.study.recipe.learning_rate / 10:g}"
     if not np.isfinite(losses).all():
-        raise RunFailed("the constant policy diverged", "a smaller recipe.learning_rate")
+        raise RunFailed("training under uniform weights diverged", smaller)
     if losses[-1] >= losses[0]:
-        raise RunFailed("the constant policy does not lower the target loss", "another recipe.learning_rate")
+        raise RunFailed(
+            f"training under uniform weights takes the target loss from {losses[0]:.3g} to {losses[-1]:.3g}: there is "
+            "nothing to search",
+            smaller if min(losses) == losses[0] else f"recipe.steps={int(np.argmin(losses))}, where it is least",
+        )
     if losses[-1] > 1.001 * min(losses):
         least = int(np.argmin(losses))
         work.decide(
-            f"warning: the target loss is least at step {least} of {len(losses) - 1} and rises then: contributions "
-            "change sign there"
+            f"warning: under uniform weights the target loss is least at step {least} of {len(losses) - 1} and rises "
+            f"then: contributions change sign there, and ratios to their mean are wild; recipe.steps={least} avoids it"
         )
 
 

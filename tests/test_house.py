@@ -27,6 +27,7 @@ NATURAL = {  # the one leaf below that a leaf may stand on
     "transfer": {"scoring"},
     "tasks": {"recipes"},
     "masking": {"metagradient"},
+    "field": {"functional"},
     "metagradient": {"field", "functional"},
     "search": {"field", "metagradient", "simplex"},
     "law": {"search", "metagradient", "dispersion"},

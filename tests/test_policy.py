@@ -6,9 +6,11 @@ import json
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import pytest
 import torch
 
+from prune_lab.experiments import claims
 from prune_lab.experiments.policy import InfoBatch, LossProportional, Uniform
 from prune_lab.experiments.recipes import optimizers, plan, schedulers
 from prune_lab.experiments.report import style
@@ -148,7 +150,33 @@ def test_a_page_compares_policies_and_rules_under_one_budget(
     (tmp_path / "configs" / "experiment" / "mixed.yaml").write_text(MIXED)
     words = ["reproduce", f"hydra.searchpath=[file://{tmp_path / 'configs'}]", "experiment=mixed", *TINY, results]
     assert call(capsys, *words).code == 0
-    found = json.loads((tmp_path / "results" / "report" / "mixed" / "claims.json").read_text())["advantage"]
+    (page,) = (tmp_path / "results" / "report").glob("mixed_*")  # changed by words, so a page of its own
+    found = json.loads((page / "claims.json").read_text())["advantage"]
     assert {(row["rule"], row["keep"], row["n"]) for row in found} == {
         ("rs2", 0.25, 3), ("beta", 0.25, 3), ("infobatch", 1.0, 3),
     }  # fmt: skip
+
+
+def test_policies_are_compared_with_uniform_weights_on_the_same_examples() -> None:
+    """By hand: paired by seed, within what is kept and under the same settings; another setting is no opponent."""
+    rows = []
+    for rule, gains in (("none", (0.03, 0.02, 0.04)), ("random", (-0.01, 0.02, 0.0))):
+        for seed, gain in enumerate(gains):
+            for policy, accuracy in (("uniform", 0.8 + 0.1 * seed), ("equal_contribution", 0.8 + 0.1 * seed + gain)):
+                rows.append(
+                    {
+                        "task": "digits", "model": "mlp", "rule": rule, "scorer": "none", "selection": "none",
+                        "keep": 1.0 if rule == "none" else 0.5, "balance": 0.0, "budget": "steps", "pool": 100,
+                        "label_noise": 0.0, "fingerprint": "a", "recipe.epochs": 4, "policy": policy, "seed": seed,
+                        "policy.every": 16 if policy != "uniform" else None, "accuracy": accuracy,
+                    }
+                )  # fmt: skip
+    other = [{**row, "recipe.epochs": 5, "policy": "uniform", "accuracy": 0.1} for row in rows[:2]]
+    runs = pd.DataFrame([*rows, *other])
+    whole, half = claims.by_policy(runs).to_dict("records")
+    assert (whole["rule"], half["rule"]) == ("none", "random")
+    assert whole["effect"] == pytest.approx(0.03)
+    assert (whole["n"], whole["verdict"], half["verdict"]) == (3, "better", "undecided")
+    said = claims.weighed(claims.by_policy(runs))
+    assert "equal_contribution: better in 1, worse in 0, undecided in 1 of 2 settings" in said
+    assert claims.weighed(claims.by_policy(runs[runs["policy"] == "uniform"])) == ""

@@ -46,7 +46,8 @@ def test_an_expectation_that_fails_ends_with_exit_5(
     *runs, report = held.objects
     assert len(runs) == 9
     assert report["metrics"]["claims"]["holds"] == 1
-    page = tmp_path / "results" / "report" / "mine"
+    page = Path(report["path"])
+    assert page.name.startswith("mine_")  # changed by words, so a page of its own
     assert "A small &lt;experiment&gt;" in (page / "index.html").read_text()
     assert {path.name for path in page.iterdir()} >= {
         "table.csv",

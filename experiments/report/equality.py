@@ -99,6 +99,9 @@ def _warnings(runs: pd.DataFrame, folders: Iterable[Folder], settings: Settings)
         yield f"In {number} of {len(runs)} runs: {words}."
     if (runs["search.epochs"] == 0).any():
         yield "Some runs searched nothing (search.epochs=0): their found policy is the constant one."
+    going = int(((runs["best_epoch"] == runs["search.epochs"]) & (runs["search.epochs"] > 0)).sum())
+    if going:
+        yield f"In {going} of {len(runs)} runs the search was still improving at its last outer epoch: search.epochs."
 
 
 # ---- figures ---------------------------------------------------------------------------------------------------------

@@ -81,6 +81,8 @@ def supported(forms: Sequence[dict[str, Any]]) -> str:
         "neither": "neither form of the law: both contributions became less equal",
         "undecided": "no form of the law: the intervals do not decide",
     }
+    if all(form["seeds"] < claims.SEEDS for form in forms):
+        return f"Nothing is decided: a verdict needs {claims.SEEDS} seeds or more, as in seed=0,1,2."
     if len(forms) > 1:
         counts = {name: sum(form["form"] == name for form in forms) for name in said}
         return (

@@ -66,13 +66,16 @@ def build(
     write(grouped, folder / "points.csv")
     if len(measures):
         write(measures, folder / "distribution.csv")
-    verdict = claims.summary(named(advantage))
+    policies = claims.by_policy(runs)
+    verdicts = [claims.summary(named(advantage)), claims.weighed(policies)]
+    verdict = " ".join(verdicts[1:] if verdicts[1] and advantage.empty else verdicts).strip()
     context = {
         "title": title,
         "verdict": verdict,
         "caveat": claims.caveat(advantage),
         "warnings": list(_warnings(every, runs, grouped, lost)),
         "groups": (groups := _groups(panels)),
+        "policies": [_weighed(row) for _, row in policies.iterrows()],
         "fitted": any(panel["laws"] for group in groups for panel in group),
         "challenged": any(panel["challenges"] for group in groups for panel in group),
         "unfitted": _unfitted([panel for group in groups for panel in group]),
@@ -96,6 +99,7 @@ def build(
         "verdict": verdict,
         "expectations": context["outcomes"],
         "advantage": advantage.to_dict("records"),
+        "policies": policies.to_dict("records"),
         "laws": [{"panel": panel.title, "rows": _laws(panel)} for panel in panels],
         "beats_the_law": [
             {"panel": panel.title, "rule": one.rule, "keep": one.keep} | asdict(one.answer)
@@ -129,6 +133,12 @@ def _warnings(every: pd.DataFrame, runs: pd.DataFrame, grouped: pd.DataFrame, lo
     zero = int((grouped["error"] <= 0).sum()) if "error" in grouped else 0
     if zero:
         yield f"{_count(zero, 'point')} without any test error cannot be drawn on a logarithmic axis."
+    aimed = [name for name in ("equal_contribution", "learning_law") if (runs["policy"] == name).any()]
+    if aimed:
+        yield (
+            f"policy={' and '.join(aimed)} set weights by the labels of the dev split, which uniform ones do not: "
+            "part of a gain may be that, and training on those examples, too, is the control."
+        )
 
 
 def _save(
@@ -271,6 +281,14 @@ def _gain(row: pd.Series[Any]) -> dict[str, str]:
     value = claims.describe(row["effect"], row["low"], row["high"], row["metric"])
     value = value.replace(" points", "").replace(" bits per byte", "")
     return {"verdict": row["verdict"], "mark": mark, "value": value, "n": str(row["n"])}
+
+
+def _weighed(row: pd.Series[Any]) -> dict[str, str]:
+    gain = claims.describe(row["effect"], row["low"], row["high"], row["metric"])
+    names = ("policy", "task", "model", "rule", "keep", "label_noise", "pool", "budget")
+    shown = {name.replace("_", " "): _cell(row[name]) for name in names} | {"gain over uniform weights": gain}
+    shown["rule"] = "unpruned" if shown["rule"] == "none" else shown["rule"]
+    return shown | {"n": str(row["n"]), "verdict": str(row["verdict"])}
 
 
 def _laws(panel: laws.Panel) -> list[dict[str, Any]]:
