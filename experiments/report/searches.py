@@ -111,7 +111,8 @@ def _looks(folder: Folder, contribution: str) -> list[tuple[tuple[str, float], F
 
 def _redrawn(folders: Sequence[Folder]) -> bool:
     """Whether every seed has data of its own: task.data_seed is then no setting, but part of the seed."""
-    seeds = {(one.record["recipe"]["seed"], one.record["recipe"]["task"].get("data_seed")) for one in folders}
+    recipes = [one.record["recipe"] for one in folders if "data_seed" in one.record["recipe"]["task"]]
+    seeds = {(recipe["seed"], recipe["task"]["data_seed"]) for recipe in recipes}
     return len({data for _, data in seeds}) == len({seed for seed, _ in seeds}) == len(seeds)
 
 
