@@ -95,7 +95,7 @@ def test_searches_become_a_page(
     assert point["mean"] == pytest.approx(gains.mean())
     assert point["high"] - point["mean"] == pytest.approx(4.302653 * gains.std() / np.sqrt(3))  # t of 2 degrees
 
-    assert saved == {"curves": 3, "law": 9, "distributions": 6, "lorenz": 2, "picture": 3, "subsets": 3}
+    assert saved == {"curves": 3, "law": 9, "distributions": 6, "lorenz": 2, "picture": 3, "subsets": 2, "gains": 1}
     text = (page / "index.html").read_text()
     assert text.count("<svg") == sum(saved.values())
     assert report["verdict"] in text
@@ -200,7 +200,8 @@ def test_subsets_are_compared_with_random_ones_by_seed() -> None:
 
 def test_an_empty_panel_says_why() -> None:
     runs, axes = runs_of(gain=[0.1, 0.2, 0.3]), Figure().subplots()
-    ess, _, gains = equality_figures.by_subset("one", runs, {"unpruned": "#000000"})
+    ess, _ = equality_figures.by_subset("one", runs, {"unpruned": "#000000"})
+    gains = equality_figures.gain("one", runs, {"unpruned": "#000000"})
     ess.draw(axes)
     assert "no equal loss" in axes.texts[0].get_text()
     gains.draw(other := Figure().subplots())

@@ -160,11 +160,17 @@ def _sections(runs: pd.DataFrame, settings: Settings) -> Iterator[tuple[str, str
     if several:
         yield (
             "subsets", "Does pruning first make contributions equal?",
-            "Means and 95 % t intervals over seeds, at equal loss. Left and middle: the constant policy; 1 is all "
-            "equal. ESS: the share of the examples that would carry as much, were their positive φ equal. Signal: the "
-            "mean's square over the mean square. Right: at 0 the constant policy is as good as the found one. A random "
-            "subset of the same size is the control. Levels that a run did not reach are left out.",
-            [one for setup, group in several for one in draw.by_subset(str(setup), group, _colours(group))], 3,
+            "Means and 95 % t intervals over seeds, at equal loss, under the constant policy; 1 is all equal. ESS: the "
+            "share of the examples that would carry as much, were their positive φ equal. Signal: the mean's square "
+            "over the mean square. A random subset of the same size is the control. Levels that a run did not reach "
+            "are left out.",
+            [one for setup, group in several for one in draw.by_subset(str(setup), group, _colours(group))], 2,
+        )  # fmt: skip
+        yield (
+            "gains", "Does pruning first bring uniform weights nearer to the best?",
+            "What the found policy takes off the area under the held-out loss, by what is kept; at 0 uniform weights "
+            "are as good. Means and 95 % t intervals over seeds.",
+            [draw.gain(str(setup), group, _colours(group)) for setup, group in several], min(3, len(several)),
         )  # fmt: skip
 
 

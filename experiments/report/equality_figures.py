@@ -252,15 +252,19 @@ def _picture(mean: Floats, most: float, axes: Axes) -> None:
 
 
 def by_subset(setup: str, runs: pd.DataFrame, colours: Mapping[str, str]) -> list[Drawing]:
-    """Equality of phi at equal loss, and what searching still gains, by what is kept."""
+    """Equality of phi at equal loss, by what is kept."""
     return [
         Drawing("How equal is φ? (ESS)", setup, f"ESS of phi by level, {setup}",
                 partial(_levels, runs, colours, "ess", "effective share of the examples")),
         Drawing("How equal is φ? (signal)", setup, f"signal by level, {setup}",
                 partial(_levels, runs, colours, "signal", "mean² / mean square")),
-        Drawing("What a search still gains", setup,
-                f"gain of the found policy by what is kept, {setup}", partial(_gains, runs, colours)),
     ]  # fmt: skip
+
+
+def gain(setup: str, runs: pd.DataFrame, colours: Mapping[str, str]) -> Drawing:
+    """What searching still gains over uniform weights, by what is kept."""
+    words = f"gain of the found policy by what is kept, {setup}"
+    return Drawing("What a search still gains", setup, words, partial(_gains, runs, colours))
 
 
 def _levels(runs: pd.DataFrame, colours: Mapping[str, str], name: str, words: str, axes: Axes) -> None:

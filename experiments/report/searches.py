@@ -200,5 +200,5 @@ def _subsets(runs: pd.DataFrame) -> pd.Series[Any]:
         return name_of(row["rule"]) + ("" if row["rule"] == "none" else f" {row['keep']:g}{by}")
 
     said = runs.apply(words, axis=1)
-    ways = runs.groupby(said)["kept_key"].transform("nunique")  # one name, two selections: of other scorer settings
+    ways = runs.groupby(["setup", said])["kept_key"].transform("nunique")  # one name, two scorers' settings
     return said.where(ways == 1, said + " (" + runs["kept_key"] + ")")
