@@ -49,7 +49,7 @@ def test_the_theory_and_its_simulation_become_a_page(
     *runs, report = made.objects
     assert [run["phase"] for run in runs] == ["simulate"] * 4
     assert report["metrics"]["claims"] == {"holds": 1, "fails": 0, "undecided": 0, "no runs": 0}
-    page = tmp_path / "results" / "report" / "small"
+    page = Path(report["path"])
     rows = pd.read_csv(page / "table.csv")
     assert len(rows) == 4 * 3 * 2
     one = rows[(rows["rule"] == "hard") & (rows["theta"] == 20) & (rows["alpha"] == 4)]
