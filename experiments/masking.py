@@ -9,17 +9,17 @@ or by the gradient of one step (GLISTER, arXiv:2012.10630), ask the same questio
 
 from __future__ import annotations
 
-import os
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from itertools import count
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
 import torch
 from torch import Generator, Tensor
 
+from . import checkpoints
 from .contracts import Batch, Task
 from .errors import RunFailed
 from .metagradient import Descent, functional_losses, metagradient
@@ -114,7 +114,9 @@ def learn(
         history.append(losses)
         notify("", (step + 1) / steps)
         if checkpoint is not None and time.monotonic() - saved_at > CHECKPOINT_SECONDS and step + 1 < steps:
-            _save(checkpoint, {"logits": logits.detach(), "optimizer": optimizer.state_dict(), "history": history})
+            checkpoints.write(
+                checkpoint, {"logits": logits.detach(), "optimizer": optimizer.state_dict(), "history": history}
+            )
             saved_at = time.monotonic()
     mask, tau = relax(logits.detach(), keep, temperature)
     return Learned(logits.detach() - tau, mask, history)
@@ -169,11 +171,3 @@ def _batches(task: Task, size: int, number: int, seed: int) -> list[Batch]:
 def _logistic(number: int, draw: Generator) -> Tensor:
     """(number,) of the standard logistic distribution: the logit of a uniform number."""
     return torch.rand(number, generator=draw, dtype=torch.float64).logit(eps=1e-12)
-
-
-def _save(checkpoint: Path, content: dict[str, Any]) -> None:
-    """Write atomically: a checkpoint is whole or not there."""
-    checkpoint.parent.mkdir(parents=True, exist_ok=True)
-    draft = checkpoint.with_suffix(f".{os.getpid()}.draft")
-    torch.save(content, draft)
-    os.replace(draft, checkpoint)

@@ -7,7 +7,6 @@ test split is evaluate's alone.
 from __future__ import annotations
 
 import math
-import os
 import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -310,14 +309,10 @@ def _picture(policy: Tensor, difficulty: Floats) -> pd.DataFrame:
 
 
 def _save(checkpoint: Path, state: Search, measured: list[dict[str, Any]]) -> None:
-    """Write atomically: a checkpoint is whole or not there."""
-    import torch
+    from .checkpoints import write
 
-    checkpoint.parent.mkdir(parents=True, exist_ok=True)
-    draft = checkpoint.with_suffix(f".{os.getpid()}.draft")
     names = ("policy", "best", "best_epoch", "target", "stopping")
-    torch.save({name: getattr(state, name) for name in names} | {"measured": measured}, draft)
-    os.replace(draft, checkpoint)
+    write(checkpoint, {name: getattr(state, name) for name in names} | {"measured": measured})
 
 
 def _load(checkpoint: Path, problem: Problem) -> tuple[Search, list[dict[str, Any]]]:

@@ -5,7 +5,6 @@ Every random number comes from a stream named by its epoch, so a run's state is 
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,6 +14,7 @@ import torch
 from torch import Tensor, nn
 from torch.optim.lr_scheduler import LambdaLR
 
+from . import checkpoints
 from .contracts import Batch, Policy, Split, Task
 from .devices import autocast
 from .errors import RunFailed
@@ -47,8 +47,6 @@ class State:
 
     def save(self, path: Path, extra: dict[str, Any]) -> None:
         """Write atomically: a checkpoint is whole or not there."""
-        path.parent.mkdir(parents=True, exist_ok=True)  # gone where another process has just published this run
-        draft = path.with_suffix(f".{os.getpid()}.draft")
         content = {
             "model": self.model.state_dict(),
             "optimizers": [optimizer.state_dict() for optimizer in self.optimizers],
@@ -58,8 +56,7 @@ class State:
             "taken": self.taken,
             "extra": extra,
         }
-        torch.save(content, draft)
-        os.replace(draft, path)
+        checkpoints.write(path, content)
 
     def load(self, path: Path, device: torch.device) -> dict[str, Any]:
         """Take the checkpoint's state; returns its `extra`. Tensors only: nothing in the file is executed."""

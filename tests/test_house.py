@@ -14,11 +14,11 @@ ROOT = Path(__file__).resolve().parent.parent
 LEAVES = {
     "tasks", "models", "scoring", "training", "recipes", "evaluation", "pruning", "policy", "scaling", "devices",
     "theory", "distribution", "appearance", "contribution", "functional", "packing", "metagradient", "masking",
-    "contrastive", "views", "transfer", "field", "search", "law", "simplex", "dispersion", "equalising",
+    "contrastive", "views", "transfer", "field", "search", "law", "simplex", "dispersion", "equalising", "checkpoints",
 }  # fmt: skip
 BELOW = {"contracts", "errors", "seeds"}
 NATURAL = {  # the one leaf below that a leaf may stand on
-    "training": {"recipes", "devices"},
+    "training": {"recipes", "devices", "checkpoints"},
     "contribution": {"evaluation", "functional"},
     "packing": {"recipes", "devices"},
     "scoring": {"evaluation", "functional", "contribution"},
@@ -26,7 +26,7 @@ NATURAL = {  # the one leaf below that a leaf may stand on
     "distribution": {"appearance"},
     "transfer": {"scoring"},
     "tasks": {"recipes"},
-    "masking": {"metagradient"},
+    "masking": {"metagradient", "checkpoints"},
     "field": {"functional"},
     "metagradient": {"field", "functional"},
     "search": {"field", "metagradient", "simplex"},
