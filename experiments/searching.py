@@ -55,7 +55,8 @@ def search(work: Work) -> dict[str, Any]:
     saved_at, (state, measured) = time.monotonic(), _load(checkpoint, problem)
     for epoch, path in engine.search(problem, state, epochs=settings.epochs, rate=settings.rate):
         work.notify("", (epoch + 1) / (settings.epochs + 2))
-        if epoch and (epoch & (epoch - 1) == 0 or epoch == settings.epochs):  # 1, 2, 4, 8, ...
+        asked = epoch and (epoch & (epoch - 1) == 0 or epoch == settings.epochs)  # 1, 2, 4, 8, ...
+        if asked and not any(row["epoch"] == epoch for row in measured):  # a checkpoint's epoch comes again
             found, end = _measure(problem, state.policy, path, settings.looks)
             measured += _rows(found, end, policy="on the way", epoch=epoch, area=state.target[-1])
         if time.monotonic() - saved_at > CHECKPOINT_SECONDS and epoch < settings.epochs:
