@@ -6,6 +6,7 @@ The longer ones have files of their own: judging (score), teaching (train), sear
 from __future__ import annotations
 
 import json
+import re
 import time
 from collections.abc import Mapping
 from datetime import UTC, datetime
@@ -65,8 +66,10 @@ def _of_second(work: Work) -> dict[str, Any]:
     try:
         return PHASES[work.job.phase](work)
     except LabError as error:
-        mend = error.mend and error.mend.replace("task.", "finetune.task.")
-        raise type(error)(error.what.replace("task.", "finetune.task."), mend) from error
+        what, mend = (
+            words and re.sub(r"(?<![\w.])task\.", "finetune.task.", words) for words in (error.what, error.mend)
+        )
+        raise type(error)(what or "", mend) from error
 
 
 def _start_up(job: Job) -> None:

@@ -103,6 +103,24 @@ def test_the_key_depends_on_both_sets_and_the_first_run_is_that_without_a_second
 
 
 @pytest.mark.parametrize(
+    ("second", "said"),
+    [
+        (["finetune.task.examples=5000"], "to mend it: finetune.task.examples="),
+        (["finetune.task.classes=[3,14]"], "to mend it: finetune.task.classes=[0,1]"),
+        (["finetune.task.name=perceptron", "finetune.task.dimension=32"], "one set: finetune.task.classes=[...]"),
+    ],
+)
+def test_errors_of_the_second_set_call_its_settings_by_their_names(
+    capsys: pytest.CaptureFixture[str], results: str, second: list[str], said: str
+) -> None:
+    name = [] if second[0].startswith("finetune.task.name") else ["finetune.task.name=digits"]
+    answer = call(capsys, "train", *SMALL, *name, *second, results)
+    assert answer.code == 2
+    assert said in answer.err
+    assert "finetune.finetune" not in answer.err
+
+
+@pytest.mark.parametrize(
     ("words", "said"),
     [
         (["model=linear", "finetune.task.name=digits"], "below the head"),
