@@ -114,18 +114,8 @@ def advantage(runs: pd.DataFrame) -> pd.DataFrame:
         random = runs[runs["rule"].isin(["random", "none"]) & _mask(runs, where)]  # none: where everything is kept
         same_balance = random[random["balance"] == setting["balance"]]
         random = random[random["balance"] == 0] if same_balance.empty else same_balance
-        metric = "bits_per_byte" if _has(group, "bits_per_byte") else "accuracy"
-        sign = -1.0 if metric in LOWER_IS_BETTER else 1.0
-        mine, theirs = (_seeds(side, metric) for side in (group, random))
-        row = setting | {"metric": metric, "examples": float(group["examples"].mean())}
-        if not theirs:
-            missing = dict.fromkeys(("effect", "low", "high"), math.nan)
-            rows.append(row | missing | {"n": 0, "paired": False, "verdict": "no random"})
-            continue
-        found = _effect([(mine, ""), (theirs, "")])
-        low, high = sorted((sign * found.low, sign * found.high))
-        row |= {"effect": sign * found.mean, "low": low, "high": high, "n": found.n, "paired": found.paired}
-        rows.append(row | {"verdict": _better(low, high, found.n)})
+        row = setting | {"examples": float(group["examples"].mean())} | _gain(group, random)
+        rows.append(row if row["n"] else row | {"verdict": "no random"})
     measured = ["metric", "examples", "effect", "low", "high", "n", "paired", "verdict"]
     return pd.DataFrame(rows, columns=[*COMPARED, "rule", "scorer", "selection", *measured])
 
@@ -137,33 +127,33 @@ def by_policy(runs: pd.DataFrame) -> pd.DataFrame:
     """
     import pandas as pd
 
-    same = [name for name in runs.columns if name.startswith(SAME)] + ["rule", "scorer", "selection", "keep", "balance"]
-    same = [name for name in same if name != "prune.seed"]
+    same = ["rule", "scorer", "selection", "keep", "balance", "budget"]
+    same += [name for name in runs.columns if name.startswith(SAME) and name != "prune.seed"]
     words = runs[same].map(str).agg("|".join, axis=1)
     own = ["policy", *(name for name in runs.columns if name.startswith("policy."))]
-    weighed = runs[runs["policy"] != "uniform"]
-    keys = [words[weighed.index], weighed[own].map(str).agg("|".join, axis=1)] if len(weighed) else ["policy"]
+    others = runs[runs["policy"] != "uniform"]
+    keys = [words[others.index], others[own].map(str).agg("|".join, axis=1)] if len(others) else ["policy"]
     rows = []
-    for _, group in weighed.groupby(keys, sort=False):
+    for _, group in others.groupby(keys, sort=False):
         uniform = runs[(runs["policy"] == "uniform") & (words == words[group.index[0]])]
-        metric = "bits_per_byte" if _has(group, "bits_per_byte") else "accuracy"
-        mine, theirs = (_seeds(side, metric) for side in (group, uniform))
-        if not theirs:
-            continue
-        sign, found = -1.0 if metric in LOWER_IS_BETTER else 1.0, _effect([(mine, ""), (theirs, "")])
-        low, high = sorted((sign * found.low, sign * found.high))
-        first = group.iloc[0]
-        row = {name: first[name] for name in ("task", "model", "rule", "keep", "budget", "pool", "label_noise")}
-        row |= {
-            "policy": first["policy"],
-            "metric": metric,
-            "effect": sign * found.mean,
-            "low": low,
-            "high": high,
-            "n": found.n,
-        }
-        rows.append(row | {"verdict": _better(low, high, found.n)})
+        known = ("policy", "task", "model", "rule", "keep", "budget", "pool", "label_noise")
+        row = {name: group.iloc[0][name] for name in known} | _gain(group, uniform)
+        if row["n"]:
+            rows.append(row)
     return pd.DataFrame(rows)
+
+
+def _gain(own: pd.DataFrame, other: pd.DataFrame) -> dict[str, Any]:
+    """Accuracy gained, or bits per byte saved, with interval and verdict; n is 0 where the other side has no run."""
+    metric = "bits_per_byte" if _has(own, "bits_per_byte") else "accuracy"
+    mine, theirs = (_seeds(side, metric) for side in (own, other))
+    if not theirs:
+        missing = dict.fromkeys(("effect", "low", "high"), math.nan)
+        return {"metric": metric, **missing, "n": 0, "paired": False, "verdict": "undecided"}
+    sign, found = -1.0 if metric in LOWER_IS_BETTER else 1.0, _effect([(mine, ""), (theirs, "")])
+    low, high = sorted((sign * found.low, sign * found.high))
+    measured = {"metric": metric, "effect": sign * found.mean, "low": low, "high": high}
+    return measured | {"n": found.n, "paired": found.paired, "verdict": _better(low, high, found.n)}
 
 
 def weighed(found: pd.DataFrame) -> str:

@@ -1,4 +1,4 @@
-"""How equal are contributions? Statistics of one number an example (learning_law notes §6; arXiv:2402.17759 eq 7)."""
+"""How equal are contributions? Statistics of one number an example (sim: arXiv:2402.17759 eq 7)."""
 
 from __future__ import annotations
 

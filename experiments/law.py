@@ -1,4 +1,4 @@
-"""The Learning Law at one step of a run, as printed and in its exact form (arXiv:2402.17759 theorem 3.1; notes §1b).
+"""The Learning Law at one step of a run, as printed and in its exact form (arXiv:2402.17759 theorem 3.1).
 
 For step t with weights gamma, gradients g_n and target loss L:
   CT_n = grad L . g_n        the printed contribution, the rate at which n's gradient step lowers L now

@@ -2,8 +2,8 @@
 
 A policy is a matrix gamma (T, N) whose rows lie on the simplex. Its cost is the area under the target loss, the mean of
 L(theta_t) over t = 1..T of full-batch descent on sum_n gamma_tn l_n. The area is differentiated through the whole run
-and each row moves down its own normalised gradient: a plain gradient is far larger at small t (notes §5), so that late
-rows would never move. The paper's plain projected gradient is that without the normalisation.
+and each row moves down its own normalised gradient: a plain gradient is far larger at small t, so that late rows would
+never move. The paper's plain projected gradient is that without the normalisation.
 """
 
 from __future__ import annotations
@@ -86,7 +86,7 @@ def long_horizon(problem: Problem, policy: Tensor) -> tuple[Tensor, float, Path]
     """(T, N) long-horizon contributions phi of every example at every step, the area, and the run.
 
     phi = -T dJ/dgamma, J the area: what an example's weight at t still takes off sum_{s>t} L(theta_s), in the units of
-    the target loss; in continuous time p(t) . grad l_n with p the costate (notes §1b, §4a, §4g).
+    the target loss; in continuous time p(t) . grad l_n with p the costate (experiments/law.py).
     """
     path, area, phi = run(problem, policy), 0.0, torch.empty_like(policy)
     for moment in back(problem, policy, path):

@@ -172,6 +172,7 @@ def test_policies_are_compared_with_uniform_weights_on_the_same_examples() -> No
                     }
                 )  # fmt: skip
     other = [{**row, "recipe.epochs": 5, "policy": "uniform", "accuracy": 0.1} for row in rows[:2]]
+    other += [{**row, "budget": "epochs", "accuracy": 0.2} for row in rows if row["policy"] == "uniform"]
     runs = pd.DataFrame([*rows, *other])
     whole, half = claims.by_policy(runs).to_dict("records")
     assert (whole["rule"], half["rule"]) == ("none", "random")
