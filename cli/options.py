@@ -10,7 +10,7 @@ import typer
 
 SETTINGS = """\
 [bold]Common settings[/bold], each key=value; several values make a sweep: seed=0,1,2
-task      embedded: digits perceptron pydoc; others: cifar10 imdb tinystories
+task      embedded: digits perceptron pydoc digits_as_text; others: cifar10 imdb tinystories
           yours, in task.path=FOLDER: images text
 scorer    el2n grand forgetting margin aum loss entropy prototypes moderate d2 dyn_unc dual tdds
           ensemble_disagreement ddd class_error input_norm tracin trak random

@@ -18,6 +18,7 @@ from threadpoolctl import threadpool_limits
 
 from .appearance import Features, features
 from .contracts import Examples, Floats, Indices, Kind
+from .grouping import groups_of
 from .seeds import numpy_stream
 
 DRAWS = 200  # random subsets
@@ -31,7 +32,6 @@ NEAR = 0.99  # cosine above which two examples are near duplicates; of CIFAR-10'
 BLOCK = 256  # rows compared at once: memory is a few times BLOCK * LARGEST numbers
 SAMPLE, PERMUTATIONS = 2_000, 299  # examples a side of the two-sample test, and its permutations
 WORTH_SAYING = 0.01  # p of the two-sample test below which the shift is said aloud
-SOURCES = 100  # folders of text at most that count as sources
 
 Masks = NDArray[np.bool_]
 
@@ -56,7 +56,7 @@ def compare(train: Examples, kept: Indices, *, kind: Kind, classes: Sequence[str
     masks = selections(len(train.ids), kept, draw)
     found: list[Measure] = []
     said: list[str] = []
-    names, groups = sources(train.ids) if kind == "text" else (list(classes), train.targets)
+    names, groups = groups_of(train, kind, classes)
     if groups is not None:
         counts = np.stack([np.bincount(groups[mask], minlength=len(names)) for mask in masks])  # (S, C)
         found += [_measure("count", counts[:, place], of=name) for place, name in enumerate(names)]
@@ -263,13 +263,6 @@ def near_duplicates(looks: Features, masks: Masks) -> Floats:
 
 
 # ---- what was deleted ------------------------------------------------------------------------------------------------
-
-
-def sources(ids: NDArray[np.str_]) -> tuple[list[str], Indices | None]:
-    """The folders of the documents, and (N,) the folder of each window; nothing where there is one, or hundreds."""
-    folders = [str(name).partition("#")[0].rpartition("/")[0] for name in ids]
-    names, groups = np.unique(folders, return_inverse=True)
-    return (names.tolist(), groups) if 2 <= len(names) <= SOURCES else ([], None)
 
 
 def _deleted_groups(names: Sequence[str], counts: Indices, kind: Kind) -> list[str]:

@@ -2,6 +2,12 @@
 
 from __future__ import annotations
 
+import re
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+
+Names = Mapping[str, str]  # what a setting is called where it comes from: {"task.path": "shifted.path"}
+
 
 class LabError(Exception):
     """Something a user can mend. `mend` is a command or an action, said after the reason."""
@@ -43,3 +49,20 @@ class ClaimFailed(LabError):
     """What an experiment expects did not come out (`reproduce --check`)."""
 
     exit_code = 5
+
+
+@contextmanager
+def calling(names: Names) -> Iterator[None]:
+    """Errors from within name the settings as they are called here."""
+    try:
+        yield
+    except LabError as error:
+        mend = None if error.mend is None else renamed(error.mend, names)
+        raise type(error)(renamed(error.what, names), mend) from error
+
+
+def renamed(sentence: str, names: Names) -> str:
+    """The sentence with settings called by their names here."""
+    for ours, theirs in names.items():
+        sentence = re.sub(rf"(?<![\w./]){re.escape(ours)}\b", theirs, sentence)
+    return sentence

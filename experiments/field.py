@@ -19,6 +19,7 @@ from .contracts import Batch
 from .functional import differentiable
 
 Weights = Mapping[str, Tensor]  # a model's trainable parameters by name
+PROBES = 8  # random directions that a norm is estimated from
 OfWeights = Callable[[dict[str, Tensor], Batch], Tensor]  # (B,) one loss an example
 
 
@@ -42,6 +43,14 @@ class Field(Protocol):
 
     def bends(self, theta: Tensor, first: Tensor, second: Tensor) -> Tensor:
         """(N,) first . H_n second."""
+        ...
+
+    def rates(self, theta: Tensor, direction: Tensor) -> Tensor:
+        """(N,) direction . g_n alone."""
+        ...
+
+    def norms(self, theta: Tensor) -> Tensor:
+        """(N,) Euclidean norms of g_n."""
         ...
 
 
@@ -88,11 +97,27 @@ class NetworkField:
             for batch in self._batches:
 
                 def along(theta: Tensor, batch: Batch = batch) -> Tensor:
-                    rate: Tensor = jvp(lambda theta: self._each(theta, batch), (theta,), (first,))[1]
-                    return rate
+                    return self._rate(theta, first, batch)
 
                 found.append(jvp(along, (theta,), (second,))[1])
         return torch.cat(found)
+
+    def rates(self, theta: Tensor, direction: Tensor) -> Tensor:
+        with differentiable():
+            return torch.cat([self._rate(theta, direction, batch) for batch in self._batches])
+
+    def norms(self, theta: Tensor) -> Tensor:
+        """Estimated: along a Gaussian direction v, v . g_n has the mean square ||g_n||^2; off by a quarter or so."""
+        draw = torch.Generator(theta.device).manual_seed(0)
+        squares = theta.new_zeros(self.size)
+        for _ in range(PROBES):
+            along = torch.randn(theta.shape, generator=draw, dtype=theta.dtype, device=theta.device)
+            squares += self.rates(theta, along).square()
+        return (squares / PROBES).sqrt()
+
+    def _rate(self, theta: Tensor, direction: Tensor, batch: Batch) -> Tensor:
+        rate: Tensor = jvp(lambda theta: self._each(theta, batch), (theta,), (direction,))[1]
+        return rate
 
     def _each(self, theta: Tensor, batch: Batch) -> Tensor:
         return self._losses(shaped(theta, self._shapes), batch)
@@ -132,6 +157,14 @@ class LinearField:
     def bends(self, theta: Tensor, first: Tensor, second: Tensor) -> Tensor:
         logits, one, two = (self._logits(vector) for vector in (theta, first, second))
         return (one * self._curved(logits, two)).sum(1)
+
+    def rates(self, theta: Tensor, direction: Tensor) -> Tensor:
+        return (self._residuals(self._logits(theta)) * self._logits(direction)).sum(1)
+
+    def norms(self, theta: Tensor) -> Tensor:
+        """A gradient is the outer product of the input and the residual."""
+        residuals = self._residuals(self._logits(theta))
+        return self._inputs.square().sum(0).sqrt() * residuals.square().sum(1).sqrt()
 
     def _logits(self, theta: Tensor) -> Tensor:
         return (theta.view(-1, self._columns).T @ self._inputs).T  # (N, C)

@@ -25,6 +25,7 @@ PHASE_VERSION = {
     "simulate": 1,
     "search": 1,
 }  # raised by hand when a phase's meaning changes
+PLACES: Any = {"path": True, "mixed": {"path": True}}  # the bytes count, not where they lie
 PROXY_SEED = 1_000_000  # proxies' seeds lie apart from every study's
 CCS_EPOCHS = 10  # epochs that CCS sums EL2N over (arXiv:2210.15809)
 CHECKPOINTS = (0.1, 0.5, 1.0)  # shares of the schedule after which TracIn looks
@@ -56,7 +57,9 @@ class Job:
                 f"perceptron, {self.recipe['keep']:g} {self.recipe['rule']}, {self.recipe['theory']['theta']:g} degrees"
             )
         classes, pool = getattr(study.task, "classes", None), study.task.examples
-        words = [study.task.name + ("" if pool is None else f" {pool}") + _of(classes)]
+        mixed = getattr(study.task, "mixed", None)
+        data = study.task.name + ("" if mixed is None else f" and {mixed.name}")
+        words = [data + ("" if pool is None else f" {pool}") + _of(classes)]
         if self.phase == "score":
             return f"{words[0]}, {study.scorer.name}"
         if proxy is not None and "models" in proxy:
@@ -255,7 +258,7 @@ def _training(study: schema.Study) -> dict[str, Any]:
 
 def _dump(settings: Mapping[str, Any], *, exclude_defaults: bool) -> dict[str, Any]:
     return {
-        name: value.model_dump(mode="json", exclude={"path"}, exclude_defaults=exclude_defaults)
+        name: value.model_dump(mode="json", exclude=PLACES, exclude_defaults=exclude_defaults)
         if isinstance(value, Settings)
         else value
         for name, value in settings.items()

@@ -45,14 +45,14 @@ def contributions_at(problem: Problem, moment: Moment, weights: Tensor) -> Contr
     """Everything that is told from one moment of a backward sweep whose outer loss is the mean over all steps."""
     field, theta, steps = problem.field, moment.theta, problem.steps
     value, slope = target_of(problem.target)(theta)
-    ct, _ = field.products(theta, weights, slope)
+    ct = field.rates(theta, slope)
     bracket = None
     if not problem.descent.momentum and not problem.descent.weight_decay:
         costate = -steps * moment.direction
         mean_slope, _ = field.slope(theta, weights)
-        by_curvature, _ = field.products(theta, weights, -steps * moment.product)
+        by_curvature = field.rates(theta, -steps * moment.product)
         bracket = array(by_curvature - field.bends(theta, costate, mean_slope))
-    halves = [array(field.products(theta, weights, part)[0]) for part in _halves(problem, theta)]
+    halves = [array(field.rates(theta, part)) for part in _halves(problem, theta)]
     return Contributions(
         moment.step, array(weights), array(ct), array(-steps * moment.slopes), bracket, array(field.losses(theta)),
         float(value), reliability(*halves),

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from torch import Generator, Tensor, nn
 
     from .tasks.task import DeviceTask
+    from .tasks.text import Source
 
 SHIFTED = {f"task.{key}": f"shifted.{key}" for key in ("path", "column", "documents")}  # what errors call them
 
@@ -31,7 +32,7 @@ def fingerprint(task: schema.TaskSettings) -> str:
         return perceptron.fingerprint()
     if isinstance(task, schema.ImageTask):
         return images.fingerprint(task.name, task.path)
-    return text.fingerprint(task.name, task.path)
+    return text.fingerprint(task.name, task.path, _mixed(task))
 
 
 @lru_cache(maxsize=2)
@@ -66,6 +67,7 @@ def load_data(task: schema.TaskSettings) -> Data:
             context=task.context,
             dev=task.dev,
             test=task.test,
+            mixed=_mixed(task),
         )
     if isinstance(task, schema.DigitsTask | schema.ImageTask) and task.classes is not None:
         data = of_classes(data, task.classes)
@@ -77,7 +79,13 @@ def load_data(task: schema.TaskSettings) -> Data:
     return replace(data, splits={**data.splits, "train": train})
 
 
-def second_fingerprint(shifted: schema.ShiftedSettings) -> str:
+def _mixed(task: schema.TextTask) -> Source | None:
+    from .tasks.text import Source
+
+    return None if task.mixed is None else Source(**task.mixed.model_dump())
+
+
+def second_fingerprint(shifted: schema.SecondText) -> str:
     """A hash of the bytes of the second text that evaluate measures."""
     from .tasks import second
 

@@ -99,10 +99,31 @@ class ImageTask(Settings):
         return self
 
 
-class TextTask(Settings):
-    """Text: anybody's, a preset of it, or the interpreter's own documentation (pydoc, embedded)."""
+TextName = Literal["text", "imdb", "tinystories", "pydoc", "digits_as_text"]
+EMBEDDED = ("pydoc", "digits_as_text")  # the interpreter's own documentation; a letter for each pixel of the digits
 
-    name: Literal["text", "imdb", "tinystories", "pydoc"]
+
+class SecondText(Settings):
+    """Another text: mixed in, or one for evaluate in the run's own tokens."""
+
+    name: TextName = "text"
+    path: Place | None = None
+    column: str = "text"
+    documents: Count | None = None  # read at most this many, of each part where it has parts; null: all
+
+
+def _located(text: SecondText | None, where: str) -> None:
+    """A path where one is needed, and none where it would be ignored."""
+    if text is not None and text.name == "text" and text.path is None:
+        raise ValueError(f"a second text needs {where}.path=FOLDER_OR_FILE or {where}.name=pydoc")
+    if text is not None and text.name in EMBEDDED and (text.path is not None or text.column != "text"):
+        raise ValueError(f"{where}.name={text.name} is embedded: {where}.path and {where}.column would be ignored")
+
+
+class TextTask(Settings):
+    """Text: anybody's, a preset of it, or embedded; with another one mixed in where that is asked for."""
+
+    name: TextName
     path: Place | None = None
     examples: Count | None = None  # training windows
     dev: Annotated[float, Field(gt=0, le=0.5)] = 0.05
@@ -111,15 +132,19 @@ class TextTask(Settings):
     documents: Count | None = None  # read at most this many documents a split; null: all
     vocabulary: Annotated[int, Field(ge=BYTES, le=65536)] = 1024  # tokens of the BPE; 257: bytes, as in every text
     context: Annotated[int, Field(ge=8, le=4096)] = 64  # tokens a window
+    mixed: SecondText | None = None  # its documents are added to every split
 
     @model_validator(mode="after")
     def _path(self) -> TextTask:
         if self.name == "text" and self.path is None:
             raise ValueError("task=text needs task.path=FOLDER_OR_FILE")
-        if self.name == "pydoc" and self.path is not None:
+        if self.name in EMBEDDED and self.path is not None:
             raise ValueError(
-                "task=pydoc is embedded and would ignore task.path: use task=text task.path=FOLDER_OR_FILE"
+                f"task={self.name} is embedded and would ignore task.path: use task=text task.path=FOLDER_OR_FILE"
             )
+        _located(self.mixed, "task.mixed")
+        if self.mixed is not None and self.mixed.name == self.name:
+            raise ValueError(f"task={self.name} and task.mixed.name={self.name} would be told apart by nothing")
         return self
 
 
@@ -289,26 +314,6 @@ class TheorySettings(Settings):
     margin: Literal["abs", "signed"] = "abs"  # signed: what the probe gets wrong is the hardest
 
 
-# ---- evaluation: a second text ---------------------------------------------------------------------------------------
-
-
-class ShiftedSettings(Settings):
-    """A second text for evaluate, in the run's own tokens: how a model of one text does on another."""
-
-    name: Literal["text", "imdb", "tinystories", "pydoc"] = "text"
-    path: Place | None = None
-    column: str = "text"
-    documents: Count | None = None  # read at most this many; null: all
-
-    @model_validator(mode="after")
-    def _path(self) -> ShiftedSettings:
-        if self.name == "text" and self.path is None:
-            raise ValueError("a second text needs shifted.path=FOLDER_OR_FILE or shifted.name=pydoc")
-        if self.name == "pydoc" and (self.path is not None or self.column != "text"):
-            raise ValueError("shifted.name=pydoc is embedded: shifted.path and shifted.column would be ignored")
-        return self
-
-
 # ---- search: the near-optimal policy, and what it says about the Learning Law ----------------------------------------
 
 
@@ -364,7 +369,7 @@ class Study(Settings):
     launcher: LauncherSettings = LauncherSettings()
     theory: TheorySettings = TheorySettings()
     policy: PolicySettings = UniformPolicy()
-    shifted: ShiftedSettings | None = None  # evaluate: a second text that is measured, too
+    shifted: SecondText | None = None  # evaluate: a second text that is measured, too
     search: SearchSettings = SearchSettings()
     finetune: FinetuneSettings | None = None  # train, and evaluate on: a second set, after the study's own
 
@@ -378,6 +383,7 @@ class Study(Settings):
             raise ValueError(f"scorer={self.scorer.name} judges text; for task={self.task.name} use scorer=loss")
         if self.shifted is not None and not text:
             raise ValueError(f"shifted is a second text, and task={self.task.name} is none: leave shifted out")
+        _located(self.shifted, "shifted")
         if text and isinstance(self.scorer, ForgettingScorer):
             raise ValueError(
                 "scorer=forgetting counts right and wrong classes, and text has none: use scorer=perplexity"

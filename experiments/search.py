@@ -33,6 +33,7 @@ class Problem:
     held_out: Field  # a fourth, which nothing is chosen by
     start: Tensor  # (P,)
     descent: Descent
+    clean: Tensor | None = None  # (N,) which labels are right; None: all, as far as is known
 
     @property
     def steps(self) -> int:
@@ -127,9 +128,10 @@ def _area_on_grid(problem: Problem, path: Path) -> float:
 
 
 def baselines(problem: Problem, *, multiples: Sequence[float] = (2, 5, 10, 20)) -> Mapping[str, tuple[Weigh, Descent]]:
-    """Policies that need no search: the constant one at larger steps, weights by loss, and greedy ones by contribution.
+    """Policies that need no search: the constant one at larger steps, weights by loss or norm of the gradient, greedy.
 
-    Greedy puts all weight on the tenth of the examples whose contribution CT is largest at that step.
+    Greedy puts all weight on the tenth of the examples whose contribution CT is largest at that step. Where labels were
+    made wrong, an oracle leaves those examples out.
     """
     target, uniform = target_of(problem.target), problem.uniform[0]
 
@@ -137,9 +139,12 @@ def baselines(problem: Problem, *, multiples: Sequence[float] = (2, 5, 10, 20)) 
         losses = problem.field.losses(theta)
         return losses / losses.sum()
 
+    def by_norm(step: int, theta: Tensor) -> Tensor:
+        norms = problem.field.norms(theta)
+        return norms / norms.sum()
+
     def greedy(step: int, theta: Tensor) -> Tensor:
-        rates, _ = problem.field.products(theta, uniform, target(theta)[1])
-        chosen = rates.topk(max(1, len(rates) // 10)).indices
+        chosen = problem.field.rates(theta, target(theta)[1]).topk(max(1, problem.field.size // 10)).indices
         return torch.zeros_like(uniform).index_fill(0, chosen, 1 / len(chosen))
 
     def constant(step: int, theta: Tensor) -> Tensor:
@@ -150,7 +155,10 @@ def baselines(problem: Problem, *, multiples: Sequence[float] = (2, 5, 10, 20)) 
         rates = [multiple * eta for eta in problem.descent.learning_rates]
         descent = Descent(rates, problem.descent.momentum, problem.descent.weight_decay)
         found[f"constant, {multiple:g} times the step"] = (constant, descent)
-    return found | {"by loss": (by_loss, problem.descent), "greedy by contribution": (greedy, problem.descent)}
+    rules: dict[str, Weigh] = {"by loss": by_loss, "by gradient norm": by_norm, "greedy by contribution": greedy}
+    if (clean := problem.clean) is not None:
+        rules["without the wrong labels"] = lambda step, theta: clean / clean.sum()
+    return found | {name: (weigh, problem.descent) for name, weigh in rules.items()}
 
 
 def curve(problem: Problem, weigh: Weigh, descent: Descent, watched: Mapping[str, Field]) -> dict[str, list[float]]:

@@ -15,8 +15,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 
-from .contracts import Floats, Indices, Split, Task
+from . import findings
+from .contracts import Indices, Split, Task
 from .errors import ConfigError, RunFailed
+from .grouping import groups_of
 from .schema import LinearModel, PerceptronModel
 from .seeds import numpy_stream, torch_stream
 from .workplace import Work, model_of, task_of
@@ -26,18 +28,11 @@ if TYPE_CHECKING:
 
     from .field import Field
     from .law import Contributions
-    from .metagradient import Path as Run
     from .search import Problem, Search
 
-LEVELS = (0.75, 0.5, 0.25)  # of the first target loss: subsets are compared at equal loss, not at equal t
 CHECKPOINT_SECONDS = 30.0
-POINTS = 200  # of a curve
-BINS = 40  # of examples by difficulty, and of steps, in the picture of a policy
-HARDEST = 0.25
-LAST = 0.75  # share of the run after which little is left to gain, and ratios to it are noise
 FAR = 0.1  # from one
 LEAST = 4  # examples of each part of the dev split
-Curves = dict[str, dict[str, list[float]]]  # policy -> watched set -> its mean loss at t = 0..T
 
 
 def search(work: Work) -> dict[str, Any]:
@@ -57,8 +52,8 @@ def search(work: Work) -> dict[str, Any]:
         work.notify("", (epoch + 1) / (settings.epochs + 2))
         asked = epoch and (epoch & (epoch - 1) == 0 or epoch == settings.epochs)  # 1, 2, 4, 8, ...
         if asked and not any(row["epoch"] == epoch for row in measured):  # a checkpoint's epoch comes again
-            found, end = _measure(problem, state.policy, path, settings.looks)
-            measured += _rows(found, end, policy="on the way", epoch=epoch, area=state.target[-1])
+            found, end = findings.measure(problem, state.policy, path, settings.looks)
+            measured += findings.rows(found, end, policy="on the way", epoch=epoch, area=state.target[-1])
         if time.monotonic() - saved_at > CHECKPOINT_SECONDS and epoch < settings.epochs:
             _save(checkpoint, state, measured)
             saved_at = time.monotonic()
@@ -70,19 +65,23 @@ def search(work: Work) -> dict[str, Any]:
 
     looked: dict[str, list[Contributions]] = {}
     for name, policy, epoch in (("constant", problem.uniform, 0), ("found", best, state.best_epoch)):
-        looked[name], end = _measure(problem, policy, engine.run(problem, policy), settings.looks)
-        measured += _rows(looked[name], end, policy=name, epoch=epoch, area=state.target[epoch])
+        looked[name], end = findings.measure(problem, policy, engine.run(problem, policy), settings.looks)
+        measured += findings.rows(looked[name], end, policy=name, epoch=epoch, area=state.target[epoch])
     curves["found"] = engine.curve(problem, lambda step, _: best[step], problem.descent, watched)
 
     _check_adjoint(work, measured)
     law, difficulty = pd.DataFrame(measured), np.mean([one.losses for one in looked["constant"]], axis=0)
+    train = task.examples("train").take(rows)
+    names, groups = groups_of(train, task.kind, task.classes)
     tables = {
         "law": law,
-        "curves": _table_of(curves),
+        "curves": findings.table_of(curves),
         "outer": pd.DataFrame({"target": state.target, "stopping": state.stopping}).rename_axis("epoch").reset_index(),
-        "contributions": _contributions(looked, task.examples("train").ids[rows], difficulty),
-        "picture": _picture(best, difficulty),
+        "contributions": findings.contributions(looked, train.ids, difficulty),
+        "picture": findings.picture(best, difficulty),
     }
+    if groups is not None:
+        tables["groups"] = findings.groups(looked, names, groups)
     for name, table in tables.items():
         table.to_parquet(work.folder / f"{name}.parquet", index=False)
     from safetensors.torch import save_file
@@ -90,8 +89,10 @@ def search(work: Work) -> dict[str, Any]:
 
     save_file({"policy": best.contiguous(), "rows": from_numpy(rows.copy())}, str(work.folder / "policy.safetensors"))
     unit = math.log(len(task.classes) or work.job.study.task.vocabulary)  # type: ignore[union-attr]
-    sizes = {"examples": len(rows), "steps": problem.steps, "best_epoch": state.best_epoch}
-    return sizes | {"late_mass_hardest": _late_mass(best, difficulty)} | _of_curves(curves, unit) | _of_law(law)
+    known: dict[str, Any] = {"examples": len(rows), "steps": problem.steps, "best_epoch": state.best_epoch}
+    known |= {"late_mass_hardest": findings.late_mass(best, difficulty)}
+    known |= findings.of_curves(curves, unit) | findings.of_law(law)
+    return known if groups is None else known | findings.of_groups(looked, best, names, groups)
 
 
 # ---- the problem -----------------------------------------------------------------------------------------------------
@@ -107,6 +108,8 @@ def _support(work: Work, task: Task) -> Indices:
 
 def _problem(work: Work, task: Any, rows: Indices) -> Problem:
     """The study's model and recipe as full-batch descent on what is kept."""
+    import torch
+
     from .metagradient import Descent, stride_for
     from .recipes import factor_of
     from .search import MEMORY, Problem
@@ -135,7 +138,9 @@ def _problem(work: Work, task: Any, rows: Indices) -> Problem:
     train = field_of("train", rows)
     target, stopping, held_out = (field_of("dev", np.sort(part)) for part in parts)
     descent = Descent(rates, recipe.momentum, recipe.weight_decay)
-    return Problem(train, target, stopping, held_out, start, descent)
+    noisy = task.examples("train").noisy
+    clean = None if noisy is None else torch.from_numpy(~noisy[rows]).to(start)
+    return Problem(train, target, stopping, held_out, start, descent, clean)
 
 
 def _fields(work: Work, task: Any) -> tuple[Any, Tensor]:
@@ -192,118 +197,12 @@ def _check(work: Work, losses: Sequence[float]) -> None:
 def _check_adjoint(work: Work, measured: Sequence[Mapping[str, Any]]) -> None:
     """Under a policy that does not move, sum gamma phi is the loss still to go, where steps are small enough."""
     ratios = [row["phi_ratio"] for row in measured if row["policy"] == "constant"]
-    middle = float(np.nanmedian(ratios[: max(1, round(LAST * len(ratios)))]))
+    middle = float(np.nanmedian(ratios[: max(1, round(findings.LAST * len(ratios)))]))
     if not 1 - FAR <= middle <= 1 + FAR:
         work.decide(
             f"warning: long-horizon contributions sum to {middle:.3g} times the loss that is still to go, and not it: "
             "the steps are too large for them to be read so (a smaller recipe.learning_rate)"
         )
-
-
-# ---- what is measured ------------------------------------------------------------------------------------------------
-
-
-def _measure(problem: Problem, policy: Tensor, path: Run, looks: int) -> tuple[list[Contributions], float]:
-    """Contributions at steps from first to last, and where the target loss first falls below each level; its end."""
-    from .law import contributions_at
-    from .search import back, mean_loss
-
-    losses = [mean_loss(problem.target, theta) for _, theta, _ in path.backwards()][::-1]  # at t = 0..T-1
-    steps = set(np.linspace(0, problem.steps - 1, min(looks, problem.steps)).round().astype(int).tolist())
-    steps |= {first for level in LEVELS if (first := _reached(losses, level)) is not None}
-    moments = (moment for moment in back(problem, policy, path) if moment.step in steps)
-    found = [contributions_at(problem, moment, policy[moment.step]) for moment in moments]
-    return found[::-1], mean_loss(problem.target, path.end)
-
-
-def _reached(losses: Sequence[float], level: float) -> int | None:
-    return next((step for step, loss in enumerate(losses) if loss <= level * losses[0]), None)
-
-
-def _rows(found: Sequence[Contributions], end: float, **known: Any) -> list[dict[str, Any]]:
-    """A row for each look; `level` where it is the first at or below that share of the first loss."""
-    from .law import read
-
-    rows = [known | read(one, end) | {"level": math.nan} for one in found]
-    for level in LEVELS:
-        row = next((row for row in rows if row["loss"] <= level * rows[0]["loss"]), None)
-        if row is not None:
-            row["level"] = level
-    return rows
-
-
-def _of_curves(curves: Curves, unit: float) -> dict[str, float]:
-    """Areas on the held-out part (mean loss over t = 1..T, nats), and what they say; `unit`: nats of a blind guess."""
-    from .search import acceleration
-
-    found: dict[str, float] = {}
-    base = curves["constant"]["held_out"]
-    for name, sets in curves.items():
-        short = name.replace(", ", "_").replace(" times the step", "x").replace(" ", "_")
-        area = float(np.mean(sets["held_out"][1:]))
-        found |= {f"area_{short}": area, f"end_{short}": sets["held_out"][-1]}
-        found |= {f"compression_{short}": unit / area, f"acceleration_{short}": acceleration(base, sets["held_out"])}
-    found["gain"] = 1 - found["area_found"] / found["area_constant"]
-    target = {name: float(np.mean(curves[name]["target"][1:])) for name in ("constant", "found")}
-    found["target_gain"] = 1 - target["found"] / target["constant"]
-    return {name: value for name, value in found.items() if math.isfinite(value)}
-
-
-def _of_law(law: pd.DataFrame) -> dict[str, float]:
-    """Medians over the looks of the first three quarters, and values at equal loss, of both policies."""
-    found: dict[str, float] = {}
-    for policy in ("constant", "found"):
-        own = law[law["policy"] == policy]
-        early = own[own["step"] <= LAST * own["step"].max()]
-        for name in law.select_dtypes("number").columns.drop(["epoch", "area", "step", "loss", "level"]):
-            found[f"{policy}_{name}"] = float(early[name].median())
-            for level in LEVELS:
-                at = own[own["level"] == level][name]
-                found[f"{policy}_{name}@{level:g}"] = float(at.iloc[0]) if len(at) else math.nan
-    return {name: value for name, value in found.items() if math.isfinite(value)}
-
-
-def _late_mass(policy: Tensor, difficulty: Floats) -> float:
-    """Share of the weight of the run's second half that lies on the hardest quarter of the examples."""
-    hardest = np.argsort(-difficulty, kind="stable")[: max(1, round(HARDEST * len(difficulty)))]
-    return float(policy[len(policy) // 2 :, hardest].sum(1).mean())
-
-
-def _table_of(curves: Curves) -> pd.DataFrame:
-    """(policy, step, target, held_out), at most `POINTS` steps of each, denser where the loss falls."""
-    blocks = []
-    for name, sets in curves.items():
-        last = len(sets["target"]) - 1
-        steps = np.unique(np.append(0, np.geomspace(1, last, min(POINTS, last)).round().astype(int)))
-        blocks.append(
-            pd.DataFrame({"policy": name, "step": steps} | {key: np.array(x)[steps] for key, x in sets.items()})
-        )
-    return pd.concat(blocks, ignore_index=True)
-
-
-def _contributions(looked: Mapping[str, Sequence[Contributions]], ids: Any, difficulty: Floats) -> pd.DataFrame:
-    """A row for every example, at the start and at each level of loss, under both policies."""
-    blocks = []
-    for policy, found in looked.items():
-        losses = [one.loss for one in found]
-        for level in (1.0, *LEVELS):
-            place = _reached(losses, level)
-            if place is not None:
-                one = found[place]
-                columns = {"weight": one.weights, "ct": one.ct, "phi": one.phi, "difficulty": difficulty}
-                known = {"policy": policy, "level": level, "step": one.step, "id": ids}
-                blocks.append(pd.DataFrame(known | columns))
-    return pd.concat(blocks, ignore_index=True)
-
-
-def _picture(policy: Tensor, difficulty: Floats) -> pd.DataFrame:
-    """Mean weight, in units of 1/N, by difficulty (0: the easiest) and time, both in equal parts of the whole."""
-    ordered = policy.numpy()[:, np.argsort(difficulty, kind="stable")]
-    rows = []
-    for when, part in enumerate(np.array_split(ordered, min(BINS, len(ordered)))):
-        for place, block in enumerate(np.array_split(part, min(BINS, part.shape[1]), axis=1)):
-            rows.append({"time": when, "difficulty": place, "weight": float(block.mean()) * policy.shape[1]})
-    return pd.DataFrame(rows)
 
 
 # ---- going on after an interruption ----------------------------------------------------------------------------------

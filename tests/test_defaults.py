@@ -12,7 +12,7 @@ from prune_lab.experiments import schema
 from prune_lab.experiments.jobs import PHASE_VERSION, job_of
 from prune_lab.experiments.store import key_of
 
-FROZEN = "c652d6fd2d545ac0"
+FROZEN = "ffa7015597a82bd4"
 VERSIONS = {"score": 1, "prune": 1, "train": 1, "evaluate": 1, "simulate": 1, "search": 1}
 
 

@@ -16,6 +16,7 @@ from scipy import stats
 from prune_lab.experiments import appearance, distribution
 from prune_lab.experiments.contracts import Examples, Indices
 from prune_lab.experiments.distribution import Measure, compare
+from prune_lab.experiments.grouping import groups_of
 from prune_lab.experiments.report import distribution as report
 from prune_lab.experiments.report import style
 from prune_lab.experiments.tasks.splits import flip_labels
@@ -215,7 +216,7 @@ def test_text_is_seen_as_a_bag_of_tokens_and_counted_by_folder(monkeypatch: pyte
     counts = {one.of: (one.pool, one.kept) for one in found if one.measure == "count"}
     assert counts == {"code": (100, 0), "prose": (300, 300)}
     assert any("source code nearly vanished" in sentence for sentence in said)
-    assert distribution.sources(np.array(["train/1#0", "train/2#0"])) == ([], None)
+    assert groups_of(Examples(tokens[:2], tokens[:2], np.array(["train/1#0", "train/2#0"])), "text", ()) == ([], None)
 
 
 @pytest.fixture

@@ -15,6 +15,7 @@ LEAVES = {
     "tasks", "models", "scoring", "training", "recipes", "evaluation", "pruning", "policy", "scaling", "devices",
     "theory", "distribution", "appearance", "contribution", "functional", "packing", "metagradient", "masking",
     "contrastive", "views", "transfer", "field", "search", "law", "simplex", "dispersion", "equalising", "checkpoints",
+    "grouping",
 }  # fmt: skip
 BELOW = {"contracts", "errors", "seeds"}
 NATURAL = {  # the one leaf below that a leaf may stand on
@@ -23,7 +24,7 @@ NATURAL = {  # the one leaf below that a leaf may stand on
     "packing": {"recipes", "devices"},
     "scoring": {"evaluation", "functional", "contribution"},
     "contrastive": {"training", "views", "scoring", "models", "recipes", "devices"},
-    "distribution": {"appearance"},
+    "distribution": {"appearance", "grouping"},
     "transfer": {"scoring"},
     "tasks": {"recipes"},
     "masking": {"metagradient", "checkpoints"},

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from dataclasses import replace
 from types import SimpleNamespace
 
 import numpy as np
@@ -170,6 +171,13 @@ def test_the_closed_form_is_what_differentiation_says() -> None:
     torch.testing.assert_close(same(ours[1]), theirs[1])
     torch.testing.assert_close(general.bends(theta, one, two), closed.bends(same(theta), same(one), same(two)))
     torch.testing.assert_close(same(general.decays), closed.decays)
+    torch.testing.assert_close(general.rates(theta, one), closed.rates(same(theta), same(one)))
+    torch.testing.assert_close(general.rates(theta, one), ours[0])
+    exact = torch.stack([general.slope(theta, row)[0].norm() for row in torch.eye(5, dtype=torch.float64)])
+    torch.testing.assert_close(closed.norms(same(theta)), exact)
+    estimated = general.norms(theta) / exact
+    assert estimated.square().mean().sqrt() == pytest.approx(1, abs=0.2)
+    assert ((estimated > 0.5) & (estimated < 1.6)).all()
 
 
 # ---- the projection and the search -----------------------------------------------------------------------------------
@@ -233,11 +241,14 @@ def test_a_search_that_goes_on_ends_where_an_unbroken_one_does() -> None:
 def test_baselines_follow_their_rules() -> None:
     given, _ = searched(epochs=0)
     found = baselines(given, multiples=(4,))
-    assert list(found) == ["constant", "constant, 4 times the step", "by loss", "greedy by contribution"]
+    rules = ["by loss", "by gradient norm", "greedy by contribution"]
+    assert list(found) == ["constant", "constant, 4 times the step", *rules]
     assert found["constant, 4 times the step"][1].learning_rates[0] == pytest.approx(1.2)
     theta = draw(3, 8)
     losses = given.field.losses(theta)
     torch.testing.assert_close(found["by loss"][0](0, theta), losses / losses.sum())
+    norms = torch.stack([given.field.slope(theta, row)[0].norm() for row in torch.eye(40, dtype=torch.float64)])
+    torch.testing.assert_close(found["by gradient norm"][0](0, theta), norms / norms.sum())
     row = found["greedy by contribution"][0](0, theta)
     target = given.target.slope(theta, torch.full((200,), 1 / 200, dtype=torch.float64))[0]
     rates = given.field.products(theta, given.uniform[0], target)[0]
@@ -245,6 +256,15 @@ def test_baselines_follow_their_rules() -> None:
     constant = curve(given, *found["constant"], {"target": given.target})["target"]
     assert len(constant) == 41
     assert constant[-1] == pytest.approx(float(given.target.losses(run(given, given.uniform).end).mean()))
+
+
+def test_the_oracle_leaves_out_what_is_known_to_be_wrong() -> None:
+    given, _ = searched(epochs=0)
+    clean = (torch.arange(40) % 4 > 0).double()
+    row = baselines(replace(given, clean=clean))["without the wrong labels"][0](0, given.start)
+    assert row.sum() == pytest.approx(1)
+    assert row.unique().tolist() == [0, 1 / 30]
+    assert torch.equal(row > 0, clean > 0)
 
 
 def test_acceleration_golden() -> None:

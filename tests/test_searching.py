@@ -11,7 +11,7 @@ import pytest
 from safetensors.numpy import load_file
 
 from prune_lab.cli import compose
-from prune_lab.experiments import phases, searching
+from prune_lab.experiments import findings, phases, searching
 from prune_lab.experiments.errors import ConfigError, LabError, RunFailed
 from prune_lab.experiments.jobs import closure, job_of
 from prune_lab.experiments.store import Folder, Store
@@ -57,6 +57,16 @@ def test_what_a_search_leaves(results: str) -> None:
     start = examples[(examples["policy"] == "constant") & (examples["level"] == 1)]
     assert len(start) == start["id"].nunique() == 40
     assert picture["weight"].mean() == pytest.approx(1)
+    groups = pd.read_parquet(folder.path / "groups.parquet")
+    looks = groups.groupby(["policy", "step"])
+    assert set(groups["group"]) == {"-1", "+1"}
+    np.testing.assert_allclose(looks["weight"].sum(), 1)
+    means = looks.apply(lambda look: (look["weight"] * look["ct"]).sum(), include_groups=False)  # of the groups' means
+    whole = law[law["policy"] != "on the way"].groupby(["policy", "step"])["ct_mean"].first()
+    np.testing.assert_allclose(means, whole.loc[means.index], rtol=1e-4)
+    share = groups.groupby("group")["examples"].first()
+    assert share["-1"] * metrics["lift_-1"] + share["+1"] * metrics["lift_+1"] == pytest.approx(1)
+    assert 0 <= metrics["found_between_phi"] <= 1
     row = law[(law["policy"] == "constant") & (law["level"] == 0.75)].iloc[0]
     first = law[law["policy"] == "constant"].iloc[0]
     assert row["loss"] <= 0.75 * first["loss"]
@@ -99,7 +109,7 @@ def test_a_search_that_was_killed_goes_on_to_the_same_end(
 ) -> None:
     whole = searched(f"results={tmp_path / 'other'}", *TINY)
     monkeypatch.setattr(searching, "CHECKPOINT_SECONDS", 0.0)
-    real, calls = searching._measure, []
+    real, calls = findings.measure, []
 
     def killed(*given: Any) -> Any:
         calls.append(given)
@@ -107,10 +117,10 @@ def test_a_search_that_was_killed_goes_on_to_the_same_end(
             raise KeyboardInterrupt
         return real(*given)
 
-    monkeypatch.setattr(searching, "_measure", killed)
+    monkeypatch.setattr(findings, "measure", killed)
     with pytest.raises(KeyboardInterrupt):
         searched(results, *TINY)
-    monkeypatch.setattr(searching, "_measure", real)
+    monkeypatch.setattr(findings, "measure", real)
     folder = searched(results, *TINY)
     assert folder.record["metrics"] == whole.record["metrics"]
     for name in ("law", "outer"):

@@ -94,6 +94,19 @@ def test_it_belongs_to_the_recipe_of_evaluate_alone(tmp_path: Path) -> None:
     assert len(keys) == 5
 
 
+def test_a_text_mixed_in_counts_by_its_bytes(tmp_path: Path) -> None:
+    path, other = first(tmp_path), corpus(tmp_path / "second", STRANGE)
+    mixed = ["task.mixed.name=imdb", f"task.mixed.path={other}"]
+    plain, both = (job(path, *words).inputs["train"] for words in ([], mixed))
+    assert both.recipe["task"]["mixed"] == {"name": "imdb", "column": "text", "documents": None}
+    assert both.name.startswith("text and imdb, ")
+    moved = corpus(tmp_path / "moved", STRANGE)
+    assert job(path, *mixed[:1], f"task.mixed.path={moved}").inputs["train"].key == both.key
+    keys = {plain.key, both.key, job(path, *mixed, "task.mixed.documents=1").inputs["train"].key}
+    (tmp_path / "second" / "00.txt").write_text("changed")
+    assert len({*keys, job(path, *mixed).inputs["train"].key}) == 4
+
+
 def test_what_would_be_ignored_or_measured_on_its_own_training_text_is_refused(tmp_path: Path) -> None:
     path = first(tmp_path)
     with pytest.raises(ConfigError, match="trained on"):
@@ -104,6 +117,10 @@ def test_what_would_be_ignored_or_measured_on_its_own_training_text_is_refused(t
         (["task=imdb", "shifted.name=pydoc", "shifted.path=x"], "would be ignored"),
         (["task=imdb", "shifted.name=pydco"], r"to mend it: shifted\.name=pydoc"),
         (["task=imdb", "shifted.paht=x"], r"Did you mean shifted\.path\?"),
+        (["task=imdb", "task.mixed.name=imdb"], "told apart"),
+        (["task=imdb", "task.mixed.column=body"], r"task\.mixed\.path=FOLDER_OR_FILE or task\.mixed\.name=pydoc"),
+        (["task=pydoc", "task.mixed.name=digits_as_text", "task.mixed.path=x"], "would be ignored"),
+        (["task=digits_as_text", "task.path=x"], "is embedded"),
     ):
         with pytest.raises(ConfigError, match=said):
             compose.studies("evaluate", words)

@@ -15,7 +15,7 @@ import pytest
 
 from prune_lab.experiments.contracts import IGNORED, Data
 from prune_lab.experiments.errors import ConfigError, DataUnavailable
-from prune_lab.experiments.tasks import documents, text
+from prune_lab.experiments.tasks import digits, documents, text
 
 SETTINGS: dict[str, Any] = {"dev": 0.2, "test": 0.2, "vocabulary": 300, "context": 16}
 WORDS = ["tree", "naïve", "Straße", "日本語", "🌲", "[BOS]", "  two", "\ttab", "e\u0301", "\x00", "end."]
@@ -259,3 +259,37 @@ def test_a_sample_for_the_tokenizer_is_said(tmp_path: Path, monkeypatch: pytest.
     data = text.load("text", str(_parquet(tmp_path / "a.parquet", list(texts))), **SETTINGS)
     assert any("BPE is trained on 1 in" in note for note in data.notes)
     assert _documents(data, "test").items() <= {f"all/{row:05}": content for row, content in enumerate(texts)}.items()
+
+
+def test_digits_as_text_are_the_digits() -> None:
+    """A letter a pixel, row by row; two windows of 32 a digit, and no other token is learnt."""
+    data = text.load("digits_as_text", None, dev=0.1, vocabulary=257, context=32)
+    assert data.decode is not None
+    written = _documents(data, "train", "dev", "test")
+    assert len(written) == 1797
+    whole = digits.load(dev=0.1)
+    for examples in whole.splits.values():
+        for name, image in zip(examples.ids[:20], examples.inputs[:20], strict=True):
+            ink = ["abcdefghijklmnopq".index(letter) for letter in written[name.removeprefix("digits/")]]
+            np.testing.assert_allclose(np.array(ink).reshape(1, 8, 8) * (255 / 16), image, atol=0.5)
+
+
+def test_a_text_mixed_into_another(tmp_path: Path) -> None:
+    ours, theirs = _texts(40), ["the other one " * 8 + str(number) for number in range(30)]
+    other = str(_parquet(tmp_path / "b.parquet", theirs))
+    first = str(_parquet(tmp_path / "a.parquet", ours))
+    mixed = text.Source("imdb", other, documents=20)
+    data = text.load("text", first, mixed=mixed, **SETTINGS)
+    alone = text.load("text", first, **SETTINGS)
+    names = {split: {name.partition("#")[0] for name in data.splits[split].ids} for split in data.splits}
+    for split, examples in alone.splits.items():
+        expected = {f"text/{name.partition('#')[0].replace('/', '-')}" for name in examples.ids}
+        assert {name for name in names[split] if name.startswith("text/")} == expected
+    assert [sum(name.startswith("imdb/") for name in names[split]) for split in ("train", "dev", "test")] == [13, 3, 4]
+    read = _documents(data, "dev", "test")
+    assert any(content in theirs for content in read.values())
+    assert any(content in ours for content in read.values())
+    assert "mixed in: only the first 20 documents of all were read (task.mixed.documents)" in data.notes
+    assert text.fingerprint("text", first, mixed) != text.fingerprint("text", first)
+    with pytest.raises(ConfigError, match=r"no body.*\n.*task\.mixed\.column=text"):
+        text.load("text", first, mixed=text.Source("imdb", other, "body"), **SETTINGS)

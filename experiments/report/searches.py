@@ -11,7 +11,7 @@ import pandas as pd
 from ..contracts import Floats
 from ..store import Folder, Store, key_of
 from .style import COLOURS, name_of
-from .table import mean_interval
+from .table import mean_interval, name_of_task
 
 EARLY = 0.75  # share of the run whose looks count, as in experiments/searching.py
 ACTIVE = 1e-5  # of the step's largest weight: below it an example is inactive, as in experiments/law.py
@@ -123,12 +123,13 @@ def _row(store: Store, folder: Folder, redrawn: bool) -> dict[str, Any]:
     scored = {} if prune is None else prune["inputs"]
     scorer = store.get("score", scored["score"]).record["recipe"]["scorer"] if "score" in scored else {}
     task, metrics = recipe["task"], record["metrics"]
-    same = {name: value for name, value in task.items() if not (redrawn and name == "data_seed")}
+    ignored = ("data_seed",) if redrawn else ()
+    same = {name: value for name, value in task.items() if value is not None and name not in ignored}
     kept = {name: value for name, value in pruning.items() if name not in ("task", "fingerprint", "seed")}
     row = {
         "kept_key": key_of({"prune": kept, "scorer": scorer})[:6],
         "setup_key": key_of({name: value for name, value in recipe.items() if name != "seed"} | {"task": same})[:6],
-        "task": task["name"],
+        "task": name_of_task(task),
         "fingerprint": str(recipe.get("fingerprint") or ""),
         "model": recipe["model"]["name"],
         "width": recipe["model"].get("width", np.nan),

@@ -139,7 +139,7 @@ def _row(family: Mapping[str, Folder]) -> dict[str, Any]:
     if "keep" in scorer and scorer["keep"] == pruning.get("keep"):
         del scorer["keep"]  # a mask learned for what is kept is one method at every fraction
     row: dict[str, Any] = {
-        "task": task["name"],
+        "task": name_of_task(task),
         "fingerprint": str(recipe.get("fingerprint") or ""),  # of the data: two folders are two data sets
         "model": model["name"],
         "width": model.get("width", np.nan),
@@ -196,12 +196,19 @@ def _row(family: Mapping[str, Folder]) -> dict[str, Any]:
     return row | dict(_dotted(settings))
 
 
+def name_of_task(task: Mapping[str, Any]) -> str:
+    """As in `imdb and pydoc`, where one text is mixed into another."""
+    mixed = task.get("mixed")
+    return str(task["name"]) + (f" and {mixed['name']}" if mixed else "")
+
+
 def _number(value: object) -> bool:
     return isinstance(value, int | float) and not isinstance(value, bool)
 
 
 def _without(settings: Mapping[str, Any], *names: str) -> dict[str, Any]:
-    return {name: value for name, value in settings.items() if name not in names}
+    """The settings but for these, and for what is null: an older record lacks settings that came later."""
+    return {name: value for name, value in settings.items() if name not in names and value is not None}
 
 
 def _short(content: Mapping[str, Any]) -> str:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
-from ..contracts import Data, Examples, Split
+from ..contracts import Data, Examples, Indices, Split
 from ..errors import DataUnavailable
 from .sources import fingerprint_files, key_of
 from .splits import carve
@@ -25,10 +25,10 @@ def fingerprint() -> str:
 def load(*, dev: float) -> Data:
     """Digits as train, dev and test: inputs (N, 1, 8, 8) uint8 scaled to 0..255, targets (N,) 0..9."""
     table = np.loadtxt(_file(), delimiter=",")
-    pixels = np.rint(table[:, :-1] * (255 / BRIGHTEST)).astype(np.uint8).reshape(-1, 1, 8, 8)
+    images = np.rint(table[:, :-1] * (255 / BRIGHTEST)).astype(np.uint8).reshape(-1, 1, 8, 8)
     labels = table[:, -1].astype(np.int64)
     names = np.array([f"digits/{row:05}" for row in range(len(labels))])
-    everything = Examples(pixels, labels, names)
+    everything = Examples(images, labels, names)
     rest, held = carve(TEST, labels=labels, stream="test")
     train, test = everything.take(rest), everything.take(held)
     kept, developed = carve(dev, labels=train.targets, stream="dev")
@@ -39,6 +39,11 @@ def load(*, dev: float) -> Data:
     )
     splits: dict[Split, Examples] = {"train": train.take(kept), "dev": train.take(developed), "test": test}
     return Data("digits", "images", splits, tuple("0123456789"), notes)
+
+
+def pixels() -> Indices:
+    """(1797, 64) all digits row by row, 0..16 as in the file."""
+    return np.loadtxt(_file(), delimiter=",")[:, :-1].astype(np.int64)
 
 
 def _file() -> Path:

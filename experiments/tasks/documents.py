@@ -8,7 +8,7 @@ import json
 import sysconfig
 import zlib
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -16,6 +16,7 @@ from typing import Any
 from ..errors import ConfigError, DataUnavailable
 from . import sources
 
+LETTERS = "abcdefghijklmnopq"  # of the pixels 0..16 of digits
 ENDINGS = (".parquet", ".jsonl", ".txt")  # the first kind found is the one read
 STORY_END = "<|endoftext|>"  # what separates the stories of TinyStories
 TOPICS = "pydoc_data.topics"  # the texts of `help("if")` and the like; each is split for itself
@@ -157,7 +158,28 @@ def _text(value: Any, where: str) -> str:
     return value
 
 
-# ---- pydoc -----------------------------------------------------------------------------------------------------------
+def joined(sources: Mapping[str, Documents]) -> Documents:
+    """All of them; an id begins with its source's name, as in `imdb/train-00017`, and units of splitting stay apart."""
+    found = Documents([], [], [], [])
+    for name, part in sources.items():
+        first = 1 + max(found.groups, default=-1)
+        found.ids.extend(f"{name}/{one.replace('/', '-')}" for one in part.ids)
+        found.texts.extend(part.texts)
+        found.groups.extend(first + group for group in part.groups)
+    return found
+
+
+# ---- embedded: digits, pydoc ----------------------------------------------------------------------------------------
+
+
+def written_digits(limit: int | None) -> Documents:
+    """scikit-learn's 1,797 digits as text: 64 letters each, row by row, from a (no ink) to q."""
+    from .digits import pixels
+
+    rows = pixels()[:limit]
+    texts = ["".join(LETTERS[pixel] for pixel in row) for row in rows]
+    notes = [] if limit is None else [f"only the first {len(rows)} documents were read (task.documents)"]
+    return Documents([f"{row:05}" for row in range(len(rows))], texts, list(range(len(rows))), notes)
 
 
 def standard_library(limit: int | None) -> Documents:

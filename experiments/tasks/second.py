@@ -5,25 +5,20 @@ It is found and read like the task's. What goes wrong then names the settings th
 
 from __future__ import annotations
 
-import re
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
 from importlib.metadata import version
 from typing import Literal
 
 import numpy as np
 
 from ..contracts import Examples
-from ..errors import LabError
+from ..errors import Names, calling, renamed
 from . import sources, text
-from .documents import Documents, read, standard_library
-
-Names = Mapping[str, str]  # what a setting of the task is called here: {"task.path": "shifted.path"}
+from .documents import Documents
 
 
 def fingerprint(name: str, path: str | None, *, names: Names) -> str:
     """Of all of its files, like a task's."""
-    with _called(names):
+    with calling(names):
         return text.fingerprint(name, path)
 
 
@@ -31,15 +26,11 @@ def documents(
     name: str, path: str | None, part: Literal["train", "test"], *, column: str, limit: int | None, names: Names
 ) -> Documents:
     """The source's part of that name, or all of it where it has no parts; with notes on the choice."""
-    with _called(names):
-        if name == "pydoc":
-            found, notes = standard_library(limit), ["pydoc: all of it"]
-        else:
-            root, files, notes = text.find(name, path)
-            part_read = part if part in files else "all"
-            found = read(files[part_read], root, part_read, column=column, limit=limit, stories=name == "tinystories")
-            notes = [*notes, f"its {part} part" if part in files else "all of it: it has no parts"]
-    notes = [_renamed(note, names) for note in [*notes, *found.notes]]
+    with calling(names):
+        parts, notes = text.parts_of(text.Source(name, path, column, limit), (part, "all"))
+        found = parts[part] if part in parts else parts["all"]
+        notes = [*notes, f"its {part} part" if part in parts else "all of it: it has no parts"]
+    notes = [renamed(note, names) for note in [*notes, *found.notes]]
     return Documents(found.ids, found.texts, found.groups, notes)
 
 
@@ -70,19 +61,3 @@ def windows(
     content = (fingerprint(name, path, names=names), column, limit, context, tokenizer.decode(), version("tokenizers"))
     arrays = sources.cached_arrays(f"{sources.key_of(name, *content)}-second", cut)
     return text.examples_of(arrays, "test", name, context), tuple(map(str, arrays["notes"]))
-
-
-@contextmanager
-def _called(names: Names) -> Iterator[None]:
-    try:
-        yield
-    except LabError as error:
-        mend = None if error.mend is None else _renamed(error.mend, names)
-        raise type(error)(_renamed(error.what, names), mend) from error
-
-
-def _renamed(sentence: str, names: Names) -> str:
-    """The sentence with the task's settings called by their names here."""
-    for ours, theirs in names.items():
-        sentence = re.sub(rf"(?<![\w./]){re.escape(ours)}\b", theirs, sentence)
-    return sentence

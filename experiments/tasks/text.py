@@ -6,7 +6,8 @@ A document is `[BOS] + tokens`, cut into windows of `context`; every token is th
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import dataclass
 from functools import cache
 from importlib.metadata import version
 from pathlib import Path
@@ -15,9 +16,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from ..contracts import IGNORED, Data, Examples, Indices, Split
-from ..errors import DataUnavailable
-from . import sources
-from .documents import ENDINGS, Documents, read, standard_library
+from ..errors import DataUnavailable, calling, renamed
+from . import digits, sources
+from .documents import ENDINGS, Documents, joined, read, standard_library, written_digits
 from .splits import carve
 
 if TYPE_CHECKING:
@@ -30,13 +31,33 @@ SAMPLE = 32_000_000  # characters that the BPE is trained on: more would take mi
 CHUNK = 2048  # documents tokenized at once
 STORIES_AT = "roneneldan/TinyStories"  # on the hub
 STORIES = ("TinyStoriesV2-GPT4-train.txt", "TinyStoriesV2-GPT4-valid.txt")
+PARTS = ("train", "test", "all")  # all: where a source has no parts
+EMBEDDED = ("pydoc", "digits_as_text")
 SPLITS: tuple[Split, ...] = ("train", "dev", "test")
 
 
-def fingerprint(name: str, path: str | None) -> str:
+MIXED = {f"task.{key}": f"task.mixed.{key}" for key in ("path", "column", "documents")}  # what errors call them
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """Where documents come from: `text`, `imdb`, `tinystories`, or embedded: `pydoc`, `digits_as_text`."""
+
+    name: str
+    path: str | None = None
+    column: str = "text"
+    documents: int | None = None  # of each part at most
+
+
+def fingerprint(name: str, path: str | None, mixed: Source | None = None) -> str:
     """16 hexadecimal digits: the bytes of the files (pydoc: the interpreter) and the version of their reading."""
+    if mixed is not None:
+        with calling(MIXED):
+            return sources.key_of("mixed", fingerprint(name, path), fingerprint(mixed.name, mixed.path))
     if name == "pydoc":
         return sources.key_of("pydoc", VERSION, sys.version)
+    if name == "digits_as_text":
+        return sources.key_of(name, VERSION, digits.fingerprint())
     root, parts, _ = find(name, path)
     return sources.key_of(
         "text", VERSION, sources.fingerprint_files([f for part in parts.values() for f in part], root)
@@ -53,26 +74,29 @@ def load(
     documents: int | None = None,
     vocabulary: int = 1024,
     context: int = 64,
+    mixed: Source | None = None,
 ) -> Data:
-    """`text`, `imdb`, `tinystories` or `pydoc`: inputs (N, T) tokens, targets (N, T) next tokens, IGNORED in padding.
+    """Inputs (N, T) tokens, targets (N, T) next tokens, IGNORED in padding; what is read is a Source.
 
     `units` counts each window's target tokens and their UTF-8 bytes; `groups` is its document's number in the split.
-    `dev` and `test` are shares of documents; `test` serves where the source has no test part. `documents` limits
-    each part of the source. The byte-level BPE is trained on the training documents alone.
+    `dev` and `test` are shares of documents; `test` serves where the source has no test part. The byte-level BPE is
+    trained on the training documents alone. The documents of `mixed` are added to every split, and ids then begin with
+    the name of their source.
     """
+    source = Source(name, path, column, documents)
     identity = sources.key_of(
-        name, fingerprint(name, path), column, documents, vocabulary, dev, test, SAMPLE, version("tokenizers")
-    )
+        name, fingerprint(name, path, mixed), column, documents, vocabulary, dev, test, SAMPLE, version("tokenizers"),
+        *([] if mixed is None else [mixed.name, mixed.column, mixed.documents]),
+    )  # fmt: skip
     tokens = sources.cached_arrays(
-        f"{identity}-tokens", lambda: _tokenize(name, path, dev, test, column, documents, vocabulary)
+        f"{identity}-tokens", lambda: _tokenize(*_documents(source, mixed, dev, test), vocabulary)
     )
     cut = sources.cached_arrays(f"{identity}-windows-{context}", lambda: windows(tokens, context))
     splits = {split: examples_of(cut, split, name, context) for split in SPLITS}
-    notes = (*map(str, tokens["notes"]), *map(str, cut["notes"]))
-    if name != "pydoc":
-        notes = (*find(name, path)[2], *notes)
+    notes = (*_found(source), *([] if mixed is None else _found(mixed)), *tokens["notes"], *cut["notes"])
     serialized = tokens["tokenizer"].tobytes()
-    return Data(name, "text", splits, (), notes, 1 + len(tokens["lengths"]), _decoder(serialized), serialized)
+    size = 1 + len(tokens["lengths"])
+    return Data(name, "text", splits, (), tuple(map(str, notes)), size, _decoder(serialized), serialized)
 
 
 # ---- finding ---------------------------------------------------------------------------------------------------------
@@ -89,6 +113,11 @@ def find(name: str, path: str | None) -> tuple[Path, dict[str, tuple[Path, ...]]
             parts, notes = sources.parts_of(files, root)
             return root, parts, [found, *notes]
     raise DataUnavailable(f"{root} has no {', '.join(ENDINGS)} files", "task.path=FOLDER_OR_FILE")
+
+
+def _found(source: Source) -> list[str]:
+    """How its files were found; embedded text has none."""
+    return [] if source.name in EMBEDDED else find(source.name, source.path)[2]
 
 
 def _download(folder: Path) -> None:
@@ -111,34 +140,51 @@ def _download(folder: Path) -> None:
 # ---- tokens ----------------------------------------------------------------------------------------------------------
 
 
-def _tokenize(
-    name: str, path: str | None, dev: float, test: float, column: str, limit: int | None, vocabulary: int
-) -> sources.Arrays:
-    """Per split: `tokens` of all documents in one row, `starts` (D + 1,), `documents` (D,); and the tokenizer."""
-    if name == "pydoc":
-        whole = standard_library(limit)
-        parts = {"all": whole}
-        notes = [f"pydoc: {len(whole.ids)} docstrings and help topics of Python {sys.version.split()[0]}"]
-    else:
-        root, files, _ = find(name, path)
-        parts = {
-            part: read(paths, root, part, column=column, limit=limit, stories=name == "tinystories")
-            for part, paths in files.items()
-        }
-        notes = []
-    notes += [note for part in parts.values() for note in part.notes]
+def parts_of(source: Source, wanted: Collection[str] = PARTS) -> tuple[dict[str, Documents], list[str]]:
+    """Its documents by part, those that are wanted, and notes: `all` where it has no parts."""
+    if source.name == "pydoc":
+        whole, python = standard_library(source.documents), sys.version.split()[0]
+        return {"all": whole}, [f"pydoc: {len(whole.ids)} docstrings and help topics of Python {python}"]
+    if source.name == "digits_as_text":
+        whole = written_digits(source.documents)
+        return {"all": whole}, [f"digits_as_text: {len(whole.ids)} of scikit-learn's digits, a letter for a pixel"]
+    root, files, notes = find(source.name, source.path)
+    stories = source.name == "tinystories"
+    return {
+        part: read(paths, root, part, column=source.column, limit=source.documents, stories=stories)
+        for part, paths in files.items()
+        if part in wanted
+    }, notes
+
+
+def _documents(
+    source: Source, mixed: Source | None, dev: float, test: float
+) -> tuple[dict[Split, Documents], list[str]]:
+    """The documents of every split, and notes but for how files were found."""
+    parts, found = parts_of(source)
     splits, divided = _divide(parts, dev, test)
+    notes = [*(found if source.name in EMBEDDED else []), *(n for part in parts.values() for n in part.notes), *divided]
+    if mixed is None:
+        return splits, notes
+    with calling(MIXED):
+        others, more = _documents(mixed, None, dev, test)
+    both = {split: joined({source.name: splits[split], mixed.name: others[split]}) for split in SPLITS}
+    return both, [*notes, *(renamed(f"mixed in: {note}", MIXED) for note in more)]
+
+
+def _tokenize(splits: Mapping[Split, Documents], notes: list[str], vocabulary: int) -> sources.Arrays:
+    """Per split: `tokens` of all documents in one row, `starts` (D + 1,), `documents` (D,); and the tokenizer."""
     characters = sum(map(len, splits["train"].texts))
     stride = max(1, -(-characters // SAMPLE))
     if stride > 1:
-        divided.append(f"the BPE is trained on 1 in {stride} training documents ({characters:,} characters in all)")
+        notes.append(f"the BPE is trained on 1 in {stride} training documents ({characters:,} characters in all)")
     tokenizer = _train(splits["train"].texts[::stride], vocabulary)
     size = tokenizer.get_vocab_size()
     if 1 + size < vocabulary:
-        divided.append(f"the text yields {1 + size} tokens, fewer than task.vocabulary={vocabulary}")
+        notes.append(f"the text yields {1 + size} tokens, fewer than task.vocabulary={vocabulary}")
     arrays: sources.Arrays = {
         "tokenizer": np.frombuffer(tokenizer.to_str().encode(), np.uint8),
-        "notes": np.array(notes + divided, np.str_),
+        "notes": np.array(notes, np.str_),
     }
     for split, documents in splits.items():
         arrays |= encode(tokenizer, documents, split)

@@ -1,0 +1,160 @@
+"""What a search found, as tables and numbers: contributions at looks, curves, the policy by difficulty and by group."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pandas as pd
+
+from .contracts import Floats, Indices
+from .grouping import between, means_of
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from .law import Contributions
+    from .metagradient import Path as Run
+    from .search import Problem
+
+LEVELS = (0.75, 0.5, 0.25)  # of the first target loss: subsets are compared at equal loss, not at equal t
+POINTS = 200  # of a curve
+BINS = 40  # of examples by difficulty, and of steps, in the picture of a policy
+HARDEST = 0.25
+LAST = 0.75  # share of the run after which little is left to gain, and ratios to it are noise
+Curves = dict[str, dict[str, list[float]]]  # policy -> watched set -> its mean loss at t = 0..T
+
+
+def measure(problem: Problem, policy: Tensor, path: Run, looks: int) -> tuple[list[Contributions], float]:
+    """Contributions at steps from first to last, and where the target loss first falls below each level; its end."""
+    from .law import contributions_at
+    from .search import back, mean_loss
+
+    losses = [mean_loss(problem.target, theta) for _, theta, _ in path.backwards()][::-1]  # at t = 0..T-1
+    steps = set(np.linspace(0, problem.steps - 1, min(looks, problem.steps)).round().astype(int).tolist())
+    steps |= {first for level in LEVELS if (first := reached(losses, level)) is not None}
+    moments = (moment for moment in back(problem, policy, path) if moment.step in steps)
+    found = [contributions_at(problem, moment, policy[moment.step]) for moment in moments]
+    return found[::-1], mean_loss(problem.target, path.end)
+
+
+def reached(losses: Sequence[float], level: float) -> int | None:
+    return next((step for step, loss in enumerate(losses) if loss <= level * losses[0]), None)
+
+
+def rows(found: Sequence[Contributions], end: float, **known: Any) -> list[dict[str, Any]]:
+    """A row for each look; `level` where it is the first at or below that share of the first loss."""
+    from .law import read
+
+    rows = [known | read(one, end) | {"level": math.nan} for one in found]
+    for level in LEVELS:
+        row = next((row for row in rows if row["loss"] <= level * rows[0]["loss"]), None)
+        if row is not None:
+            row["level"] = level
+    return rows
+
+
+def of_curves(curves: Curves, unit: float) -> dict[str, float]:
+    """Areas on the held-out part (mean loss over t = 1..T, nats), and what they say; `unit`: nats of a blind guess."""
+    from .search import acceleration
+
+    found: dict[str, float] = {}
+    base = curves["constant"]["held_out"]
+    for name, sets in curves.items():
+        short = name.replace(", ", "_").replace(" times the step", "x").replace(" ", "_")
+        area = float(np.mean(sets["held_out"][1:]))
+        found |= {f"area_{short}": area, f"end_{short}": sets["held_out"][-1]}
+        found |= {f"compression_{short}": unit / area, f"acceleration_{short}": acceleration(base, sets["held_out"])}
+    found["gain"] = 1 - found["area_found"] / found["area_constant"]
+    target = {name: float(np.mean(curves[name]["target"][1:])) for name in ("constant", "found")}
+    found["target_gain"] = 1 - target["found"] / target["constant"]
+    return {name: value for name, value in found.items() if math.isfinite(value)}
+
+
+def of_law(law: pd.DataFrame) -> dict[str, float]:
+    """Medians over the looks of the first three quarters, and values at equal loss, of both policies."""
+    found: dict[str, float] = {}
+    for policy in ("constant", "found"):
+        own = law[law["policy"] == policy]
+        early = own[own["step"] <= LAST * own["step"].max()]
+        for name in law.select_dtypes("number").columns.drop(["epoch", "area", "step", "loss", "level"]):
+            found[f"{policy}_{name}"] = float(early[name].median())
+            for level in LEVELS:
+                at = own[own["level"] == level][name]
+                found[f"{policy}_{name}@{level:g}"] = float(at.iloc[0]) if len(at) else math.nan
+    return {name: value for name, value in found.items() if math.isfinite(value)}
+
+
+def late_mass(policy: Tensor, difficulty: Floats) -> float:
+    """Share of the weight of the run's second half that lies on the hardest quarter of the examples."""
+    hardest = np.argsort(-difficulty, kind="stable")[: max(1, round(HARDEST * len(difficulty)))]
+    return float(policy[len(policy) // 2 :, hardest].sum(1).mean())
+
+
+def table_of(curves: Curves) -> pd.DataFrame:
+    """(policy, step, target, held_out), at most `POINTS` steps of each, denser where the loss falls."""
+    blocks = []
+    for name, sets in curves.items():
+        last = len(sets["target"]) - 1
+        steps = np.unique(np.append(0, np.geomspace(1, last, min(POINTS, last)).round().astype(int)))
+        blocks.append(
+            pd.DataFrame({"policy": name, "step": steps} | {key: np.array(x)[steps] for key, x in sets.items()})
+        )
+    return pd.concat(blocks, ignore_index=True)
+
+
+def contributions(looked: Mapping[str, Sequence[Contributions]], ids: Any, difficulty: Floats) -> pd.DataFrame:
+    """A row for every example, at the start and at each level of loss, under both policies."""
+    blocks = []
+    for policy, found in looked.items():
+        losses = [one.loss for one in found]
+        for level in (1.0, *LEVELS):
+            place = reached(losses, level)
+            if place is not None:
+                one = found[place]
+                columns = {"weight": one.weights, "ct": one.ct, "phi": one.phi, "difficulty": difficulty}
+                known = {"policy": policy, "level": level, "step": one.step, "id": ids}
+                blocks.append(pd.DataFrame(known | columns))
+    return pd.concat(blocks, ignore_index=True)
+
+
+def groups(looked: Mapping[str, Sequence[Contributions]], names: Sequence[str], groups: Indices) -> pd.DataFrame:
+    """A row for every class or source at every look: its share of examples and of weight, its mean contributions."""
+    examples, rows = np.bincount(groups, minlength=len(names)) / len(groups), []
+    for policy, found in looked.items():
+        for one in found:
+            ct, weight = means_of(one.ct, one.weights, groups)
+            phi, _ = means_of(one.phi, one.weights, groups)
+            known = {"policy": policy, "step": one.step, "group": names, "examples": examples}
+            rows.append(pd.DataFrame(known | {"weight": weight / weight.sum(), "ct": ct, "phi": phi}))
+    return pd.concat(rows, ignore_index=True)
+
+
+def of_groups(
+    looked: Mapping[str, Sequence[Contributions]], policy: Tensor, names: Sequence[str], groups: Indices
+) -> dict[str, float]:
+    """How much of the contributions' variance lies between groups, and each group's weight over its share of examples.
+
+    lift_NAME     of all weight over all steps, in the found policy: 1 is mixing in proportion
+    between_phi   medians over the looks of the first three quarters, with between_ct, of both policies
+    """
+    found: dict[str, float] = {}
+    for name, looks in looked.items():
+        early = [one for one in looks if one.step <= LAST * looks[-1].step]
+        for key in ("phi", "ct"):
+            shares = [between(getattr(one, key), one.weights, groups) for one in early]
+            found[f"{name}_between_{key}"] = float(np.nanmedian(shares))
+    lifts = means_of(policy.double().mean(0).numpy() * policy.shape[1], np.ones(len(groups)), groups)[0]
+    return found | {f"lift_{name}": float(lift) for name, lift in zip(names, lifts, strict=True)}
+
+
+def picture(policy: Tensor, difficulty: Floats) -> pd.DataFrame:
+    """Mean weight, in units of 1/N, by difficulty (0: the easiest) and time, both in equal parts of the whole."""
+    ordered = policy.numpy()[:, np.argsort(difficulty, kind="stable")]
+    rows = []
+    for when, part in enumerate(np.array_split(ordered, min(BINS, len(ordered)))):
+        for place, block in enumerate(np.array_split(part, min(BINS, part.shape[1]), axis=1)):
+            rows.append({"time": when, "difficulty": place, "weight": float(block.mean()) * policy.shape[1]})
+    return pd.DataFrame(rows)
