@@ -15,7 +15,7 @@ import pandas as pd
 from .. import claims
 from ..store import Folder, Store
 from . import equality_figures as draw
-from . import forms, searches, style
+from . import forms, groups, searches, style
 from .page import figure, judged, plain, render
 from .provenance import origin
 from .style import Drawing
@@ -28,7 +28,7 @@ MOST = 6  # settings drawn of those figures that show one a panel; the tables ha
 POINTS = re.compile(
     r"gain|target_gain|late_mass_hardest|(area|end|acceleration)_.+|(constant|found)_"
     r"(ct_cv|phi_cv|phi_kkt_gap|phi_ratio|bracket_share|bracket_corr|inactive_phi|inactive_ct|harmful_dropped|"
-    r"phi_(ess|signal|gini)@.+)"
+    r"phi_(ess|signal|gini)@.+|between_phi|between_ct)|lift_.+"
 )
 Settings = dict[tuple[str, str], list[Folder]]  # (setup, what is kept) -> a folder a seed
 
@@ -56,6 +56,13 @@ def build(
     write(runs, folder / "table.csv")
     write(points, folder / "points.csv")
     sections = list(_sections(runs, settings))
+    mixed = {
+        f"{setup}, {kept}": rows for (setup, kept), own in settings.items() if (rows := groups.table(own)) is not None
+    }
+    named = {f"{setup}, {kept}": own for (setup, kept), own in runs.groupby(["setup", "kept"], sort=False)}
+    if mixed:
+        drawn = [one for name, rows in mixed.items() for one in groups.drawings(name, rows)]
+        sections.append(("sources", "Do the sources contribute equally?", groups.WORDS, drawn, 2))
     for name, _, _, drawings, columns in sections:
         style.save(drawings, folder / "figures" / name, columns=columns)
     found = [forms.form_of(setting, group) for setting, group in runs.groupby(["setup", "kept"], sort=False)]
@@ -77,6 +84,7 @@ def build(
         "forms": [_cells(row) for row in found],
         "subsets": [_cells(row) for row in subsets],
         "policies": list(forms.policies(runs)),
+        "sources": [row for name, rows in mixed.items() for row in groups.cells(name, rows, named[name])],
         "outcomes": [asdict(outcome) for outcome in outcomes],
         "files": [{"name": name, "path": f"figures/{name}"} for name, *_ in sections],
         "provenance": provenance,
@@ -84,7 +92,7 @@ def build(
     (folder / "index.html").write_text(render("equality.html", context))
     (folder / "record.json").write_text(json.dumps(plain(provenance), indent=1) + "\n")
     everything = {"verdict": verdict, "expectations": context["outcomes"], "forms": context["forms"]}
-    everything["subsets"] = context["subsets"]
+    everything |= {name: context[name] for name in ("subsets", "sources")}
     (folder / "claims.json").write_text(json.dumps(plain(everything), indent=1, allow_nan=False) + "\n")
     return {"runs": len(runs), "points": len(settings), "verdict": verdict} | judged(outcomes)
 
@@ -116,9 +124,9 @@ def _sections(runs: pd.DataFrame, settings: Settings) -> Iterator[tuple[str, str
     pictured = dict(list(named.items())[:MOST])
     yield (
         "curves", "How fast the loss falls",
-        "Lines: means; bands: from the lowest to the highest seed. The policies by loss and greedy by contribution "
-        "need no search, nor does a larger step of the constant policy. The found policy was searched and run at the "
-        f"constant one's step. {_drawn(shown, named)}",
+        "Lines: means; bands: from the lowest to the highest seed. The policies by loss, by gradient norm and greedy by "
+        "contribution need no search, nor does a larger step of the constant policy. The found policy was searched and "
+        f"run at the constant one's step. {_drawn(shown, named)}",
         [draw.loss_curves(name, group) for name, group in shown.items()], min(3, len(shown)),
     )  # fmt: skip
     missing = sum(draw.undrawable(group) for group in few.values())

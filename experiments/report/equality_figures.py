@@ -19,7 +19,10 @@ from .style import COLOURS, GRID, INK, MUTED, Drawing, legend_below, limits, log
 from .table import mean_interval
 
 CT, PHI, GAP = COLOURS["easy"], COLOURS["hard"], COLOURS["middle"]
-POLICIES = {"constant": INK, "found": COLOURS["hard"], "by loss": COLOURS["middle"], "greedy by contribution": CT}
+POLICIES = {
+    "constant": INK, "found": COLOURS["hard"], "by loss": COLOURS["middle"], "by gradient norm": COLOURS["beta"],
+    "greedy by contribution": CT, "without the wrong labels": COLOURS["stratified"],
+}  # fmt: skip
 LEVELS = (1.0, 0.75, 0.5, 0.25)  # of the first target loss
 MIDDLE = 0.5  # the level at which Lorenz curves are compared
 LOWEST = -1.0  # bracket_share has no lower end
@@ -42,7 +45,7 @@ def loss_curves(setting: str, folders: Folders) -> Drawing:
 def _loss_curves(folders: Folders, axes: Axes) -> None:
     found = pd.concat(searches.curves(folder) for folder in folders)
     faster = [name for name in found["policy"].unique() if name.startswith("constant, ")]
-    order = ["constant", "found", *faster, "by loss", "greedy by contribution"]
+    order = ["constant", "found", *faster, *list(POLICIES)[2:]]
     for policy in [name for name in order if (found["policy"] == name).any()]:
         colour = POLICIES.get(policy) or shade("rs2", len(faster) - 1 - faster.index(policy), len(faster))
         losses = found[(found["policy"] == policy) & (found["step"] > 0)].pivot_table(

@@ -1,0 +1,94 @@
+"""Equal contribution across sources: what each source of a text weighs under the found policy, and contributes."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from functools import partial
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from matplotlib.axes import Axes
+
+from ..store import Folder
+from .forms import interval
+from .style import COLOURS, INK, Drawing, legend_below
+
+WORDS = (
+    "Left: the share of all weight that the found policy gives to each source as training goes on; dotted: its share "
+    "of the examples, which is what mixing in proportion gives. Right: the mean φ of a source over that of all; 1 "
+    "means that the sources contribute equally. Bold: the found policy; dashed: the constant one. Means of seeds; "
+    "bands: from the lowest to the highest seed."
+)
+PALETTE = [COLOURS[rule] for rule in ("hard", "easy", "middle", "stratified", "beta", "quota", "rs2", "infobatch")]
+EARLY = 0.75  # share of the run after which little is left to gain, and ratios to it are noise
+
+
+def table(folders: Sequence[Folder]) -> pd.DataFrame | None:
+    """A row for every policy, step, source and seed; None where the examples are not of several sources."""
+    found = []
+    for seed, folder in enumerate(folders):
+        file = folder.path / "groups.parquet"
+        if folder.record["recipe"]["model"]["name"] != "gpt" or not file.exists():
+            return None
+        rows = pd.read_parquet(file)
+        whole = rows.assign(part=rows["weight"] * rows["phi"]).groupby(["policy", "step"])["part"].transform("sum")
+        found.append(rows.assign(seed=seed, relative=rows["phi"] / whole))
+    return pd.concat(found, ignore_index=True)
+
+
+def drawings(setting: str, rows: pd.DataFrame) -> list[Drawing]:
+    return [
+        Drawing("What each source weighs", setting, f"share of the weight by source and step, {setting}",
+                partial(_weights, rows)),
+        Drawing("What each source contributes", setting, f"mean phi of a source over the mean by step, {setting}",
+                partial(_contributions, rows)),
+    ]  # fmt: skip
+
+
+def cells(setting: str, rows: pd.DataFrame, runs: pd.DataFrame) -> Iterator[dict[str, Any]]:
+    """A row for each source; phi at the looks of the first three quarters, medians, then means of seeds."""
+    early = rows[rows["step"] <= EARLY * rows["step"].max()]
+    for source, own in early.groupby("group", sort=False):
+        middle = own.groupby(["policy", "seed"])["relative"].median()
+        yield {
+            "setting": setting,
+            "source": source,
+            "share of the examples": interval(own.groupby("seed")["examples"].first()),
+            "weight / share, found": interval(runs[f"lift_{source}"]),
+            "φ / mean φ, constant": interval(middle["constant"]),
+            "φ / mean φ, found": interval(middle["found"]),
+            "φ's variance between sources, constant": interval(runs["constant_between_phi"]),
+            "found": interval(runs["found_between_phi"]),
+        }
+
+
+def _weights(rows: pd.DataFrame, axes: Axes) -> None:
+    found = rows[rows["policy"] == "found"]
+    for colour, (source, own) in zip(PALETTE, found.groupby("group", sort=False), strict=False):
+        _band(axes, own, "weight", colour, str(source))
+        axes.axhline(own["examples"].mean(), color=colour, linewidth=1, linestyle=":")
+    axes.set_ylim(0, 1)
+    axes.set_xlabel("step of training")
+    axes.set_ylabel("share of the weight")
+    legend_below(axes)
+
+
+def _contributions(rows: pd.DataFrame, axes: Axes) -> None:
+    early = rows[rows["step"] <= EARLY * rows["step"].max()]
+    for colour, (source, own) in zip(PALETTE, early.groupby("group", sort=False), strict=False):
+        _band(axes, own[own["policy"] == "found"], "relative", colour, str(source))
+        mean = own[own["policy"] == "constant"].groupby("step")["relative"].mean()
+        axes.plot(mean.index, mean, color=colour, linewidth=1.2, linestyle=(0, (4, 2)))
+    axes.axhline(1, color=INK, linewidth=0.8)
+    low, high = np.nanquantile(early["relative"], [0.02, 0.98])
+    axes.set_ylim(min(0.0, low), max(2.0, high))
+    axes.set_xlabel("step of training")
+    axes.set_ylabel("mean φ of the source / mean φ")
+    legend_below(axes)
+
+
+def _band(axes: Axes, own: pd.DataFrame, name: str, colour: str, label: str) -> None:
+    seeds = own.pivot_table(index="step", columns="seed", values=name)
+    axes.plot(seeds.index, seeds.mean(axis=1), color=colour, linewidth=2, label=label)
+    axes.fill_between(seeds.index, seeds.min(axis=1), seeds.max(axis=1), color=colour, alpha=0.15, linewidth=0)
