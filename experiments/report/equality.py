@@ -16,9 +16,9 @@ from .. import claims
 from ..store import Folder, Store
 from . import equality_figures as draw
 from . import forms, searches, style
-from .page import figure, judged, plain, render
+from .page import judged, plain, render
 from .provenance import origin
-from .style import Drawing
+from .style import Drawing, figure
 from .table import write
 
 if TYPE_CHECKING:
