@@ -94,14 +94,12 @@ def drawings(study: Study) -> list[Drawing]:
     """The hardest, and the easiest where it was run, as measured; the theory."""
     found = []
     for rule in study.rules:
-        title, draw = (
-            f"{style.name_of(rule).capitalize()} against random",
-            partial(figures.gain_by_width, study.rows, rule, study.unit),
-        )
-        found.append(Drawing(title, study.title, sentence(study, rule), draw))
+        title, words = f"{style.name_of(rule).capitalize()} against random", sentence(study, rule)
+        draw = partial(figures.gain_by_width, study.rows, rule, study.unit)
+        found.append(Drawing(title, study.title, words, draw))
     words = f"theory: gain of hardest and easiest over random against examples per dimension, keep {study.keep:g}"
-    return [*found, Drawing("Theory, against random", f"perceptron · keep {study.keep:g}", words,
-                            partial(_theory, study.keep))]  # fmt: skip
+    subtitle, draw = f"perceptron · keep {study.keep:g}", partial(_theory, study.keep)
+    return [*found, Drawing("Theory, against random", subtitle, words, draw)]
 
 
 def sentence(study: Study, rule: Rule) -> str:
