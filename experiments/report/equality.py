@@ -16,9 +16,9 @@ from .. import claims
 from ..store import Folder, Store
 from . import equality_figures as draw
 from . import forms, groups, searches, style
-from .page import figure, judged, plain, render
+from .page import judged, plain, render
 from .provenance import origin
-from .style import Drawing
+from .style import Drawing, figure
 from .table import write
 
 if TYPE_CHECKING:
@@ -56,10 +56,8 @@ def build(
     write(runs, folder / "table.csv")
     write(points, folder / "points.csv")
     sections = list(_sections(runs, settings))
-    mixed = {
-        f"{setup}, {kept}": rows for (setup, kept), own in settings.items() if (rows := groups.table(own)) is not None
-    }
     named = {f"{setup}, {kept}": own for (setup, kept), own in runs.groupby(["setup", "kept"], sort=False)}
+    mixed = {", ".join(setting): rows for setting, own in settings.items() if (rows := groups.table(own)) is not None}
     if mixed:
         drawn = [one for name, rows in mixed.items() for one in groups.drawings(name, rows)]
         sections.append(("sources", "Do the sources contribute equally?", groups.WORDS, drawn, 2))
@@ -124,9 +122,9 @@ def _sections(runs: pd.DataFrame, settings: Settings) -> Iterator[tuple[str, str
     pictured = dict(list(named.items())[:MOST])
     yield (
         "curves", "How fast the loss falls",
-        "Lines: means; bands: from the lowest to the highest seed. The policies by loss, by gradient norm and greedy by "
-        "contribution need no search, nor does a larger step of the constant policy. The found policy was searched and "
-        f"run at the constant one's step. {_drawn(shown, named)}",
+        "Lines: means; bands: from the lowest to the highest seed. The policies by loss, by gradient norm and greedy "
+        "by contribution need no search, nor does a larger step of the constant policy. The found policy was searched "
+        f"and run at the constant one's step. {_drawn(shown, named)}",
         [draw.loss_curves(name, group) for name, group in shown.items()], min(3, len(shown)),
     )  # fmt: skip
     missing = sum(draw.undrawable(group) for group in few.values())

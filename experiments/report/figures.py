@@ -247,7 +247,7 @@ def _gain_by_pool(axes: Axes, panel: Panel, found: pd.DataFrame, rule: str, reac
         axes.set_xticks(pools)
     axes.set_xlabel("pool size before pruning (examples)")
     axes.set_ylim(*reach)
-    _zero(axes, panel)
+    zero_line(axes, panel.metric)
     legend_below(axes)
 
 
@@ -265,8 +265,28 @@ def _gain_by_keep(axes: Axes, panel: Panel, found: pd.DataFrame) -> None:
     axes.set_xticks(range(len(keeps)), [f"{keep:g}" for keep in keeps])
     axes.set_xlabel("fraction kept")
     axes.set_ylim(*_reach(found))
-    _zero(axes, panel)
+    zero_line(axes, panel.metric)
     label_left(axes, -0.12, ends)
+
+
+def gain_by_width(found: pd.DataFrame, rule: str, unit: str, axes: Axes) -> None:
+    """Against width, a line a length of the schedule (in `unit`); where there is one width, a line against length."""
+    across, by = ("width", "length") if found["width"].nunique() > 1 else ("length", "width")
+    values = np.unique(found[across].to_numpy(dtype=float))
+    lines = list(found[found["rule"] == rule].groupby(by, dropna=False, sort=True))
+    for place, (name, line) in enumerate(lines):
+        line = line.sort_values(across)
+        dodge = (values[-1] / values[0]) ** (0.017 * (place - (len(lines) - 1) / 2))
+        colour, label = shade(rule, len(lines) - 1 - place, len(lines)), f"{name:g} {unit}" if by == "length" else ""
+        _gains(axes, line[across].to_numpy(dtype=float) * dodge, line, colour, MARKERS[place % len(MARKERS)], label)
+    low, high = limits(values, 1.25)
+    log_axis(axes, "x", low, high, count_label)
+    if len(values) < 8:
+        axes.set_xticks(values)
+    axes.set_xlabel("width of the network" if across == "width" else f"length of the schedule ({unit})")
+    axes.set_ylim(*_reach(found))
+    zero_line(axes, str(found["metric"].iloc[0]))
+    legend_below(axes)
 
 
 def _gains(axes: Axes, x: Floats, line: pd.DataFrame, colour: str, marker: str, label: str) -> None:
@@ -279,9 +299,9 @@ def _gains(axes: Axes, x: Floats, line: pd.DataFrame, colour: str, marker: str, 
     axes.plot(x[hollow], effect[hollow], marker, markersize=4.2, color=CARD, markeredgecolor=colour, zorder=5)
 
 
-def _zero(axes: Axes, panel: Panel) -> None:
+def zero_line(axes: Axes, metric: str) -> None:
     axes.axhline(0, color=COLOURS["random"], linewidth=1.4, zorder=1)
-    axes.set_ylabel("bits per byte saved" if panel.metric == "bits_per_byte" else "accuracy gained (points)")
+    axes.set_ylabel("bits per byte saved" if metric == "bits_per_byte" else "accuracy gained (points)")
 
 
 def _factor(found: pd.DataFrame) -> float:

@@ -18,8 +18,9 @@ from markupsafe import Markup
 
 from .. import claims, frontier, scaling
 from ..store import Store
-from . import distribution, examples, figures, laws, style
+from . import capacity, distribution, examples, figures, laws, style
 from .provenance import provenance
+from .style import figure
 from .table import named, newest, points, table, write
 
 if TYPE_CHECKING:
@@ -61,6 +62,7 @@ def build(
     shown, more = examples.galleries(store, runs)
     measures, unmeasured = distribution.measured(store, runs)
     shifts = list(distribution.shifts(measures, runs, panels))
+    studies = list(capacity.studies(runs, advantage))
     folder.mkdir(parents=True, exist_ok=True)
     write(every, folder / "table.csv")
     write(grouped, folder / "points.csv")
@@ -79,7 +81,8 @@ def build(
         "fitted": any(panel["laws"] for group in groups for panel in group),
         "challenged": any(panel["challenges"] for group in groups for panel in group),
         "unfitted": _unfitted([panel for group in groups for panel in group]),
-        "files": _save(panels, drawings, folder / "figures", shifts),
+        "capacity": [capacity.section(study, place) for place, study in enumerate(studies)],
+        "files": _save(panels, drawings, folder / "figures", shifts, studies),
         "outcomes": [asdict(outcome) for outcome in outcomes],
         "criterion": scaling.CRITERION,
         "kept": [figure(one, f"kept{place}", height=3.6) for place, one in enumerate(drawings)],
@@ -146,9 +149,10 @@ def _save(
     kept: Sequence[style.Drawing],
     folder: Path,
     shifts: Sequence[distribution.Shift] = (),
+    studies: Sequence[capacity.Study] = (),
 ) -> list[dict[str, str]]:
     """Figures of record: for each setup and scorer one of error and one of gain, a row a budget; one of classes, one of
-    distributions."""
+    distributions, one of capacity."""
     sheets: dict[str, tuple[list[style.Drawing | None], int, float]] = {}
     groups: dict[tuple[str, str], list[laws.Panel]] = {}
     for panel in panels:
@@ -168,6 +172,8 @@ def _save(
         longest = max(len(shift.rows) for shift in shifts)  # a row is as high in every panel
         tables = [distribution.drawing(shift, longest) for shift in shifts]
         sheets["distribution"] = (list(tables), min(3, len(shifts)), height)
+    if studies:
+        sheets["capacity"] = capacity.sheet(studies)
     for name, (drawings, columns, height) in sheets.items():
         style.save(drawings, folder / name, columns=columns, height=height)
     return [{"name": name, "path": f"figures/{name}"} for name in sheets]
@@ -190,12 +196,6 @@ def judged(outcomes: Sequence[claims.Outcome]) -> dict[str, Any]:
         "claims": {name: counts.get(name, 0) for name in ("holds", "fails", "undecided", "no runs")},
         "failed": [outcome.claim for outcome in outcomes if outcome.surprising],
     }
-
-
-def figure(drawing: style.Drawing, prefix: str, *, height: float = style.HEIGHT) -> dict[str, Any]:
-    """A drawing for a template."""
-    svg = Markup(style.inline(drawing, prefix, height=height))
-    return {"svg": svg, "words": drawing.words}
 
 
 def _groups(panels: Sequence[laws.Panel]) -> list[list[dict[str, Any]]]:

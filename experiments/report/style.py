@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any, Literal, cast
 
 import matplotlib as mpl
+from markupsafe import Markup
 from matplotlib.axes import Axes
 from matplotlib.colors import to_hex, to_rgb
 from matplotlib.figure import Figure
@@ -136,6 +137,11 @@ def inline(drawing: Drawing, prefix: str, *, height: float = HEIGHT) -> str:
         text = text.replace(colour, f"var(--{variable}, {colour})")
     opening, rest = text.split(">", 1)
     return re.sub(r' (width|height)="[^"]+"', "", opening) + ">" + rest
+
+
+def figure(drawing: Drawing, prefix: str, *, height: float = HEIGHT) -> dict[str, Any]:
+    """A drawing for a template."""
+    return {"svg": Markup(inline(drawing, prefix, height=height)), "words": drawing.words}
 
 
 def log_axis(axes: Axes, which: Literal["x", "y"], low: float, high: float, label: Callable[[float], str]) -> None:

@@ -18,9 +18,9 @@ from ..errors import ConfigError
 from ..store import Folder, Store
 from ..theory.perceptron import KEEPS, Rule, crossover, generalization_error, information_gain
 from . import style
-from .page import figure, judged, plain, render
+from .page import judged, plain, render
 from .provenance import origin
-from .style import COLOURS, INK, Drawing, legend_below, log_axis, shade
+from .style import COLOURS, INK, Drawing, figure, legend_below, log_axis, shade
 from .table import mean_interval, write
 
 if TYPE_CHECKING:

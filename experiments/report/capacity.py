@@ -1,0 +1,167 @@
+"""Where "keep the hardest" changes its sign: gains by width and schedule, beside those of the pruned perceptron."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from functools import lru_cache, partial
+from itertools import pairwise
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from matplotlib.axes import Axes
+
+from ..contracts import Floats
+from ..errors import ConfigError
+from ..theory.perceptron import Rule, crossover, generalization_error
+from . import figures, style
+from .laws import BUDGETS, SETTINGS, WEIGHING
+from .style import Drawing
+from .table import named
+
+RULES: tuple[Rule, ...] = ("hard", "easy")
+UNITS = ("epochs", "steps", "examples")  # of a schedule's length
+SAME = ["task", "fingerprint", "model", "policy", "label_noise", "balance", "budget", "split", "keep", "scorer"]
+SAME += ["selection", "settings", "unit"]  # what all settings of one study share
+VARIED = {"model.width", "task.examples", "task.label_noise", *(f"recipe.{unit}" for unit in UNITS)}
+ALPHAS = np.geomspace(0.25, 12, 13)  # examples kept per dimension
+PROBE = 20.0  # degrees between the imperfect probe and the teacher
+SIGNS = {"worse": "negative", "better": "positive"}
+
+
+@dataclass(frozen=True, slots=True)
+class Study:
+    """The gains of one selection at several widths or lengths of the schedule, all other settings equal."""
+
+    title: str
+    keep: float
+    unit: str  # of `length`
+    rows: pd.DataFrame  # of `claims.advantage`, and the `length` of the schedule
+    proxies: bool  # whether each setting ranked by a score of its own
+
+    @property
+    def rules(self) -> list[Rule]:
+        return [rule for rule in RULES if (self.rows["rule"] == rule).any()]
+
+
+def studies(runs: pd.DataFrame, advantage: pd.DataFrame) -> Iterator[Study]:
+    """One for each keep at which the hardest met random subsets at two or more widths or lengths; the largest pool."""
+    setups = runs.drop_duplicates("setup").set_index("setup")
+    fixed = [name for name in setups if str(name).startswith(SETTINGS + WEIGHING) and name not in VARIED]
+    lengths = setups.reindex(columns=[f"recipe.{unit}" for unit in UNITS]).set_axis(UNITS, axis=1).astype(float)
+    unit = [next((unit for unit in UNITS if row[unit] > 0), "") for _, row in lengths.iterrows()]
+    about = pd.DataFrame({"length": lengths.bfill(axis=1)[UNITS[0]], "unit": unit})
+    about["settings"] = ["|".join(map(str, values)) for values in setups[fixed].itertuples(index=False)]
+    compared = advantage[advantage["rule"].isin(RULES) & (advantage["verdict"] != "no random")]
+    for _, rows in named(compared).join(about, on="setup").groupby(SAME, dropna=False, sort=True):
+        rows = rows[rows["pool"] == rows["pool"].max()]
+        hard = rows[rows["rule"] == "hard"]
+        if max(hard["width"].nunique(), hard["length"].nunique()) < 2:
+            continue
+        one = hard.iloc[0]
+        words = [one["task"], one["model"], one["scorer"], f"keep {one['keep']:g}", BUDGETS[one["budget"]]]
+        words += [] if one["policy"] == "uniform" else [style.name_of(one["policy"])]
+        words += [f"label noise {one['label_noise']:g}"] if one["label_noise"] > 0 else []
+        ranked = runs[(runs["rule"] == "hard") & (runs["pool"] == one["pool"]) & runs["setup"].isin(hard["setup"])]
+        own = bool(ranked["score"].nunique() >= hard["setup"].nunique())
+        yield Study(" · ".join(words), float(one["keep"]), str(one["unit"]), rows, own)
+
+
+def section(study: Study, place: int) -> dict[str, Any]:
+    """A study for the page's template."""
+    crossing = crossover_of(study.keep)
+    nowhere = f"does not change its sign between {ALPHAS[0]:g} and {ALPHAS[-1]:g}"
+    turns = nowhere if crossing is None else f"turns positive at {crossing:.2g}"
+    return {
+        "title": study.title,
+        "figures": [style.figure(one, f"c{place}-{number}") for number, one in enumerate(drawings(study))],
+        "sentences": [sentence(study, rule) for rule in study.rules],
+        "theory": f"In theory the gain of the hardest {study.keep:g} {turns} examples kept per dimension.",
+        "proxies": study.proxies,
+        "probe": f"{PROBE:g}",
+    }
+
+
+def sheet(found: Sequence[Study]) -> tuple[list[Drawing | None], int, float]:
+    """The drawings of the figure of record, a row a study; its columns; the height of a row."""
+    rows = [drawings(study) for study in found]
+    columns = max(len(row) for row in rows)
+    return [one for row in rows for one in [*row, *[None] * (columns - len(row))]], columns, style.HEIGHT
+
+
+def drawings(study: Study) -> list[Drawing]:
+    """The hardest, and the easiest where it was run, as measured; the theory."""
+    found = []
+    for rule in study.rules:
+        title, words = f"{style.name_of(rule).capitalize()} against random", sentence(study, rule)
+        draw = partial(figures.gain_by_width, study.rows, rule, study.unit)
+        found.append(Drawing(title, study.title, words, draw))
+    words = f"theory: gain of hardest and easiest over random against examples per dimension, keep {study.keep:g}"
+    subtitle, draw = f"perceptron · keep {study.keep:g}", partial(_theory, study.keep)
+    return [*found, Drawing("Theory, against random", subtitle, words, draw)]
+
+
+def sentence(study: Study, rule: Rule) -> str:
+    """Between which decided neighbours the gain changes its sign, and how many settings are decided."""
+    rows = study.rows[study.rows["rule"] == rule]
+    counts = {verdict: int((rows["verdict"] == verdict).sum()) for verdict in (*SIGNS, "undecided")}
+    decided = [sign for verdict, sign in SIGNS.items() if counts[verdict]]
+    changes: dict[str, list[str]] = {}
+    for verdict, words in _changes(rows, {"width": "width {:g}", "length": f"{{:g}} {study.unit}"}):
+        changes.setdefault(verdict, []).append(words)
+    said = " and ".join(f"turns {SIGNS[verdict]} {', '.join(words)}" for verdict, words in changes.items())
+    if not changes and len(decided) == 2:
+        said = "changes its sign only between settings that differ in both width and schedule"
+    elif not changes:
+        said = f"is {decided[0]} wherever it is decided" if decided else "is decided nowhere"
+    return (
+        f"The gain of the {style.name_of(rule)} {study.keep:g} over a random subset of its size {said} (of {len(rows)} "
+        f"settings negative in {counts['worse']}, positive in {counts['better']}, undecided in {counts['undecided']})."
+    )
+
+
+def _changes(rows: pd.DataFrame, words: dict[str, str]) -> Iterator[tuple[str, str]]:
+    """(verdict after, where) of decided neighbours of opposite verdicts along the width, then along the schedule."""
+    decided = rows[rows["verdict"] != "undecided"]
+    for along, fixed in (("width", "length"), ("length", "width")):
+        for at, line in decided.groupby(fixed, dropna=False, sort=True):
+            place = f" at {words[fixed].format(at)}" if rows[fixed].nunique() > 1 else ""
+            for (_, one), (_, other) in pairwise(line.sort_values(along).iterrows()):
+                if one["verdict"] != other["verdict"]:
+                    ends = (words[along].format(end[along]) for end in (one, other))
+                    yield other["verdict"], f"between {' and '.join(ends)}{place}"
+
+
+@lru_cache(maxsize=64)
+def prediction(keep: float, rule: Rule, theta: float) -> Floats:
+    """(len(ALPHAS),) points of accuracy that a rule gains over a random subset of its size, by the closed form."""
+    random, chosen = (
+        np.array([generalization_error(alpha, keep, theta=theta, rule=one) for alpha in ALPHAS.tolist()])
+        for one in ("random", rule)
+    )  # fmt: skip
+    gain: Floats = 100 * (random - chosen)
+    return gain
+
+
+@lru_cache(maxsize=64)
+def crossover_of(keep: float) -> float | None:
+    """Examples kept per dimension above which the hardest beat random with a perfect probe; None where nowhere."""
+    try:
+        return crossover(keep, between=(float(ALPHAS[0]), float(ALPHAS[-1])))
+    except ConfigError:
+        return None
+
+
+def _theory(keep: float, axes: Axes) -> None:
+    for rule in RULES:
+        for theta, dashes, probe in ((0.0, "-", ""), (PROBE, "--", f", probe {PROBE:g}° off")):
+            colour, label = style.COLOURS[rule], style.name_of(rule) + probe
+            axes.plot(ALPHAS, prediction(keep, rule, theta), dashes, color=colour, linewidth=1.7, label=label)
+    if (crossing := crossover_of(keep)) is not None:
+        axes.axvline(crossing, color=style.INK, linewidth=0.9, linestyle=":")
+        axes.annotate(f" crossover {crossing:.2g}", (crossing, 0.02), xycoords=("data", "axes fraction"), fontsize=8.5)
+    style.log_axis(axes, "x", *style.limits(ALPHAS, 1.12), "{:g}".format)
+    axes.set_xlabel("examples kept per dimension")
+    figures.zero_line(axes, "accuracy")
+    style.legend_below(axes)
