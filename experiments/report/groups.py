@@ -12,6 +12,7 @@ from matplotlib.axes import Axes
 
 from ..store import Folder
 from .forms import interval
+from .searches import EARLY
 from .style import COLOURS, INK, Drawing, legend_below
 
 WORDS = (
@@ -21,7 +22,6 @@ WORDS = (
     "bands: from the lowest to the highest seed."
 )
 PALETTE = [COLOURS[rule] for rule in ("hard", "easy", "middle", "stratified", "beta", "quota", "rs2", "infobatch")]
-EARLY = 0.75  # share of the run after which little is left to gain, and ratios to it are noise
 
 
 def table(folders: Sequence[Folder]) -> pd.DataFrame | None:
