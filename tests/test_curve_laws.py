@@ -41,16 +41,20 @@ def rows_of(path: Path, laws: list[tuple[Law, Law]]) -> tuple[pd.DataFrame, dict
 
 
 def test_known_laws_are_given_back(tmp_path: Path) -> None:
-    betas = [(0.30, 0.36), (0.32, 0.40), (0.31, 0.38)]
-    runs, row = rows_of(tmp_path, [(power(3.0, one), power(2.4, two)) for one, two in betas])
+    betas, scales = [(0.30, 0.36), (0.32, 0.40), (0.31, 0.38)], [1.0, 2.0, 4.0]
+    laws = [(power(b, one), power(0.8 * b, two)) for b, (one, two) in zip(scales, betas, strict=True)]
+    runs, row = rows_of(tmp_path, laws)
     assert runs["beta_constant"].tolist() == pytest.approx([one for one, _ in betas])
     assert runs["beta_gain"].tolist() == pytest.approx([two / one - 1 for one, two in betas])
-    assert runs["B_found"].tolist() == pytest.approx([2.4] * 3)
+    assert runs["B_found"].tolist() == pytest.approx([0.8, 1.6, 3.2])
     assert runs["B_gain"].tolist() == pytest.approx([0.2] * 3)
     assert row["β, constant"] == "0.31 [0.285, 0.335]"  # ± 4.302653 * 0.01 / sqrt(3)
     assert row["change of B, %"] == "−20 [−20, −20]"
     assert (row["verdict"], row["β identified"]) == ("β larger", "yes")
-    assert "larger under the found policy in 1 of 1 settings (identified in 1)" in curve_laws.summary([row])
+    assert row["B, constant"] == "2 [0.357, 11.2]"  # 2 times or over exp(4.302653 * ln 2 / sqrt(3))
+    said = curve_laws.summary([row])
+    assert "larger exponent β under the found policy in 1 of 1 settings and a smaller one in 0; in 0 the" in said
+    assert said.endswith("and in 0 β is not identified.")
 
 
 @pytest.mark.parametrize(
@@ -78,8 +82,8 @@ def test_a_floor_is_found_and_the_exponent_said_to_depend_on_it(tmp_path: Path) 
 def test_an_exponential_is_no_power_law(tmp_path: Path) -> None:
     laws = [(power(3.0, 0.3), lambda t, scale=scale: 0.3 * np.exp(-t / scale)) for scale in (1500, 1600, 1700)]
     _, row = rows_of(tmp_path, laws)
-    assert row["verdict"] == "not a power law over this range: an exponential (found)"
-    assert "smaller in 0; 1 have no power law" in curve_laws.summary([row])
+    assert row["verdict"] == "β larger; not a power law over this range: an exponential (found), r² 0.9130 (found)"
+    assert "in 1 the curves are not a power law over this range" in curve_laws.summary([row])
 
 
 def test_a_curve_that_steepens_has_its_floor_at_the_bound(tmp_path: Path) -> None:
@@ -93,9 +97,11 @@ def test_a_bad_fit_is_no_power_law(tmp_path: Path) -> None:
     def wave(t: Floats) -> Floats:
         return np.asarray((3 / t) ** 0.3 * np.exp(0.05 * np.sin(np.log(t) * 9)))
 
-    _, row = rows_of(tmp_path, [(wave, power(3.0, beta)) for beta in (0.30, 0.31, 0.32)])
-    assert row["verdict"] == "not a power law over this range: bad fit (constant)"
-    assert float(str(row["least r²"]).split(" / ")[0]) < curve_laws.FITS
+    runs, row = rows_of(tmp_path, [(wave, power(3.0, beta)) for beta in (0.30, 0.31, 0.32)])
+    assert (runs["r2_constant"] < curve_laws.FITS).all()
+    assert (
+        row["verdict"] == f"undecided; not a power law over this range: r² {runs['r2_constant'].mean():.4f} (constant)"
+    )
 
 
 @pytest.mark.parametrize(
@@ -104,5 +110,5 @@ def test_a_bad_fit_is_no_power_law(tmp_path: Path) -> None:
 def test_a_loss_that_does_not_fall_has_no_law(tmp_path: Path, law: Law) -> None:
     runs, row = rows_of(tmp_path, [(power(3.0, 0.3), law)] * 3)
     assert runs["beta_gain"].isna().all()
-    assert str(row["verdict"]).startswith("not a law")
+    assert str(row["verdict"]).startswith("not a power law over this range: too few")
     assert row["β, found"] == "–"

@@ -22,15 +22,18 @@ from .table import mean_interval
 
 POLICIES = ("constant", "found")
 START = 0.1  # t0, as a share of the run: 400 of 4,000 steps in the paper
-POINTS = 25  # of a curve at most, evenly in log t: more change no digit that is shown, and take time
+POINTS = 25  # of a curve at most, evenly in log t: all 60 or so move a change of beta by less than a point
 LEAST = 6  # points, below which nothing is fitted
 FITS = 0.995  # r2 of log loss: the paper's worse fit
+NONE = "not a power law over this range"
+FAR = 30.0  # of ln B: beyond it, 1e13 steps, B says nothing of a run
 BELOW = 0.1  # of a curve's least loss: a floor that far below 0 is tried where the best one is at its bound
 
 CRITERION = (
     f"L = L0 + (B/t)^β on the held-out loss after {START:.0%} of the run, one decade of t, as in arXiv:2402.17759 "
     "(there, a Transformer, one run: β 18.7 % larger, B 93.7 % smaller). L0 is 0 for both policies: the simplest form, "
-    "and the paper's one L0 is 1 % of its losses. B: the step at which the law has 1 nat. Changes from the constant to "
+    "and the paper's one L0 is 1 % of its losses. B: the step at which the law has 1 nat; a larger β through the same "
+    "losses makes it smaller where they are above 1 nat and larger where they are below. Changes from the constant to "
     "the found policy are paired by seed. Larger, smaller: by the 95 % t interval of β's change without a floor. Not a "
     f"power law over this range: for one of the policies, r² of log loss is below {FITS:g}, the paper's worse fit, or "
     f"an exponential has {scaling.CRITERION.partition(';')[0].replace('sizes', 'steps')} (mean of the seeds' curves). "
@@ -58,11 +61,11 @@ def rows(runs: pd.DataFrame, settings: Mapping[tuple[str, str], Sequence[Folder]
             "seeds": len(group),
             **{f"β, {policy}": interval(group[f"beta_{policy}"]) for policy in POLICIES},
             "change of β, %": interval(100 * group["beta_gain"]),
-            **{f"B, {policy}": interval(group[f"B_{policy}"]) for policy in POLICIES},
+            **{f"B, {policy}": _interval_of_logs(group[f"B_{policy}"]) for policy in POLICIES},
             "change of B, %": interval(-100 * group["B_gain"]),
             **{f"L0 if free, {policy}": interval(group[f"floor_{policy}"]) for policy in POLICIES},
             "change of β with it, %": interval(100 * group["beta_gain_floored"]),
-            "least r²": _least(group),
+            **{f"r², {policy}": f"{group[f'r2_{policy}'].mean():.4f}" for policy in POLICIES},
             "β identified": _identified(group),
             "verdict": _verdict(group, settings[str(setup), str(kept)]),
         }
@@ -70,25 +73,25 @@ def rows(runs: pd.DataFrame, settings: Mapping[tuple[str, str], Sequence[Folder]
 
 def summary(found: Sequence[Mapping[str, Any]]) -> str:
     """How often the law of the loss curve got a larger exponent, in a sentence."""
-    said = [row["verdict"] for row in found]
-    larger, smaller, other = (sum(verdict.startswith(word) for verdict in said) for word in ("β l", "β s", "not"))
-    sure = sum(row["verdict"].startswith("β l") and row["β identified"] == "yes" for row in found)
+    larger, smaller, none = (sum(word in row["verdict"] for row in found) for word in ("larger", "smaller", NONE))
+    unsure = sum(row["β identified"] != "yes" for row in found)
     return (
-        f"The exponent β of the loss curve's power law is larger under the found policy in {larger} of {len(said)} "
-        f"settings (identified in {sure}), smaller in {smaller}; {other} have no power law over this range."
+        f"Fitted by a power law, the loss curve has a larger exponent β under the found policy in {larger} of "
+        f"{len(found)} settings and a smaller one in {smaller}; in {none} the curves are {NONE}, and in {unsure} β is "
+        "not identified."
     )
 
 
-# ---- one curve -------------------------------------------------------------------------------------------------------
-
-
-def _curve(folders: Sequence[Folder], policy: str) -> tuple[Floats, Floats]:
-    """Steps after t0 and the mean of the seeds' held-out losses, nats."""
-    found = pd.concat(searches.curves(folder) for folder in folders)
-    losses = found[found["policy"] == policy].groupby("step")["held_out"].mean()
-    losses = losses[losses.index > START * losses.index.max()]
-    places = np.unique(np.linspace(0, len(losses) - 1, min(POINTS, len(losses))).round().astype(int))
-    return losses.index.to_numpy(dtype=float)[places], losses.to_numpy(dtype=float)[places]
+def _curves(folders: Sequence[Folder]) -> dict[str, tuple[Floats, Floats]]:
+    """Of both policies: steps after t0, and the mean of the seeds' held-out losses, nats."""
+    losses = pd.concat(searches.curves(folder) for folder in folders).groupby(["policy", "step"])["held_out"].mean()
+    found = {}
+    for policy in POLICIES:
+        own = losses[policy]
+        own = own[own.index > START * own.index.max()]
+        places = np.unique(np.linspace(0, len(own) - 1, min(POINTS, len(own))).round().astype(int))
+        found[policy] = own.index.to_numpy(dtype=float)[places], own.to_numpy(dtype=float)[places]
+    return found
 
 
 def _can_fit(x: Floats, y: Floats) -> bool:
@@ -97,18 +100,25 @@ def _can_fit(x: Floats, y: Floats) -> bool:
 
 def _measured(folder: Folder) -> dict[str, float]:
     row: dict[str, float] = {}
-    for policy in POLICIES:
-        x, y = _curve([folder], policy)
+    for policy, (x, y) in _curves([folder]).items():
         for end in ("", "_floored"):
-            law = scaling.fit(x, y, "power", floored=bool(end)) if _can_fit(x, y) else None
-            falls = law is not None and law.converged and law.rate > 0
-            beta, scale, floor, r2 = _numbers(law, y) if law is not None and falls else [math.nan] * 4
+            beta, scale, r2, floor = _law(x, y, floored=bool(end))
             row |= {f"beta_{policy}{end}": beta, f"B_{policy}{end}": scale, f"r2_{policy}{end}": r2}
-        row |= {f"floor_{policy}": floor, f"steepens_{policy}": bool(floor == 0 and _steepens(x, y))}
+        row |= {f"floor_{policy}": floor, f"steepens_{policy}": floor == 0 and _steepens(x, y)}
     for end in ("", "_floored"):
         row[f"beta_gain{end}"] = row[f"beta_found{end}"] / row[f"beta_constant{end}"] - 1
         row[f"B_gain{end}"] = 1 - row[f"B_found{end}"] / row[f"B_constant{end}"]
     return row
+
+
+def _law(x: Floats, y: Floats, *, floored: bool) -> tuple[float, float, float, float]:
+    """beta, B (the amplitude is B^beta), r2 of log loss, and the floor, 0 where it is at its bound."""
+    law = scaling.fit(x, y, "power", floored=floored, every=2) if _can_fit(x, y) else None
+    if law is None or not law.converged or law.rate <= 0:
+        return math.nan, math.nan, math.nan, math.nan
+    scale = math.log(law.amplitude) / law.rate
+    r2 = 1 - law.residual**2 / float(np.var(np.log(y)))
+    return law.rate, math.exp(scale) if abs(scale) < FAR else math.nan, r2, 0.0 if law.floor_hit else law.floor
 
 
 def _steepens(x: Floats, y: Floats) -> bool:
@@ -121,29 +131,17 @@ def _steepens(x: Floats, y: Floats) -> bool:
     return miss(-BELOW * float(y.min())) < miss(0.0)
 
 
-def _numbers(law: scaling.Fit, y: Floats) -> list[float]:
-    """beta, B in steps (amplitude = B^beta), the floor (0 at its bound) and r2 of log loss."""
-    scale = math.exp(max(-700.0, min(700.0, math.log(law.amplitude) / law.rate)))
-    floor = 0.0 if law.floor_hit else law.floor
-    return [law.rate, scale, floor, 1 - law.residual**2 / float(np.var(np.log(y)))]
-
-
-# ---- what is said of a setting ---------------------------------------------------------------------------------------
-
-
 def _verdict(group: pd.DataFrame, folders: Sequence[Folder]) -> str:
-    curves = [_curve(folders, policy) for policy in POLICIES]
-    if not all(_can_fit(*curve) for curve in curves) or group["beta_gain"].isna().any():
-        return "not a law: too few steps, or the loss does not fall"
-    named = [policy for policy, (x, y) in zip(POLICIES, curves, strict=True)
-             if scaling.compare(x, y).verdict == "exponential"]  # fmt: skip
-    if named:
-        return f"not a power law over this range: an exponential ({' and '.join(named)})"
-    bad = [policy for policy in POLICIES if group[f"r2_{policy}"].mean() < FITS]
-    if bad:
-        return f"not a power law over this range: bad fit ({' and '.join(bad)})"
+    curves = _curves(folders)
+    if not all(_can_fit(*curve) for curve in curves.values()) or group["beta_gain"].isna().any():
+        return f"{NONE}: too few steps, or the loss does not fall"
     sign = change(group["beta_gain"], 0 * group["beta_gain"]).sign
-    return {1: "β larger", -1: "β smaller"}.get(sign, "undecided")
+    against = [f"an exponential ({policy})" for policy, (x, y) in curves.items()
+               if scaling.compare(x, y).verdict == "exponential"]  # fmt: skip
+    fits = {policy: float(group[f"r2_{policy}"].mean()) for policy in POLICIES}
+    against += [f"r² {r2:.4f} ({policy})" for policy, r2 in fits.items() if r2 < FITS]
+    said = {1: "β larger", -1: "β smaller", 0: "undecided"}[sign]
+    return f"{said}; {NONE}: {', '.join(against)}" if against else said
 
 
 def _identified(group: pd.DataFrame) -> str:
@@ -161,6 +159,7 @@ def _identified(group: pd.DataFrame) -> str:
     return "yes"
 
 
-def _least(group: pd.DataFrame) -> str:
-    """r2 of log loss without a floor, then with one: the lower of both policies' means."""
-    return " / ".join(f"{min(group[f'r2_{one}{end}'].mean() for one in POLICIES):.4f}" for end in ("", "_floored"))
+def _interval_of_logs(values: pd.Series[Any]) -> str:
+    """Geometric mean and the interval of it."""
+    mean, _, low, high = np.exp(mean_interval(np.log(values.dropna().to_numpy(dtype=float))))
+    return "–" if not math.isfinite(mean) else f"{mean:.3g}" + (f" [{low:.3g}, {high:.3g}]" if low < high else "")
