@@ -14,8 +14,8 @@ import pandas as pd
 
 from .. import claims
 from ..store import Folder, Store
+from . import curve_laws, forms, groups, searches, style
 from . import equality_figures as draw
-from . import forms, groups, searches, style
 from .page import judged, plain, render
 from .provenance import origin
 from .style import Drawing, figure
@@ -26,9 +26,9 @@ if TYPE_CHECKING:
 
 MOST = 6  # settings drawn of those figures that show one a panel; the tables have all
 POINTS = re.compile(
-    r"gain|target_gain|late_mass_hardest|(area|end|acceleration)_.+|(constant|found)_"
-    r"(ct_cv|phi_cv|phi_kkt_gap|phi_ratio|bracket_share|bracket_corr|inactive_phi|inactive_ct|harmful_dropped|"
-    r"phi_(ess|signal|gini)@.+|between_phi|between_ct)|lift_.+"
+    r"gain|target_gain|late_mass_hardest|(area|end|acceleration)_.+|(beta|B)_(constant|found|gain)(_floored)?|lift_.+|"
+    r"(constant|found)_(ct_cv|phi_cv|phi_kkt_gap|phi_ratio|bracket_share|bracket_corr|inactive_phi|inactive_ct|"
+    r"harmful_dropped|phi_(ess|signal|gini)@.+|between_phi|between_ct)"
 )
 Settings = dict[tuple[str, str], list[Folder]]  # (setup, what is kept) -> a folder a seed
 
@@ -45,7 +45,7 @@ def build(
     """Write index.html, figures/*, table.csv, points.csv, claims.json and record.json into `folder`."""
     assert keys is not None
     folders = {key: store.get("search", key) for key in keys}
-    runs = searches.table(store, list(folders.values()))
+    runs = searches.table(store, list(folders.values())).join(curve_laws.measured(folders), on="search")
     points = searches.points(runs, [name for name in runs.columns if POINTS.fullmatch(name)])
     outcomes = [claims.check(expectation, runs) for expectation in expectations]
     settings: Settings = {
@@ -65,7 +65,9 @@ def build(
         style.save(drawings, folder / "figures" / name, columns=columns)
     found = [forms.form_of(setting, group) for setting, group in runs.groupby(["setup", "kept"], sort=False)]
     subsets = forms.subsets(runs)
-    verdict = " ".join(filter(None, (forms.supported(found), forms.steps(runs), forms.pruned(subsets))))
+    laws = list(curve_laws.rows(runs, settings))
+    sentences = (forms.supported(found), forms.steps(runs), forms.pruned(subsets), curve_laws.summary(laws))
+    verdict = " ".join(filter(None, sentences))
     provenance = origin([one.record for one in folders.values()], command)
     context = {
         "title": title,
@@ -83,6 +85,8 @@ def build(
         "subsets": [_cells(row) for row in subsets],
         "policies": list(forms.policies(runs)),
         "sources": [row for name, rows in mixed.items() for row in groups.cells(name, rows, named[name])],
+        "laws": laws,
+        "laws_criterion": curve_laws.CRITERION,
         "outcomes": [asdict(outcome) for outcome in outcomes],
         "files": [{"name": name, "path": f"figures/{name}"} for name, *_ in sections],
         "provenance": provenance,
@@ -90,7 +94,7 @@ def build(
     (folder / "index.html").write_text(render("equality.html", context))
     (folder / "record.json").write_text(json.dumps(plain(provenance), indent=1) + "\n")
     everything = {"verdict": verdict, "expectations": context["outcomes"], "forms": context["forms"]}
-    everything |= {name: context[name] for name in ("subsets", "sources")}
+    everything |= {name: context[name] for name in ("subsets", "sources")} | {"curve_laws": laws}
     (folder / "claims.json").write_text(json.dumps(plain(everything), indent=1, allow_nan=False) + "\n")
     return {"runs": len(runs), "points": len(settings), "verdict": verdict} | judged(outcomes)
 

@@ -27,7 +27,7 @@ def table(store: Store, folders: Sequence[Folder]) -> pd.DataFrame:
     """
     redrawn = _redrawn(folders)
     runs = pd.DataFrame([_row(store, folder, redrawn) for folder in folders])
-    runs.insert(0, "setup", _setups(runs))
+    runs.insert(0, "setup", _setups(runs, redrawn))
     runs.insert(1, "kept", _subsets(runs))
     runs["order"] = runs["rule"].map({rule: place for place, rule in enumerate(COLOURS)})  # unpruned, random, ...
     runs = runs.sort_values(["setup", "order", "keep", "kept", "seed"], kind="stable", ignore_index=True)
@@ -158,10 +158,11 @@ def _dotted(settings: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
     return found
 
 
-def _setups(runs: pd.DataFrame) -> pd.Series[Any]:
+def _setups(runs: pd.DataFrame, redrawn: bool) -> pd.Series[Any]:
     """The task, and what is enough to tell a setup from the others of its task, in words."""
     setups = runs.drop_duplicates("setup_key").set_index("setup_key")
-    nested = [name for name in runs.columns if name.startswith(("task.", "model.", "recipe.", "search."))]
+    nested = [name for name in runs.columns if str(name).startswith(("task.", "model.", "recipe.", "search."))]
+    nested = [name for name in nested if not (redrawn and name == "task.data_seed")]
     words = {}
     for key, row in setups.iterrows():
         like = setups[setups["task"] == row["task"]]
