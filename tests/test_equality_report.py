@@ -241,10 +241,10 @@ def test_two_selections_of_one_name_are_two_settings(tmp_path: Path) -> None:
 def test_setups_are_named_by_what_differs(tmp_path: Path) -> None:
     store, folders = Store(tmp_path), []
     for place, (name, noise, rate) in enumerate([("a", 0.0, 0.1), ("a", 0.1, 0.1), ("a", 0.1, 0.2), ("b", 0.0, 0.1)]):
-        task = {"name": name, "label_noise": noise, "examples": None}
+        task = {"name": name, "label_noise": noise, "examples": None, "data_seed": place}  # drawn anew: no setting
         settings = {"learning_rate": rate, "steps": 1 + (rate > 0.1)}  # steps tell nothing that the rate does not
         recipe = {"task": task, "model": {"name": "linear"}, "recipe": settings, "search": {"epochs": 1}}
-        record = {"recipe": recipe | {"seed": 0}, "inputs": {}, "metrics": {"examples": 8, "gain": 0.1 * place}}
+        record = {"recipe": recipe | {"seed": place}, "inputs": {}, "metrics": {"examples": 8, "gain": 0.1 * place}}
         with store.draft("search", f"{place:016d}", {"phase": "search", "key": f"{place:016d}"} | record):
             pass
         folders.append(store.get("search", f"{place:016d}"))
