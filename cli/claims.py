@@ -17,9 +17,13 @@ REPORTS = ("report", "reference")  # where a page of an experiment may lie below
 NOTHING: dict[str, Any] = {"verdict": "no runs", "effect": None, "low": None, "high": None, "n": 0, "sentence": ""}
 
 
-def claims(results: str, *, as_json: bool, check: bool) -> int:
-    """Each claim of each size of every experiment; `as_json`: one object each, `check`: ClaimFailed on surprises."""
-    show, rows = Show(as_json=as_json), list(_claims(Path(results)))
+def claims(experiment: str | None, results: str, *, as_json: bool, check: bool) -> int:
+    """Each claim of each size of an experiment, or of every one (None).
+
+    `as_json`: one object each, `check`: ClaimFailed on surprises.
+    """
+    names = compose.choices("experiment") if experiment is None else [experiment]
+    show, rows = Show(as_json=as_json), [row for name in names for row in _claims(name, Path(results))]
     if as_json:
         for row in rows:
             show.data(row)
@@ -33,14 +37,13 @@ def claims(results: str, *, as_json: bool, check: bool) -> int:
     return 0
 
 
-def _claims(results: Path) -> Iterator[dict[str, Any]]:
-    for name in compose.choices("experiment"):
-        experiment = compose.described([f"experiment={name}"])
-        for size in ("cpu", *experiment.sizes):
-            sized = experiment.model_copy(update={"size": size})
-            for claim in sized.chosen.expect:
-                said = claim.model_dump(include={"claim", "source", "differs", "expected"})
-                yield {"experiment": name, "size": size} | said | _measured(results, sized.folder, claim)
+def _claims(name: str, results: Path) -> Iterator[dict[str, Any]]:
+    experiment = compose.described([f"experiment={name}"])
+    for size in ("cpu", *experiment.sizes):
+        sized = experiment.model_copy(update={"size": size})
+        for claim in sized.chosen.expect:
+            said = claim.model_dump(include={"claim", "source", "differs", "expected"})
+            yield {"experiment": name, "size": size} | said | _measured(results, sized.folder, claim)
 
 
 def _measured(results: Path, name: str, claim: Expectation) -> dict[str, Any]:

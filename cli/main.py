@@ -113,6 +113,22 @@ def evaluate(
 
 
 @app.command()
+def search(
+    settings: Overrides = None,
+    keep: Keep = None,
+    seed: Seeds = None,
+    dry_run: DryRun = False,
+    json: Json = False,
+    launcher: Launcher = None,
+) -> None:
+    """Search how much each example should weigh at each step, and measure what every one contributes.
+
+    Examples: prune-lab search task=perceptron recipe=flow  |  prune-lab search recipe=flow search.epochs=20 --keep 0.5
+    """
+    _phase("search", options.overrides(settings, keep, seed, launcher), dry_run=dry_run, as_json=json)
+
+
+@app.command()
 def report(
     settings: Overrides = None,
     keep: Keep = None,
@@ -153,17 +169,18 @@ def reproduce(
 
 @app.command()
 def claims(
+    experiment: str | None = typer.Argument(None, metavar="[EXPERIMENT]", help="Only this one's; all where left out."),
     results: str = typer.Option("results", "--results", help="The store's folder."),
     json: Json = False,
     check: bool = typer.Option(False, "--check", help="Exit 5 where a verdict is not the expected one."),
 ) -> None:
     """List what papers claim, and what was measured of it here.
 
-    Examples: prune-lab claims  |  prune-lab claims --json
+    Examples: prune-lab claims  |  prune-lab claims learning_law --json
     """
     from .claims import claims as show
 
-    raise typer.Exit(show(results, as_json=json, check=check))
+    raise typer.Exit(show(experiment, results, as_json=json, check=check))
 
 
 @app.command()

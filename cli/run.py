@@ -53,7 +53,9 @@ def _check_search(phase: str, studies: Sequence[schema.Study]) -> None:
     """Refuse settings of a search that nothing here reads; beside a policy that does, they are no fault."""
     unread = all(not isinstance(study.policy, schema.LearningLawPolicy) for study in studies)
     if phase != "search" and unread and any(study.search != schema.SearchSettings() for study in studies):
-        raise ConfigError("search is read by policy=learning_law alone, and would be ignored", "policy=learning_law")
+        raise ConfigError(
+            "search is read by prune-lab search and by policy=learning_law, and would be ignored", "policy=learning_law"
+        )
 
 
 def _check_export(path: str | None, phase: str, number: int) -> None:

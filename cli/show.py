@@ -16,7 +16,7 @@ from prune_lab.experiments.jobs import Job
 from prune_lab.experiments.launch import Outcome
 
 QUIET_SECONDS = 60.0  # off a terminal, one line of progress in this time
-HEADLINES = ("accuracy", "loss", "bits_per_byte", "kept", "examples")
+HEADLINES = ("accuracy", "loss", "bits_per_byte", "gain", "kept", "examples")
 
 
 class Show:

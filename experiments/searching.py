@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from .search import Problem, Search
 
 CHECKPOINT_SECONDS = 30.0
+LONG = 120.0  # seconds; a search that will take longer says so
 FAR = 0.1  # from one
 LEAST = 4  # examples of each part of the dev split
 
@@ -48,8 +49,11 @@ def search(work: Work) -> dict[str, Any]:
 
     checkpoint = work.store.resume_folder("search", work.job.key) / "checkpoint.pt"
     saved_at, (state, measured) = time.monotonic(), _load(checkpoint, problem)
+    started = time.monotonic()
     for epoch, path in engine.search(problem, state, epochs=settings.epochs, rate=settings.rate):
-        work.notify("", (epoch + 1) / (settings.epochs + 2))
+        ahead = (time.monotonic() - started) * settings.epochs if epoch == 0 else 0.0
+        said = f"{settings.epochs} outer epochs take about {ahead / 60:.0f} minutes" if ahead > LONG else ""
+        work.notify(said, (epoch + 1) / (settings.epochs + 2))
         asked = epoch and (epoch & (epoch - 1) == 0 or epoch == settings.epochs)  # 1, 2, 4, 8, ...
         if asked and not any(row["epoch"] == epoch for row in measured):  # a checkpoint's epoch comes again
             found, end = findings.measure(problem, state.policy, path, settings.looks)

@@ -40,6 +40,15 @@ def test_every_claim_is_listed_with_what_was_measured(capsys: pytest.CaptureFixt
     assert {row["size"] for row in listed.objects if row["experiment"] == "high_pruning"} == {"cpu", "smoke"}
 
 
+def test_the_claims_of_one_experiment(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    listed = call(capsys, "claims", "smoke", f"--results={tmp_path}", "--json")
+    assert SMOKE in {row["claim"] for row in listed.objects}
+    assert {row["experiment"] for row in listed.objects} == {"smoke"}
+    unknown = call(capsys, "claims", "smok", f"--results={tmp_path}")
+    assert unknown.code == 2
+    assert "smoke" in unknown.err
+
+
 def test_the_committed_tables_bear_out_what_is_expected(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
     (tmp_path / "reference").symlink_to(Path(__file__).parent.parent / "results" / "reference")
     listed = call(capsys, "claims", f"--results={tmp_path}", "--json", "--check")

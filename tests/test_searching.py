@@ -76,6 +76,17 @@ def test_what_a_search_leaves(results: str) -> None:
     assert metrics["late_mass_hardest"] == pytest.approx(policy[10:, places].sum(1).mean(), rel=1e-4)
 
 
+def test_the_verb_search(capsys: pytest.CaptureFixture[str], results: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(searching, "LONG", 0.0)
+    made = call(capsys, "search", *TINY, results, "--json")
+    assert made.code == 0, made.err
+    assert 0 < made.objects[0]["metrics"]["gain"] < 1
+    assert "5 outer epochs take about" in made.err
+    refused = call(capsys, "search", results)
+    assert refused.code == 2
+    assert "recipe=flow" in refused.err
+
+
 def test_a_search_over_what_is_kept_and_over_the_head_alone(results: str) -> None:
     folder = searched(results, *TINY, "keep=0.5", "rule=easy", "scorer.proxies=1")
     assert folder.record["metrics"]["examples"] == 20
