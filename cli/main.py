@@ -121,11 +121,14 @@ def search(
     json: Json = False,
     launcher: Launcher = None,
 ) -> None:
-    """Search how much each example should weigh at each step, and measure what every one contributes.
+    """Search how much each example should weigh at each step; a page says what every one contributes.
 
-    Examples: prune-lab search task=perceptron recipe=flow  |  prune-lab search recipe=flow search.epochs=20 --keep 0.5
+    Examples: prune-lab search task=perceptron recipe=flow seed=0,1,2  |  prune-lab search recipe=flow --keep 0.5
     """
-    _phase("search", options.overrides(settings, keep, seed, launcher), dry_run=dry_run, as_json=json)
+    from .reports import search as make
+
+    words = options.overrides(settings, keep, seed, launcher)
+    raise typer.Exit(make(words, dry_run=dry_run, as_json=json))
 
 
 @app.command()

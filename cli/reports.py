@@ -1,4 +1,4 @@
-"""The two verbs that end in a page: `report` on what was evaluated, `reproduce` on a whole experiment."""
+"""The verbs that end in a page: `report` on what was evaluated, `search` on policies, `reproduce` on an experiment."""
 
 from __future__ import annotations
 
@@ -28,6 +28,12 @@ def report(words: Sequence[str], *, dry_run: bool, as_json: bool) -> int:
     return _run_and_page(studies, None, words, show, dry_run=dry_run)
 
 
+def search(words: Sequence[str], *, dry_run: bool, as_json: bool) -> int:
+    """Searches of policies, and a page on them."""
+    studies = compose.studies("search", words)
+    return _run_and_page(studies, None, words, Show(as_json=as_json), dry_run=dry_run, phase="search")
+
+
 def reproduce(words: Sequence[str], *, dry_run: bool, as_json: bool, check: bool) -> int:
     """Every phase of an experiment, its page, and with `check` an exit code for its expectations."""
     experiment, studies = compose.experiment(words)
@@ -42,14 +48,16 @@ def _run_and_page(
     *,
     dry_run: bool,
     check: bool = False,
+    phase: str = "evaluate",
 ) -> int:
-    phase = "evaluate" if experiment is None else experiment.phase
+    phase = phase if experiment is None else experiment.phase
     outcomes = run(phase, studies, show, dry_run=dry_run)
     if dry_run or exit_code(outcomes):
         return exit_code(outcomes)
     keys = list(dict.fromkeys(job_of(phase, study).key for study in studies))
     if experiment is None:
-        return _page(studies[0].results, keys, key_of({"runs": sorted(keys)}), f"{len(keys)} runs", (), words, show)
+        name, title = key_of({"runs": sorted(keys)}), f"{len(keys)} {'searches' if phase == 'search' else 'runs'}"
+        return _page(studies[0].results, keys, name, title, (), words, show, phase=phase)
     name, title, expect = experiment.folder, experiment.chosen.title or experiment.title, experiment.chosen.expect
     changed = [word for word in words if not word.startswith(("experiment=", "experiment.size=", *ELSEWHERE))]
     if changed:  # another experiment than the file's: its page does not take that one's place
@@ -74,7 +82,8 @@ def _page(
     store = Store(results)
     for error in store.damaged().values() if keys is None else ():
         show.say(f"left out: {error}")
-    verb = "reproduce" if expect or any(word.startswith("experiment=") for word in words) else "report"
+    alone = "search" if phase == "search" else "report"
+    verb = "reproduce" if expect or any(word.startswith("experiment=") for word in words) else alone
     command = shlex.join(["prune-lab", verb, *words])
     with store.page(name) as folder:
         build = {"simulate": theory.build, "search": equality.build}.get(phase, page.build)

@@ -80,7 +80,10 @@ def test_the_verb_search(capsys: pytest.CaptureFixture[str], results: str, monke
     monkeypatch.setattr(searching, "LONG", 0.0)
     made = call(capsys, "search", *TINY, results, "--json")
     assert made.code == 0, made.err
-    assert 0 < made.objects[0]["metrics"]["gain"] < 1
+    found, report = made.objects
+    assert (found["phase"], report["phase"], report["metrics"]["runs"]) == ("search", "report", 1)
+    assert 0 < found["metrics"]["gain"] < 1
+    assert "prune-lab search task=perceptron" in (Path(report["path"]) / "index.html").read_text()
     assert "5 outer epochs take about" in made.err
     refused = call(capsys, "search", results)
     assert refused.code == 2
