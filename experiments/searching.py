@@ -16,12 +16,12 @@ import numpy as np
 import pandas as pd
 
 from . import findings
-from .contracts import Indices, Split, Task
+from .contracts import Indices, Split
 from .errors import ConfigError, RunFailed
 from .grouping import groups_of
 from .schema import LinearModel, PerceptronModel
 from .seeds import numpy_stream, torch_stream
-from .workplace import Work, model_of, task_of
+from .workplace import Work, kept_of, model_of, task_of
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -40,7 +40,8 @@ def search(work: Work) -> dict[str, Any]:
     from . import search as engine
 
     settings, task = work.job.study.search, task_of(work)
-    rows = _support(work, task)
+    kept = kept_of(work)
+    rows = np.arange(task.size("train")) if kept is None else kept
     problem = _problem(work, task, rows)
     watched = {"target": problem.target, "stopping": problem.stopping, "held_out": problem.held_out}
     policies = engine.baselines(problem, multiples=settings.multiples)
@@ -100,14 +101,6 @@ def search(work: Work) -> dict[str, Any]:
 
 
 # ---- the problem -----------------------------------------------------------------------------------------------------
-
-
-def _support(work: Work, task: Task) -> Indices:
-    if "prune" not in work.inputs:
-        return np.arange(task.size("train"))
-    kept = pd.read_parquet(work.inputs["prune"].path / "kept.parquet")
-    found: Indices = kept["index"].to_numpy(np.int64)
-    return found
 
 
 def _problem(work: Work, task: Any, rows: Indices) -> Problem:

@@ -13,7 +13,7 @@ from .contracts import Indices, Policy
 from .ensemble import train_ensemble
 from .scorers import MaskScorer
 from .seeds import torch_stream
-from .workplace import Work, fold_of, task_of
+from .workplace import Work, fold_of, kept_of, task_of
 
 DECIDED = 0.05  # a mask nearer than this to zero or one has decided
 
@@ -33,10 +33,8 @@ def train(work: Work) -> dict[str, Any]:
     recipe = work.job.study.recipe
     task = task_of(work)
     seed, proxy = work.job.recipe["seed"], work.job.recipe.get("proxy", {})
-    support = None
-    if "prune" in work.inputs:
-        support = pd.read_parquet(work.inputs["prune"].path / "kept.parquet")["index"].to_numpy(np.int64)
-    elif "fold" in proxy:
+    support = kept_of(work)
+    if "fold" in proxy:
         groups = task.examples("train").groups
         assert groups is not None
         support = np.flatnonzero(fold_of(groups, proxy["folds"]) != proxy["fold"])

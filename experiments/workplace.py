@@ -66,6 +66,16 @@ def machine_of(work: Work, name: str) -> Any:
     return device
 
 
+def kept_of(work: Work) -> Indices | None:
+    """The kept examples' places in the pool, where the run is of a pruned set."""
+    import pandas as pd
+
+    if "prune" not in work.inputs:
+        return None
+    kept: Indices = pd.read_parquet(work.inputs["prune"].path / "kept.parquet")["index"].to_numpy(np.int64)
+    return kept
+
+
 def model_of(folder: Folder, task: Any, name: str) -> Any:
     """The trained model of a train folder, in eval mode."""
     from safetensors.torch import load_model
