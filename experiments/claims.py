@@ -177,7 +177,7 @@ def weighed(found: pd.DataFrame) -> str:
 def summary(found: pd.DataFrame) -> str:
     """The page's verdict: how often a rule beat random selection, and by how much at best and at worst.
 
-    A single comparison is given whole.
+    A single comparison is given whole; `place`, where it is a column, names a comparison's setup.
     """
     compared = found[found["verdict"] != "no random"]
     if compared.empty:
@@ -235,7 +235,7 @@ def _only(row: pd.Series[Any]) -> str:
 
 
 def _named(row: pd.Series[Any], several: bool) -> str:
-    place = f"{row['task']}, {row['model']}, " if several else ""
+    place = f"{row.get('place', row['task'] + ', ' + row['model'])}: " if several else ""
     by = "" if row["scorer"] == "none" else f" by {row['scorer']}"
     return (
         f"{place}{row['rule']}{by}, keep {row['keep']:g} of {row['pool']:,.0f}{_under(row)}, equal {row['budget']}, "

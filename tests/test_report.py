@@ -18,7 +18,7 @@ from prune_lab.experiments import claims
 from prune_lab.experiments.errors import MissingInput
 from prune_lab.experiments.expectations import Expectation, Point
 from prune_lab.experiments.report import figures, laws, page, style
-from prune_lab.experiments.report.table import newest, points, table, write
+from prune_lab.experiments.report.table import named, newest, points, table, write
 from prune_lab.experiments.store import Store
 
 from .synthetic_store import build
@@ -156,6 +156,16 @@ def test_files_of_several_setups_have_names_of_their_own(study: Store, tmp_path:
     files = page._save(laws.panels(runs, claims.advantage(runs), replicates=2), [], tmp_path)
     stems = ["cifar10-convnet-0-25-el2n", "pydoc-gpt-64-perplexity"]
     assert [file["name"] for file in files] == [f"{kind}-{stem}" for stem in stems for kind in ("scaling", "advantage")]
+
+
+def test_the_verdict_names_the_setup_of_the_largest_gain(study: Store) -> None:
+    """Two widths of one network differ in nothing else that a comparison says of itself."""
+    runs = newest(table(study))
+    wide = runs[runs["task"] == "cifar10"].assign(setup="wide", width=1.0, **{"model.width": 1.0})
+    wide.loc[wide["rule"] == "hard", "accuracy"] += 0.3
+    both = pd.concat([runs, wide])
+    sentence = claims.summary(laws.placed(named(claims.advantage(both)), both))
+    assert re.search(r"largest gain in accuracy: cifar10 · convnet 1: hard by el2n", sentence)
 
 
 @pytest.mark.usefixtures("_page_alone")

@@ -80,12 +80,27 @@ class Panel:
         return [rule for rule in RULES if (self.points["rule"] == rule).any()]
 
 
+def setups(runs: pd.DataFrame) -> dict[tuple[object, ...], str]:
+    """(setup, label noise) -> task, model, and what else tells the setup from the others, in words."""
+    worded = named(runs).assign(policy=runs["policy"].replace("uniform", "").map(name_of))
+    return _named(worded, ["setup", "label_noise"], ["task", "model", "width", "policy"], SETTINGS + WEIGHING)
+
+
+def placed(advantage: pd.DataFrame, runs: pd.DataFrame) -> pd.DataFrame:
+    """The comparisons, each with its setup in words as `place`."""
+    if advantage.empty:
+        return advantage
+    words = setups(newest(runs))
+    return advantage.assign(
+        place=[words[key] for key in zip(advantage["setup"], advantage["label_noise"], strict=True)]
+    )
+
+
 def panels(runs: pd.DataFrame, advantage: pd.DataFrame, *, replicates: int = 200) -> list[Panel]:
     """One panel for each setup, label noise, scorer, balance and budget, with its laws."""
     runs = newest(runs)
     grouped = points(runs)
-    worded = named(runs).assign(policy=runs["policy"].replace("uniform", "").map(name_of))
-    setups = _named(worded, ["setup", "label_noise"], ["task", "model", "width", "policy"], SETTINGS + WEIGHING)
+    words = setups(runs)
     scorers = _named(
         runs[runs["selection"] != "none"], ["selection"], ["scorer"], ("scorer.", "prune.drop", "prune.scored")
     )
@@ -107,7 +122,7 @@ def panels(runs: pd.DataFrame, advantage: pd.DataFrame, *, replicates: int = 200
         if (setup, noise) not in unpruned:
             unpruned[setup, noise] = _law(_curve(own[own["rule"] == "none"], metric), replicates)
         envelope, note = _envelope(own, metric, replicates)
-        name = setups[setup, noise] + (f", balance {balance:g}" if balance else "")
+        name = words[setup, noise] + (f", balance {balance:g}" if balance else "")
         same = advantage[["setup", "label_noise", "selection", "balance", "budget"]] == [
             setup, noise, selection, balance, budget,
         ]  # fmt: skip

@@ -69,7 +69,7 @@ def build(
     if len(measures):
         write(measures, folder / "distribution.csv")
     policies = claims.by_policy(runs)
-    verdicts = [claims.summary(named(advantage)), claims.weighed(policies)]
+    verdicts = [claims.summary(laws.placed(named(advantage), runs)), claims.weighed(policies)]
     verdict = " ".join(verdicts[1:] if verdicts[1] and advantage.empty else verdicts).strip()
     context = {
         "title": title,
