@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from . import schema
 from .contracts import Data
+from .data_settings import DigitsTask, ImageTask, PerceptronTask, SecondText, TaskSettings, TextTask
 
 if TYPE_CHECKING:
     import torch
@@ -22,28 +23,28 @@ SHIFTED = {f"task.{key}": f"shifted.{key}" for key in ("path", "column", "docume
 TARGET = {"task.path": "scorer.target", "task.column": "scorer.column"}
 
 
-def fingerprint(task: schema.TaskSettings) -> str:
+def fingerprint(task: TaskSettings) -> str:
     """A hash of the bytes that a task's results depend on, without loading them."""
     from .tasks import digits, images, perceptron, text
 
-    if isinstance(task, schema.DigitsTask):
+    if isinstance(task, DigitsTask):
         return digits.fingerprint()
-    if isinstance(task, schema.PerceptronTask):
+    if isinstance(task, PerceptronTask):
         return perceptron.fingerprint()
-    if isinstance(task, schema.ImageTask):
+    if isinstance(task, ImageTask):
         return images.fingerprint(task.name, task.path)
     return text.fingerprint(task.name, task.path, _mixed(task))
 
 
 @lru_cache(maxsize=2)
-def load_data(task: schema.TaskSettings) -> Data:
+def load_data(task: TaskSettings) -> Data:
     """The three splits, the training pool cut to size, its labels made noisy where asked."""
     from .tasks import digits, images, perceptron, text
     from .tasks.splits import flip_labels, of_classes, pool
 
-    if isinstance(task, schema.DigitsTask):
+    if isinstance(task, DigitsTask):
         data = digits.load(dev=task.dev)
-    elif isinstance(task, schema.PerceptronTask):
+    elif isinstance(task, PerceptronTask):
         data = perceptron.load(
             dimension=task.dimension,
             train=task.train,
@@ -55,7 +56,7 @@ def load_data(task: schema.TaskSettings) -> Data:
             target=task.target,
             orthogonal=task.orthogonal,
         )
-    elif isinstance(task, schema.ImageTask):
+    elif isinstance(task, ImageTask):
         data = images.load(task.name, task.path, dev=task.dev, test=task.test, label=task.label, size=task.size)
     else:
         data = text.load(
@@ -69,23 +70,23 @@ def load_data(task: schema.TaskSettings) -> Data:
             test=task.test,
             mixed=_mixed(task),
         )
-    if isinstance(task, schema.DigitsTask | schema.ImageTask) and task.classes is not None:
+    if isinstance(task, DigitsTask | ImageTask) and task.classes is not None:
         data = of_classes(data, task.classes)
     train = data.splits["train"]
     if task.examples is not None:
         train = pool(train, task.examples)
-    if not isinstance(task, schema.TextTask) and task.label_noise:
+    if not isinstance(task, TextTask) and task.label_noise:
         train = flip_labels(train, task.label_noise, len(data.classes))
     return replace(data, splits={**data.splits, "train": train})
 
 
-def _mixed(task: schema.TextTask) -> Source | None:
+def _mixed(task: TextTask) -> Source | None:
     from .tasks.text import Source
 
     return None if task.mixed is None else Source(**task.mixed.model_dump())
 
 
-def second_fingerprint(shifted: schema.SecondText) -> str:
+def second_fingerprint(shifted: SecondText) -> str:
     """A hash of the bytes of the second text that evaluate measures."""
     from .tasks import second
 
@@ -114,7 +115,7 @@ def shifted_task(study: schema.Study, device: torch.device) -> tuple[DeviceTask,
 
     shifted, data = study.shifted, load_data(study.task)
     assert shifted is not None
-    assert isinstance(study.task, schema.TextTask)
+    assert isinstance(study.task, TextTask)
     examples, notes = second.windows(
         shifted.name,
         shifted.path,
@@ -135,7 +136,7 @@ def build_task(study: schema.Study, device: torch.device) -> DeviceTask:
 
 @lru_cache(maxsize=2)
 def _build_task(
-    task: schema.TaskSettings, model: schema.ModelSettings, flip: bool, shift: int, device: torch.device
+    task: TaskSettings, model: schema.ModelSettings, flip: bool, shift: int, device: torch.device
 ) -> DeviceTask:
     from .tasks.task import DeviceTask
 

@@ -10,13 +10,13 @@ from safetensors.torch import save_model
 
 from prune_lab.cli import compose
 from prune_lab.experiments import claims
+from prune_lab.experiments.data_settings import DigitsTask
 from prune_lab.experiments.errors import ConfigError
 from prune_lab.experiments.expectations import Expectation
 from prune_lab.experiments.jobs import job_of
 from prune_lab.experiments.loading import load_data
 from prune_lab.experiments.models.dense import mlp
 from prune_lab.experiments.report.table import table
-from prune_lab.experiments.schema import DigitsTask
 from prune_lab.experiments.store import Store
 from prune_lab.experiments.tasks import text
 from prune_lab.experiments.transfer import start_from
