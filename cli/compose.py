@@ -216,7 +216,7 @@ def _spelled(word: str) -> str:
 
 def _owners(place: Sequence[str]) -> list[str]:
     """The choices of a section that have the key, where it is one of the others' keys."""
-    arms = _arms(schema.Study.model_fields[place[0]].annotation) if place[0] in UNIONS else []
+    arms = schema.arms(schema.Study.model_fields[place[0]].annotation) if place[0] in UNIONS else []
     return [
         name for arm in arms if place[-1] in arm.model_fields for name in get_args(arm.model_fields["name"].annotation)
     ]
@@ -234,7 +234,9 @@ def _siblings(place: Sequence[str | int]) -> list[str]:
         return [name for name in keys() if "." not in name]
     if len(place) == 2 or place[0] not in UNIONS:
         return [name for name in keys() if name.startswith(f"{place[0]}.") and name.count(".") == 1]
-    arms = [arm for arm in _arms(schema.Study.model_fields[str(place[0])].annotation) if _name(arm, str(place[1]))]
+    arms = [
+        arm for arm in schema.arms(schema.Study.model_fields[str(place[0])].annotation) if _name(arm, str(place[1]))
+    ]
     return [f"{place[0]}.{name}" for arm in arms for name in arm.model_fields]
 
 
@@ -242,17 +244,10 @@ def _name(arm: type[BaseModel], name: str) -> bool:
     return name in get_args(arm.model_fields["name"].annotation)
 
 
-def _arms(annotation: Any) -> list[type[BaseModel]]:
-    """The models that a field's type admits: one, or the arms of a union."""
-    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
-        return [annotation]
-    return [arm for part in get_args(annotation) for arm in _arms(part)]
-
-
 def _dotted(model: type[BaseModel], prefix: str = "") -> Iterator[str]:
     for name, entry in model.model_fields.items():
         yield prefix + name
-        for arm in _arms(entry.annotation):
+        for arm in schema.arms(entry.annotation):
             yield from (
                 key for key in _dotted(arm, f"{prefix}{name}.") if name not in GROUPS or not key.endswith(".name")
             )
@@ -267,7 +262,7 @@ def _literals(key: str) -> list[str]:
         if entry is None:
             return
         if len(parts) > 1:
-            for arm in _arms(entry.annotation):
+            for arm in schema.arms(entry.annotation):
                 visit(arm, parts[1:])
         else:
             words = get_args(entry.annotation) if entry.annotation is not bool else ("true", "false")

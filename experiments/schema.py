@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from collections.abc import Mapping
+from typing import Annotated, Any, Literal, get_args
 
-from pydantic import Discriminator, Field, model_validator
+from pydantic import BaseModel, Discriminator, Field, model_validator
 
 from .data_settings import BYTES, DigitsTask, ImageTask, SecondText, TaskSettings, TextTask, located
 from .scorers import (
@@ -349,3 +350,33 @@ class Study(Settings):
         assert self.finetune is not None
         changes = {"task": self.finetune.task, "recipe": self.finetune.recipe or self.recipe, "finetune": None}
         return self.model_copy(update=changes | {"keep": 1.0, "policy": UniformPolicy(), "scored": "pool"})
+
+
+# ---- what a record says ----------------------------------------------------------------------------------------------
+
+
+def completed(recipe: Mapping[str, Any]) -> dict[str, Any]:
+    """A recorded recipe, and at their defaults the settings that came after it was recorded.
+
+    Keys leave out defaults (jobs.py): the older run and a run of today are one.
+    """
+    return {
+        name: _completed(name, value) if isinstance(value, Mapping) and name in Study.model_fields else value
+        for name, value in recipe.items()
+    }
+
+
+def _completed(section: str, recorded: Mapping[str, Any]) -> dict[str, Any]:
+    for arm in arms(Study.model_fields[section].annotation):
+        name = arm.model_fields.get("name")
+        if name is None or recorded.get("name", name.default) in get_args(name.annotation):
+            fields = {key: field for key, field in arm.model_fields.items() if key != "path"}
+            return {key: field.default for key, field in fields.items() if not field.is_required()} | dict(recorded)
+    return dict(recorded)
+
+
+def arms(annotation: Any) -> list[type[BaseModel]]:
+    """The models that a field's type admits: one, or the arms of a union."""
+    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+        return [annotation]
+    return [arm for part in get_args(annotation) for arm in arms(part)]

@@ -7,7 +7,6 @@ from typing import Any
 
 from pydantic import BaseModel
 
-from prune_lab.cli.compose import _arms
 from prune_lab.experiments import schema
 from prune_lab.experiments.jobs import PHASE_VERSION, job_of
 from prune_lab.experiments.store import key_of
@@ -22,7 +21,7 @@ def defaults(model: type[BaseModel]) -> dict[str, Any]:
 
 def test_defaults_are_frozen_or_a_phase_version_is_raised() -> None:
     names = ("task", "model", "recipe", "scorer", "theory", "policy", "shifted", "finetune", "search")
-    sections = [arm for name in names for arm in _arms(schema.Study.model_fields[name].annotation)]
+    sections = [arm for name in names for arm in schema.arms(schema.Study.model_fields[name].annotation)]
     found = {section.__name__: defaults(section) for section in sections}
     assert dict(PHASE_VERSION) == VERSIONS, "a new phase version: freeze the defaults again"
     assert key_of(found) == FROZEN, "a default changed: raise PHASE_VERSION of the phases that it touches"
@@ -37,6 +36,18 @@ def study(**changes: Any) -> schema.Study:
         **changes,
     }
     return schema.Study.model_validate(content)
+
+
+def test_an_older_record_is_read_with_the_settings_that_came_later() -> None:
+    whole = job_of("train", study(model={"name": "convnet", "width": 0.5})).recipe
+    again = json.loads(json.dumps(whole))
+    older = {**whole, "model": {"name": "convnet", "width": 0.5, "stride": None}}
+    older["task"] = {name: value for name, value in whole["task"].items() if name != "classes"}
+    assert schema.completed(older) == again
+    assert schema.completed(again) == again
+    assert schema.completed({"model": {"name": "of the future", "depth": 3}, "keep": 0.5}) == {
+        "model": {"name": "of the future", "depth": 3}, "keep": 0.5,
+    }  # fmt: skip
 
 
 def test_a_key_depends_on_what_the_result_depends_on_and_on_nothing_else() -> None:

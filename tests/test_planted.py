@@ -10,7 +10,6 @@ import numpy as np
 import pytest
 from scipy.stats import spearmanr
 
-from prune_lab.cli.compose import _arms
 from prune_lab.experiments import schema
 from prune_lab.experiments.contracts import Indices
 from prune_lab.experiments.pruning import Rule, select
@@ -19,7 +18,7 @@ from prune_lab.experiments.scoring import dynamics, memorization, outputs
 
 from .planted import EPOCHS, KINDS, SCORES, Planted, chosen_by_d2, ensemble, plant
 
-SCORERS = {name for arm in _arms(ScorerSettings) for name in get_args(arm.model_fields["name"].annotation)}
+SCORERS = {name for arm in schema.arms(ScorerSettings) for name in get_args(arm.model_fields["name"].annotation)}
 FINDS, AVOIDS, BLIND = (0.85, 1.0), (0.0, 0.3), (0.4, 0.6)
 NOT_HERE = {"random", "file", "perplexity", "continuation", "ngram_importance"}  # no claim, no score of ours, text
 

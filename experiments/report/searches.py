@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 
 from ..contracts import Floats
+from ..schema import completed
 from ..store import Folder, Store, key_of
 from .style import COLOURS, name_of
 from .table import mean_interval, name_of_task
@@ -117,14 +118,14 @@ def _redrawn(folders: Sequence[Folder]) -> bool:
 
 
 def _row(store: Store, folder: Folder, redrawn: bool) -> dict[str, Any]:
-    record, recipe = folder.record, folder.record["recipe"]
+    record, recipe = folder.record, completed(folder.record["recipe"])
     prune = store.get("prune", record["inputs"]["prune"]).record if "prune" in record["inputs"] else None
-    pruning: Mapping[str, Any] = {} if prune is None else prune["recipe"]
+    pruning = {} if prune is None else completed(prune["recipe"])
     scored = {} if prune is None else prune["inputs"]
-    scorer = store.get("score", scored["score"]).record["recipe"]["scorer"] if "score" in scored else {}
+    scorer = completed(store.get("score", scored["score"]).record["recipe"])["scorer"] if "score" in scored else {}
     task, metrics = recipe["task"], record["metrics"]
     ignored = ("data_seed",) if redrawn else ()
-    same = {name: value for name, value in task.items() if value is not None and name not in ignored}
+    same = {name: value for name, value in task.items() if name not in ignored}
     kept = {name: value for name, value in pruning.items() if name not in ("task", "fingerprint", "seed")}
     row = {
         "kept_key": key_of({"prune": kept, "scorer": scorer})[:6],

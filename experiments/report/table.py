@@ -11,7 +11,7 @@ import pandas as pd
 from scipy import stats
 
 from ..errors import LabError, MissingInput
-from ..schema import CHOOSING
+from ..schema import CHOOSING, completed
 from ..store import Folder, Store, key_of
 
 LEVEL = 0.95  # of every interval over seeds
@@ -131,9 +131,9 @@ def error_metric(runs: pd.DataFrame) -> str:
 def _row(family: Mapping[str, Folder]) -> dict[str, Any]:
     evaluate = family["evaluate"]
     train, prune, score = family["train"].record, family.get("prune"), family.get("score")
-    recipe = train["recipe"]
-    pruning: Mapping[str, Any] = {} if prune is None else prune.record["recipe"]
-    scoring: Mapping[str, Any] = {} if score is None else score.record["recipe"]
+    recipe = completed(train["recipe"])
+    pruning = {} if prune is None else completed(prune.record["recipe"])
+    scoring = {} if score is None else completed(score.record["recipe"])
     task, model = recipe["task"], recipe["model"]
     scorer = dict(scoring.get("scorer", {}))
     if "keep" in scorer and scorer["keep"] == pruning.get("keep"):
@@ -163,7 +163,7 @@ def _row(family: Mapping[str, Folder]) -> dict[str, Any]:
     second: Mapping[str, Any] = {}
     if "finetune" in family:  # how much was seen is of the first set, how good it is of the second
         tuned = family["finetune"].record
-        second = {name: tuned["recipe"][name] for name in ("task", "recipe", "fingerprint")}
+        second = {name: completed(tuned["recipe"])[name] for name in ("task", "recipe", "fingerprint")}
         row |= {name: tuned["metrics"].get(name, np.nan) for name in TRAINED if name.startswith("dev_")}
         row["task"] += f", then {second['task']['name']}"
     measured = {name: value for name, value in evaluate.record["metrics"].items() if _number(value)}
@@ -207,8 +207,7 @@ def _number(value: object) -> bool:
 
 
 def _without(settings: Mapping[str, Any], *names: str) -> dict[str, Any]:
-    """The settings but for these, and for what is null: an older record lacks settings that came later."""
-    return {name: value for name, value in settings.items() if name not in names and value is not None}
+    return {name: value for name, value in settings.items() if name not in names}
 
 
 def _short(content: Mapping[str, Any]) -> str:
