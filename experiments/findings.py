@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from torch import Tensor
 
     from .law import Contributions
+    from .metagradient import Moment
     from .metagradient import Path as Run
     from .search import Problem
 
@@ -27,17 +28,27 @@ LAST = 0.75  # share of the run after which little is left to gain, and ratios t
 Curves = dict[str, dict[str, list[float]]]  # policy -> watched set -> its mean loss at t = 0..T
 
 
+def look_steps(steps: int, looks: int) -> set[int]:
+    """`looks` steps of a run, the first and the last among them."""
+    return set(np.linspace(0, steps - 1, min(looks, steps)).round().astype(int).tolist())
+
+
 def measure(problem: Problem, policy: Tensor, path: Run, looks: int) -> tuple[list[Contributions], float]:
     """Contributions at steps from first to last, and where the target loss first falls below each level; its end."""
-    from .law import contributions_at
     from .search import back, mean_loss
 
     losses = [mean_loss(problem.target, theta) for _, theta, _ in path.backwards()][::-1]  # at t = 0..T-1
-    steps = set(np.linspace(0, problem.steps - 1, min(looks, problem.steps)).round().astype(int).tolist())
+    steps = look_steps(problem.steps, looks)
     steps |= {first for level in LEVELS if (first := reached(losses, level)) is not None}
-    moments = (moment for moment in back(problem, policy, path) if moment.step in steps)
-    found = [contributions_at(problem, moment, policy[moment.step]) for moment in moments]
-    return found[::-1], mean_loss(problem.target, path.end)
+    moments = [moment for moment in back(problem, policy, path) if moment.step in steps]
+    return at(problem, policy, moments[::-1]), mean_loss(problem.target, path.end)
+
+
+def at(problem: Problem, policy: Tensor, moments: Sequence[Moment]) -> list[Contributions]:
+    """Contributions at some moments of a policy's run."""
+    from .law import contributions_at
+
+    return [contributions_at(problem, moment, policy[moment.step]) for moment in moments]
 
 
 def reached(losses: Sequence[float], level: float) -> int | None:

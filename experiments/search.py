@@ -8,7 +8,7 @@ never move. The paper's plain projected gradient is that without the normalisati
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 import torch
@@ -83,34 +83,40 @@ def back(problem: Problem, policy: Tensor, path: Path) -> Iterator[Moment]:
     return sweep(path, fields, target, list(policy), problem.descent, measured)
 
 
-def long_horizon(problem: Problem, policy: Tensor) -> tuple[Tensor, float, Path]:
-    """(T, N) long-horizon contributions phi of every example at every step, the area, and the run.
+def long_horizon(
+    problem: Problem, policy: Tensor, looks: Collection[int] = ()
+) -> tuple[Tensor, float, Path, list[Moment]]:
+    """(T, N) long-horizon contributions phi of every example at every step, the area, the run, moments of `looks`.
 
     phi = -T dJ/dgamma, J the area: what an example's weight at t still takes off sum_{s>t} L(theta_s), in the units of
     the target loss; in continuous time p(t) . grad l_n with p the costate (experiments/law.py).
     """
-    path, area, phi = run(problem, policy), 0.0, torch.empty_like(policy)
+    path, area, phi, seen = run(problem, policy), 0.0, torch.empty_like(policy), []
     for moment in back(problem, policy, path):
         phi[moment.step] = -problem.steps * moment.slopes
         area += moment.outer
-    return phi, area, path
+        if moment.step in looks:
+            seen.append(moment)
+    return phi, area, path, seen[::-1]
 
 
-def search(problem: Problem, state: Search, *, epochs: int, rate: float) -> Iterator[tuple[int, Path]]:
+def search(
+    problem: Problem, state: Search, *, epochs: int, rate: float, looks: Collection[int] = ()
+) -> Iterator[tuple[int, Path, list[Moment]]]:
     """`epochs` outer epochs of normalised projected gradient from where `state` stands; `rate` decays to zero.
 
-    Fills the state and yields (epoch, the policy's run) before every move, epoch 0 first, and after the last. Raises
-    RunFailed where a run diverges.
+    Fills the state and yields (epoch, the policy's run, its moments at the steps `looks`) before every move, epoch 0
+    first, and after the last. Raises RunFailed where a run diverges.
     """
     for epoch in range(max(0, len(state.target) - 1), epochs + 1):
-        phi, area, path = long_horizon(problem, state.policy)
+        phi, area, path, seen = long_horizon(problem, state.policy, looks)
         stopping = _area_on_grid(problem, path)
         if not torch.isfinite(phi).all():
             raise RunFailed(f"the run diverged at outer epoch {epoch}", "a smaller recipe.learning_rate")
         if epoch == 0 or stopping < min(state.stopping[:epoch]):
             state.best, state.best_epoch = state.policy.clone(), epoch
         state.target[epoch:], state.stopping[epoch:] = [area], [stopping]
-        yield epoch, path
+        yield epoch, path, seen
         if epoch < epochs:
             centred = phi - phi.mean(1, keepdim=True)
             scale = centred.square().mean(1, keepdim=True).sqrt().clamp(min=torch.finfo(phi.dtype).tiny)

@@ -50,14 +50,15 @@ def search(work: Work) -> dict[str, Any]:
 
     checkpoint = work.store.resume_folder("search", work.job.key) / "checkpoint.pt"
     saved_at, (state, measured) = time.monotonic(), _load(checkpoint, problem)
-    started = time.monotonic()
-    for epoch, path in engine.search(problem, state, epochs=settings.epochs, rate=settings.rate):
+    started, looks = time.monotonic(), findings.look_steps(problem.steps, settings.looks)
+    searched = engine.search(problem, state, epochs=settings.epochs, rate=settings.rate, looks=looks)
+    for epoch, path, moments in searched:
         ahead = (time.monotonic() - started) * settings.epochs if epoch == 0 else 0.0
         said = f"{settings.epochs} outer epochs take about {ahead / 60:.0f} minutes" if ahead > LONG else ""
         work.notify(said, (epoch + 1) / (settings.epochs + 2))
         asked = epoch and (epoch & (epoch - 1) == 0 or epoch == settings.epochs)  # 1, 2, 4, 8, ...
         if asked and not any(row["epoch"] == epoch for row in measured):  # a checkpoint's epoch comes again
-            found, end = findings.measure(problem, state.policy, path, settings.looks)
+            found, end = findings.at(problem, state.policy, moments), engine.mean_loss(problem.target, path.end)
             measured += findings.rows(found, end, policy="on the way", epoch=epoch, area=state.target[-1])
         if time.monotonic() - saved_at > CHECKPOINT_SECONDS and epoch < settings.epochs:
             _save(checkpoint, state, measured)

@@ -125,7 +125,7 @@ def test_long_horizon_contributions_are_the_derivative_of_the_area(kind: Kind, m
     """To 1e-4 of the largest, for every example at every step (float64, central differences)."""
     given = problem(kind, momentum=momentum)
     policy = some_policy(given)
-    phi, found, _ = long_horizon(given, policy)
+    phi, found, *_ = long_horizon(given, policy)
     assert found == pytest.approx(area(given, policy), rel=1e-10)
     expected, step = torch.zeros_like(policy), 1e-5
     for place in range(policy.numel()):
@@ -229,7 +229,7 @@ def test_the_search_drops_what_is_wrong_and_nears_the_exact_condition() -> None:
 def test_a_search_that_goes_on_ends_where_an_unbroken_one_does() -> None:
     given, whole = searched(epochs=6)
     state = Search(given.uniform.clone(), given.uniform)
-    for epoch, _ in search(given, state, epochs=6, rate=0.4):
+    for epoch, *_ in search(given, state, epochs=6, rate=0.4):
         if epoch == 3:
             break
     saved = Search(state.policy.clone(), state.best.clone(), state.best_epoch, list(state.target), list(state.stopping))

@@ -46,6 +46,10 @@ def test_what_a_search_leaves(results: str) -> None:
     assert metrics["best_epoch"] == int(outer["stopping"].idxmin())
     assert set(law["policy"]) == {"constant", "found", "on the way"}
     assert sorted(law[law["policy"] == "on the way"]["epoch"].unique()) == [1, 2, 4, 5]
+    best = law[law["epoch"] == metrics["best_epoch"]]  # measured in the search's own sweep, and in one afterwards
+    way, end = (best[best["policy"] == name].set_index("step")["phi_cv"] for name in ("on the way", "found"))
+    assert len(way) == 4
+    np.testing.assert_allclose(end.loc[way.index], way, rtol=1e-4)
     policy = load_file(folder.path / "policy.safetensors")["policy"]
     np.testing.assert_allclose(policy.sum(1), 1, rtol=1e-5)
     held = curves[curves["policy"] == "found"].set_index("step")["held_out"]
@@ -123,7 +127,7 @@ def test_a_search_that_was_killed_goes_on_to_the_same_end(
 ) -> None:
     whole = searched(f"results={tmp_path / 'other'}", *TINY)
     monkeypatch.setattr(searching, "CHECKPOINT_SECONDS", 0.0)
-    real, calls = findings.measure, []
+    real, calls = findings.at, []
 
     def killed(*given: Any) -> Any:
         calls.append(given)
@@ -131,10 +135,10 @@ def test_a_search_that_was_killed_goes_on_to_the_same_end(
             raise KeyboardInterrupt
         return real(*given)
 
-    monkeypatch.setattr(findings, "measure", killed)
+    monkeypatch.setattr(findings, "at", killed)
     with pytest.raises(KeyboardInterrupt):
         searched(results, *TINY)
-    monkeypatch.setattr(findings, "measure", real)
+    monkeypatch.setattr(findings, "at", real)
     folder = searched(results, *TINY)
     assert folder.record["metrics"] == whole.record["metrics"]
     for name in ("law", "outer"):
