@@ -18,9 +18,11 @@ from .style import COLOURS, INK, Drawing, legend_below
 WORDS = (
     "Left: the share of all weight that the found policy gives to each source as training goes on; dotted: its share "
     "of the examples, which is what mixing in proportion gives. Right: the mean φ of a source over that of all; 1 "
-    "means that the sources contribute equally. Bold: the found policy; dashed: the constant one. Means of seeds; "
-    "bands: from the lowest to the highest seed."
+    "means that the sources contribute equally. Bold: the found policy; dashed: the constant one. Medians of seeds; "
+    "bands: from the lowest to the highest seed. Right, what lies outside of -1 and 3 is cut off: where steps are too "
+    "large, φ of both policies is wild for a while."
 )
+SHOWN = (-1.0, 3.0)  # of the mean phi of a source over that of all
 PALETTE = [COLOURS[rule] for rule in ("hard", "easy", "middle", "stratified", "beta", "quota", "rs2", "infobatch")]
 
 
@@ -78,11 +80,11 @@ def _contributions(rows: pd.DataFrame, axes: Axes) -> None:
     early = rows[rows["step"] <= EARLY * rows["step"].max()]
     for colour, (source, own) in zip(PALETTE, early.groupby("group", sort=False), strict=False):
         _band(axes, own[own["policy"] == "found"], "relative", colour, str(source))
-        mean = own[own["policy"] == "constant"].groupby("step")["relative"].mean()
-        axes.plot(mean.index, mean, color=colour, linewidth=1.2, linestyle=(0, (4, 2)))
+        middle = own[own["policy"] == "constant"].groupby("step")["relative"].median()
+        axes.plot(middle.index, middle, color=colour, linewidth=1.2, linestyle=(0, (4, 2)))
     axes.axhline(1, color=INK, linewidth=0.8)
     low, high = np.nanquantile(early["relative"], [0.02, 0.98])
-    axes.set_ylim(min(0.0, low), max(2.0, high))
+    axes.set_ylim(max(SHOWN[0], min(0.0, low)), min(SHOWN[1], max(2.0, high)))
     axes.set_xlabel("step of training")
     axes.set_ylabel("mean φ of the source / mean φ")
     legend_below(axes)
@@ -90,5 +92,5 @@ def _contributions(rows: pd.DataFrame, axes: Axes) -> None:
 
 def _band(axes: Axes, own: pd.DataFrame, name: str, colour: str, label: str) -> None:
     seeds = own.pivot_table(index="step", columns="seed", values=name)
-    axes.plot(seeds.index, seeds.mean(axis=1), color=colour, linewidth=2, label=label)
+    axes.plot(seeds.index, seeds.median(axis=1), color=colour, linewidth=2, label=label)
     axes.fill_between(seeds.index, seeds.min(axis=1), seeds.max(axis=1), color=colour, alpha=0.15, linewidth=0)
