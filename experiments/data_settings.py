@@ -125,7 +125,10 @@ class TextTask(Settings):
             )
         located(self.mixed, "task.mixed")
         if self.mixed is not None and self.mixed.name == self.name:
-            raise ValueError(f"task={self.name} and task.mixed.name={self.name} would be told apart by nothing")
+            raise ValueError(
+                f"task={self.name} and task.mixed.name={self.name} would be told apart by nothing; two texts of yours: "
+                "task=text task.path=FOLDER with a folder for each, of .txt files"
+            )
         return self
 
 

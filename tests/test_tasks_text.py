@@ -291,5 +291,8 @@ def test_a_text_mixed_into_another(tmp_path: Path) -> None:
     assert any(content in ours for content in read.values())
     assert "mixed in: only the first 20 documents of all were read (task.mixed.documents)" in data.notes
     assert text.fingerprint("text", first, mixed) != text.fingerprint("text", first)
+    assert any(note.startswith("mixed in: imdb: read from task.mixed.path=") for note in data.notes)
+    with pytest.raises(DataUnavailable, match=r"to mend it: task\.path=FOLDER"):
+        text.fingerprint("text", str(tmp_path / "missing"), mixed)
     with pytest.raises(ConfigError, match=r"no body.*\n.*task\.mixed\.column=text"):
         text.load("text", first, mixed=text.Source("imdb", other, "body"), **SETTINGS)

@@ -34,8 +34,6 @@ STORIES = ("TinyStoriesV2-GPT4-train.txt", "TinyStoriesV2-GPT4-valid.txt")
 PARTS = ("train", "test", "all")  # all: where a source has no parts
 EMBEDDED = ("pydoc", "digits_as_text")
 SPLITS: tuple[Split, ...] = ("train", "dev", "test")
-
-
 MIXED = {f"task.{key}": f"task.mixed.{key}" for key in ("path", "column", "documents")}  # what errors call them
 
 
@@ -52,8 +50,9 @@ class Source:
 def fingerprint(name: str, path: str | None, mixed: Source | None = None) -> str:
     """16 hexadecimal digits: the bytes of the files (pydoc: the interpreter) and the version of their reading."""
     if mixed is not None:
+        own = fingerprint(name, path)
         with calling(MIXED):
-            return sources.key_of("mixed", fingerprint(name, path), fingerprint(mixed.name, mixed.path))
+            return sources.key_of("mixed", own, fingerprint(mixed.name, mixed.path))
     if name == "pydoc":
         return sources.key_of("pydoc", VERSION, sys.version)
     if name == "digits_as_text":
@@ -93,7 +92,8 @@ def load(
     )
     cut = sources.cached_arrays(f"{identity}-windows-{context}", lambda: windows(tokens, context))
     splits = {split: examples_of(cut, split, name, context) for split in SPLITS}
-    notes = (*_found(source), *([] if mixed is None else _found(mixed)), *tokens["notes"], *cut["notes"])
+    theirs = [] if mixed is None else [renamed(f"mixed in: {note}", MIXED) for note in _found(mixed)]
+    notes = (*_found(source), *theirs, *tokens["notes"], *cut["notes"])
     serialized = tokens["tokenizer"].tobytes()
     size = 1 + len(tokens["lengths"])
     return Data(name, "text", splits, (), tuple(map(str, notes)), size, _decoder(serialized), serialized)
