@@ -136,8 +136,8 @@ def groups(looked: Mapping[str, Sequence[Contributions]], names: Sequence[str], 
     examples, rows = np.bincount(groups, minlength=len(names)) / len(groups), []
     for policy, found in looked.items():
         for one in found:
-            ct, weight = means_of(one.ct, one.weights, groups)
-            phi, _ = means_of(one.phi, one.weights, groups)
+            ct, weight = means_of(one.ct, one.weights, groups, len(names))
+            phi, _ = means_of(one.phi, one.weights, groups, len(names))
             known = {"policy": policy, "step": one.step, "group": names, "examples": examples}
             rows.append(pd.DataFrame(known | {"weight": weight / weight.sum(), "ct": ct, "phi": phi}))
     return pd.concat(rows, ignore_index=True)
@@ -157,8 +157,9 @@ def of_groups(
         for key in ("phi", "ct"):
             shares = [between(getattr(one, key), one.weights, groups) for one in early]
             found[f"{name}_between_{key}"] = float(np.nanmedian(shares))
-    lifts = means_of(policy.double().mean(0).numpy() * policy.shape[1], np.ones(len(groups)), groups)[0]
-    return found | {f"lift_{name}": float(lift) for name, lift in zip(names, lifts, strict=True)}
+    lifts = means_of(policy.double().mean(0).numpy() * policy.shape[1], np.ones(len(groups)), groups, len(names))[0]
+    found |= {f"lift_{name}": float(lift) for name, lift in zip(names, lifts, strict=True)}
+    return {name: value for name, value in found.items() if math.isfinite(value)}  # a class may be pruned altogether
 
 
 def picture(policy: Tensor, difficulty: Floats) -> pd.DataFrame:

@@ -27,16 +27,15 @@ def groups_of(examples: Examples, kind: Kind, classes: Sequence[str]) -> tuple[l
 def between(values: Floats, weights: Floats, groups: Indices) -> float:
     """Share in [0, 1] of the weighted variance of values (N,) that lies between the groups' means; NaN: none varies."""
     weights = weights / weights.sum()
-    _, groups = np.unique(groups, return_inverse=True)
-    means, mass = means_of(values, weights, groups)
+    means, mass = means_of(values, weights, groups, 1 + int(groups.max()))
     mean, total = weights @ values, weights @ (values - weights @ values) ** 2
     live = mass > 0
     return float(mass[live] @ (means[live] - mean) ** 2 / total) if total > 0 else math.nan
 
 
-def means_of(values: Floats, weights: Floats, groups: Indices) -> tuple[Floats, Floats]:
-    """(G,) weighted means of values (N,), NaN in a group without weight, and (G,) the groups' weights."""
-    mass: Floats = np.bincount(groups, weights).astype(np.float64)
+def means_of(values: Floats, weights: Floats, groups: Indices, number: int) -> tuple[Floats, Floats]:
+    """(G,) weighted means of values (N,) in `number` groups, NaN in one without weight, and (G,) their weights."""
+    mass: Floats = np.bincount(groups, weights, number).astype(np.float64)
     with np.errstate(invalid="ignore", divide="ignore"):
-        means: Floats = np.bincount(groups, weights * values) / mass
+        means: Floats = np.bincount(groups, weights * values, number) / mass
     return means, mass

@@ -38,7 +38,7 @@ def test_the_share_between_groups_golden() -> None:
 
 
 def test_means_of_groups() -> None:
-    means, mass = means_of(np.array([1.0, 3, 7]), np.array([1.0, 3, 0]), np.array([0, 0, 1]))
+    means, mass = means_of(np.array([1.0, 3, 7]), np.array([1.0, 3, 0]), np.array([0, 0, 1]), 3)
     assert means[0] == 2.5
-    assert math.isnan(means[1])
-    assert list(mass) == [4, 0]
+    assert np.isnan(means[1:]).all()  # one without weight, one without examples
+    assert list(mass) == [4, 0, 0]

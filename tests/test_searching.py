@@ -14,6 +14,7 @@ from prune_lab.cli import compose
 from prune_lab.experiments import findings, phases, searching
 from prune_lab.experiments.errors import ConfigError, LabError, RunFailed
 from prune_lab.experiments.jobs import closure, job_of
+from prune_lab.experiments.loading import load_data
 from prune_lab.experiments.store import Folder, Store
 
 from .command_line import call
@@ -92,6 +93,22 @@ def test_the_verb_search(capsys: pytest.CaptureFixture[str], results: str, monke
     refused = call(capsys, "search", results)
     assert refused.code == 2
     assert "recipe=flow" in refused.err
+
+
+def test_a_class_that_was_pruned_altogether_has_no_share(results: str, tmp_path: Path) -> None:
+    """Scored by the label, the easiest two fifths are the first classes."""
+    (study,) = compose.studies("evaluate", [*DIGITS, results])
+    train = load_data(study.task).splits["train"]
+    pd.DataFrame({"id": train.ids, "score": train.targets}).to_csv(tmp_path / "scores.csv", index=False)
+    scored = ["scorer=file", f"scorer.path={tmp_path / 'scores.csv'}", "keep=0.4", "rule=easy"]
+    folder = searched(results, *DIGITS, *scored)
+    there = {str(label) for label in np.sort(train.targets)[:24]}
+    assert len(there) < 6
+    lifts = {name for name in folder.record["metrics"] if name.startswith("lift_")}
+    assert lifts == {f"lift_{label}" for label in there}
+    groups = pd.read_parquet(folder.path / "groups.parquet")
+    assert set(groups["group"]) == set("0123456789")
+    assert (groups.loc[~groups["group"].isin(there), "examples"] == 0).all()
 
 
 def test_a_search_over_what_is_kept_and_over_the_head_alone(results: str) -> None:
