@@ -240,16 +240,23 @@ def test_two_selections_of_one_name_are_two_settings(tmp_path: Path) -> None:
 
 def test_setups_are_named_by_what_differs(tmp_path: Path) -> None:
     store, folders = Store(tmp_path), []
-    for place, (name, noise, rate) in enumerate([("a", 0.0, 0.1), ("a", 0.1, 0.1), ("a", 0.1, 0.2), ("b", 0.0, 0.1)]):
+    told = [("a", 0.0, 0.1, "mlp"), ("a", 0.1, 0.1, "mlp"), ("a", 0.1, 0.2, "mlp")]
+    told += [("b", 0.0, 0.1, "mlp"), ("b", 0.1, 0.2, "linear")]  # where the model tells as much as others, it does it
+    for place, (name, noise, rate, model) in enumerate(told):
         task = {"name": name, "label_noise": noise, "examples": None, "data_seed": place}  # drawn anew: no setting
         settings = {"learning_rate": rate, "steps": 1 + (rate > 0.1)}  # steps tell nothing that the rate does not
-        recipe = {"task": task, "model": {"name": "linear"}, "recipe": settings, "search": {"epochs": 1}}
+        recipe = {"task": task, "model": {"name": model}, "recipe": settings, "search": {"epochs": 1}}
         record = {"recipe": recipe | {"seed": place}, "inputs": {}, "metrics": {"examples": 8, "gain": 0.1 * place}}
         with store.draft("search", f"{place:016d}", {"phase": "search", "key": f"{place:016d}"} | record):
             pass
         folders.append(store.get("search", f"{place:016d}"))
     said = ["a, label noise 0, learning rate 0.1", "a, label noise 0.1, learning rate 0.1"]
-    assert list(searches.table(store, folders)["setup"]) == [*said, "a, label noise 0.1, learning rate 0.2", "b"]
+    assert list(searches.table(store, folders)["setup"]) == [
+        *said,
+        "a, label noise 0.1, learning rate 0.2",
+        "b, linear",
+        "b, mlp",
+    ]
     assert equality.POINTS.fullmatch("found_phi_ess@0.25")
     assert not equality.POINTS.fullmatch("found_ct_sim")
 

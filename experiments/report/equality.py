@@ -180,7 +180,7 @@ def _sections(runs: pd.DataFrame, settings: Settings) -> Iterator[tuple[str, str
             "gains", "Does pruning first bring uniform weights nearer to the best?",
             "What the found policy takes off the area under the held-out loss, by what is kept; at 0 uniform weights "
             "are as good. Means and 95 % t intervals over seeds.",
-            [draw.gain(str(setup), group, _colours(group)) for setup, group in several], min(3, len(several)),
+            [draw.gain(str(setup), group, _colours(group)) for setup, group in several], min(4, len(several)),
         )  # fmt: skip
 
 

@@ -164,6 +164,7 @@ def _setups(runs: pd.DataFrame, redrawn: bool) -> pd.Series[Any]:
     setups = runs.drop_duplicates("setup_key").set_index("setup_key")
     nested = [name for name in runs.columns if str(name).startswith(("task.", "model.", "recipe.", "search."))]
     nested = [name for name in nested if not (redrawn and name == "task.data_seed")]
+    nested = sorted(nested, key=lambda name: name != "model.name")  # of settings that tell as much, the model does it
     words = {}
     for key, row in setups.iterrows():
         like = setups[setups["task"] == row["task"]]
