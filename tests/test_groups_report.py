@@ -48,6 +48,9 @@ def test_a_row_for_each_source(rows: pd.DataFrame) -> None:
     assert first["weight / share, found"].startswith("0.7 [")
     assert first["φ / mean φ, constant"].startswith("0.667")
     assert second["φ / mean φ, found"].startswith("1 ")
+    del numbers["lift_films"]  # nothing of it is kept
+    _, second = groups.cells("two texts", rows, pd.DataFrame(numbers))
+    assert second["weight / share, found"] == "–"
 
 
 def test_the_figure_has_a_line_for_each_source(rows: pd.DataFrame) -> None:
@@ -63,6 +66,13 @@ def test_the_figure_has_a_line_for_each_source(rows: pd.DataFrame) -> None:
     solid = [line for line in axes.lines if line.get_label() in SHARES]
     assert all(list(line.get_xdata()) == [0, 10] for line in solid)  # of the first three quarters
     assert {float(line.get_ydata()[0]) for line in solid} == {1.0}
+
+
+def test_more_sources_than_colours_are_all_drawn(rows: pd.DataFrame) -> None:
+    many = pd.concat([rows.assign(group=f"{rows['group'].iloc[0]} {number}") for number in range(10)])
+    axes = Figure().subplots()
+    groups.drawings("ten texts", many)[0].draw(axes)
+    assert len({line.get_label() for line in axes.lines if str(line.get_label()).startswith("books")}) == 10
 
 
 def test_classes_and_older_searches_have_no_sources(tmp_path: Path) -> None:

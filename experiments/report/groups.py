@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from functools import partial
+from itertools import cycle
 from typing import Any
 
 import numpy as np
@@ -22,6 +23,7 @@ WORDS = (
     "bands: from the lowest to the highest seed. Right, what lies outside of -1 and 3 is cut off: where steps are too "
     "large, φ of both policies is wild for a while."
 )
+NONE: pd.Series[float] = pd.Series(dtype=float)
 SHOWN = (-1.0, 3.0)  # of the mean phi of a source over that of all
 PALETTE = [COLOURS[rule] for rule in ("hard", "easy", "middle", "stratified", "beta", "quota", "rs2", "infobatch")]
 
@@ -57,7 +59,7 @@ def cells(setting: str, rows: pd.DataFrame, runs: pd.DataFrame) -> Iterator[dict
             "setting": setting,
             "source": source,
             "share of the examples": interval(own.groupby("seed")["examples"].first()),
-            "weight / share, found": interval(runs[f"lift_{source}"]),
+            "weight / share, found": interval(runs.get(f"lift_{source}", NONE)),  # none: pruned altogether
             "φ / mean φ, constant": interval(middle["constant"]),
             "φ / mean φ, found": interval(middle["found"]),
             "φ's variance between sources, constant": interval(runs["constant_between_phi"]),
@@ -67,7 +69,7 @@ def cells(setting: str, rows: pd.DataFrame, runs: pd.DataFrame) -> Iterator[dict
 
 def _weights(rows: pd.DataFrame, axes: Axes) -> None:
     found = rows[rows["policy"] == "found"]
-    for colour, (source, own) in zip(PALETTE, found.groupby("group", sort=False), strict=False):
+    for colour, (source, own) in zip(cycle(PALETTE), found.groupby("group", sort=False), strict=False):
         _band(axes, own, "weight", colour, str(source))
         axes.axhline(own["examples"].mean(), color=colour, linewidth=1, linestyle=":")
     axes.set_ylim(0, 1)
@@ -78,7 +80,7 @@ def _weights(rows: pd.DataFrame, axes: Axes) -> None:
 
 def _contributions(rows: pd.DataFrame, axes: Axes) -> None:
     early = rows[rows["step"] <= EARLY * rows["step"].max()]
-    for colour, (source, own) in zip(PALETTE, early.groupby("group", sort=False), strict=False):
+    for colour, (source, own) in zip(cycle(PALETTE), early.groupby("group", sort=False), strict=False):
         _band(axes, own[own["policy"] == "found"], "relative", colour, str(source))
         middle = own[own["policy"] == "constant"].groupby("step")["relative"].median()
         axes.plot(middle.index, middle, color=colour, linewidth=1.2, linestyle=(0, (4, 2)))
