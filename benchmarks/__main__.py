@@ -17,12 +17,12 @@ import typer
 
 from prune_lab.experiments.errors import LabError
 
-from . import accuracy, memory
-from .contest import Comparison
+from . import accuracy, memory, model
+from .contest import DEVICE, Comparison
 from .race import race
 from .side import RACES
 
-NAMES = (*RACES, "accuracy", "memory")
+NAMES = (*RACES, "accuracy", "memory", "model")
 
 app = typer.Typer(add_completion=False)
 
@@ -36,9 +36,9 @@ def main(
     record: Annotated[Path | None, typer.Option(help="also keep results, command and date in this file")] = None,
 ) -> None:
     """Ours and a plain baseline measured in turn: training, scoring, packing, text, equalising, contribution,
-    accuracy, memory.
+    accuracy, memory, model.
 
-    The ratio is how many times better ours is. A slow machine fails nothing.
+    The ratio is how many times better ours is. A slow machine fails nothing. BENCHMARK_DEVICE=cuda: on a GPU.
     """
     for name in names or ():
         if name not in NAMES:
@@ -69,6 +69,8 @@ def measured(name: str, quick: bool) -> Iterator[Comparison]:
             yield accuracy.comparison(quick)
         case "memory":
             yield from memory.comparisons(quick)
+        case "model":
+            yield model.comparison(quick)
         case _:
             yield from (race(contest, quick) for contest in RACES[name].contests(quick))
 
@@ -82,7 +84,9 @@ def show(result: Comparison) -> None:
 
 def write(path: Path, results: Sequence[Comparison]) -> None:
     """Add the results, each with its command and day, to those that the file has; the same benchmark is replaced."""
-    said = {"command": shlex.join(["python", "-m", "benchmarks", *sys.argv[1:]]), "date": datetime.now(UTC).date()}
+    on = [f"BENCHMARK_DEVICE={DEVICE}"] if DEVICE.type != "cpu" else []
+    command = shlex.join([*on, "python", "-m", "benchmarks", *sys.argv[1:]])
+    said = {"command": command, "date": datetime.now(UTC).date()}
     kept = {one["benchmark"]: one for one in json.loads(path.read_text())} if path.exists() else {}
     kept |= {result.benchmark: asdict(result) | said for result in results}
     path.parent.mkdir(parents=True, exist_ok=True)

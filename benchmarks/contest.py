@@ -11,9 +11,15 @@ import torch
 
 from prune_lab.experiments import devices
 
-CPU = torch.device("cpu")
+DEVICE = torch.device(os.environ.get("BENCHMARK_DEVICE", "cpu"))  # of both sides; a child inherits it
 AMX = "the target was stated for a CPU with AMX, where bfloat16 is fast"
 Lap = Callable[[], float]  # does some work and returns how much: images or tokens
+
+
+def settle() -> None:
+    """Wait for what a GPU still has to do: only then is a lap over."""
+    if DEVICE.type == "cuda":
+        torch.cuda.synchronize()
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,8 +81,8 @@ def compare(
 
 def machine() -> dict[str, Any]:
     """What was measured on, whether it multiplies bfloat16 fast, and how busy it was (processes, over a minute)."""
-    return devices.machine(CPU) | {
+    return devices.machine(DEVICE) | {
         "capability": torch.backends.cpu.get_cpu_capability(),
-        "bfloat16_fast": devices.fast_bfloat16(CPU),
+        "bfloat16_fast": devices.fast_bfloat16(DEVICE),
         "load": round(os.getloadavg()[0], 2),
     }

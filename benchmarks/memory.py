@@ -15,7 +15,7 @@ def comparisons(quick: bool) -> Iterator[Comparison]:
     for name in MEASURED:
         for contest in RACES[name].contests(quick):
             ours, baseline = (_peak(contest, side, quick) for side in ("ours", "baseline"))
-            note = "highest resident size in one lap, above that after imports and data"
+            note = "most memory held in one lap (resident, on a GPU by tensors) above that after imports and data"
             yield compare(f"memory.{contest.name}", ours, baseline, "MiB", target=None, note=note, more_is_better=False)
 
 

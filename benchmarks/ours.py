@@ -20,7 +20,7 @@ from prune_lab.experiments.scoring import gradients, outputs
 from prune_lab.experiments.tasks.task import DeviceTask
 from prune_lab.experiments.training import State, train
 
-from .contest import CPU, Arithmetic, Lap
+from .contest import DEVICE, Arithmetic, Lap
 
 SEED = 0
 ENDLESS = 1_000_000  # steps of a schedule that no lap comes to the end of
@@ -36,7 +36,7 @@ def task_of(chosen: schema.Study, data: Data) -> DeviceTask:
     return DeviceTask(
         data,
         lambda examples, init: build_model(chosen.model, data, examples, init),
-        device=CPU,
+        device=DEVICE,
         flip=chosen.recipe.flip,
         shift=chosen.recipe.shift,
     )
@@ -50,7 +50,7 @@ def training_lap(chosen: schema.Study, data: Data, kept: Indices | None = None) 
     state = _state(chosen, task, task.model(seeds.torch_stream(SEED, "init")), ENDLESS)
     visited = task.size("train") if kept is None else len(kept)
     steps = recipes.num_batches(visited, recipe.batch_size)
-    precision, _ = devices.resolve_precision(recipe.precision, CPU)
+    precision, _ = devices.resolve_precision(recipe.precision, DEVICE)
     policy = _policy(chosen, task, state.model, kept, precision)
 
     def lap() -> float:
@@ -62,7 +62,7 @@ def training_lap(chosen: schema.Study, data: Data, kept: Indices | None = None) 
             until,
             seed=SEED,
             batch_size=recipe.batch_size,
-            device=CPU,
+            device=DEVICE,
             precision=precision,
             clip=recipe.clip,
         ):
@@ -83,7 +83,7 @@ def trained(
     duration = recipes.plan(pool, visited, batch_size=recipe.batch_size, budget="epochs", epochs=epochs)
     model = task.model(seeds.torch_stream(seed, "init"))
     state = _state(chosen, task, model, duration.steps)
-    precision, _ = devices.resolve_precision(recipe.precision, CPU)
+    precision, _ = devices.resolve_precision(recipe.precision, DEVICE)
     for _ in train(
         task,
         state,
@@ -91,7 +91,7 @@ def trained(
         duration,
         seed=seed,
         batch_size=recipe.batch_size,
-        device=CPU,
+        device=DEVICE,
         precision=precision,
         clip=recipe.clip,
     ):
@@ -106,7 +106,7 @@ def packed_lap(chosen: schema.Study, data: Data, models: int, share: float, epoc
     size = task.size("train")
     duration = recipes.plan(size, size, batch_size=recipe.batch_size, budget="epochs", epochs=epochs)
     members = np.stack([packing.subset(size, share, seed=SEED, number=number) for number in range(models)])
-    precision, _ = devices.resolve_precision(recipe.precision, CPU)
+    precision, _ = devices.resolve_precision(recipe.precision, DEVICE)
 
     def lap() -> float:
         pack = packing.Pack([task.model(seeds.torch_stream(SEED, "init", number)) for number in range(models)])
@@ -169,7 +169,7 @@ def arithmetic(chosen: schema.Study, data: Data, *, trains: bool, backward: bool
         losses = task.losses(model, batch).sum()
         if backward:
             losses.backward()  # type: ignore[no-untyped-call]
-    precision = devices.resolve_precision(chosen.recipe.precision, CPU)[0] if trains else torch.float32
+    precision = devices.resolve_precision(chosen.recipe.precision, DEVICE)[0] if trains else torch.float32
     return Arithmetic(counter.get_total_flops() / len(batch.index), precision)
 
 

@@ -20,7 +20,7 @@ from prune_lab.experiments.contracts import IGNORED, Data, Indices
 from prune_lab.experiments.models.gpt import Attention, Gpt, rotate
 from prune_lab.experiments.tasks.task import NORMALISATION_SAMPLE, DeviceTask
 
-from .contest import Lap
+from .contest import DEVICE, Lap
 from .ours import ENDLESS, SEED, task_of
 
 
@@ -81,7 +81,7 @@ class PlainAttention(nn.Module):
         )  # (B, heads, T, D / heads)
         if rotation is not None:
             query, key = rotate(query, *rotation), rotate(key, *rotation)
-        mask = torch.tril(torch.ones(length, length, dtype=torch.bool))
+        mask = torch.tril(torch.ones(length, length, dtype=torch.bool, device=hidden.device))
         scores = (query @ key.transpose(-2, -1)) / math.sqrt(size)
         mixed = scores.masked_fill(~mask, -math.inf).softmax(dim=-1) @ value
         projected: Tensor = self.out(mixed.transpose(1, 2).contiguous().view(batch, length, width))
@@ -141,13 +141,14 @@ def scores(model: nn.Module, rows: Images, scorer: str, examples: int) -> Iterat
     """EL2N or GraNd of the first `examples`, one forward (and backward) pass each."""
     for row in range(examples):
         image, label = rows[row]
+        image = image.to(DEVICE)
         if scorer == "el2n":
             with torch.no_grad():
-                error = model(image[None]).softmax(1)[0] - functional.one_hot(torch.tensor(label), 10)
+                error = model(image[None]).softmax(1)[0] - functional.one_hot(torch.tensor(label, device=DEVICE), 10)
             yield error.norm().item()
         else:
             model.zero_grad()
-            functional.cross_entropy(model(image[None]), torch.tensor([label])).backward()
+            functional.cross_entropy(model(image[None]), torch.tensor([label], device=DEVICE)).backward()
             norms = [weight.grad.norm() for weight in model.parameters() if weight.grad is not None]
             yield torch.stack(norms).norm().item()
 
@@ -185,8 +186,8 @@ def _epoch(
     model.train()
     for inputs, targets in loader:
         optimizer.zero_grad()
-        outputs = model(inputs)
-        loss = functional.cross_entropy(outputs.flatten(0, -2), targets.flatten(), ignore_index=IGNORED)
+        outputs = model(inputs.to(DEVICE))
+        loss = functional.cross_entropy(outputs.flatten(0, -2), targets.flatten().to(DEVICE), ignore_index=IGNORED)
         loss.backward()
         if clip is not None:
             nn.utils.clip_grad_norm_(model.parameters(), clip)

@@ -7,7 +7,7 @@ import time
 
 import torch
 
-from .contest import Comparison, Contest, compare
+from .contest import DEVICE, Comparison, Contest, compare, settle
 from .side import Side
 
 SIZE = 2048  # rows and columns of the matrices that show a machine's rate
@@ -48,10 +48,11 @@ def race(contest: Contest, quick: bool) -> Comparison:
 
 def rate(precision: torch.dtype) -> float:
     """FLOPs a second of a large matrix product, the best of five."""
-    matrix = torch.ones(SIZE, SIZE, dtype=precision)
+    matrix = torch.randn(SIZE, SIZE, device=DEVICE).to(precision)
     seconds = []
     for _ in range(5):
         begin = time.perf_counter()
         matrix @ matrix
+        settle()
         seconds.append(time.perf_counter() - begin)
     return float(2 * SIZE**3 / min(seconds))

@@ -15,6 +15,7 @@ from pathlib import Path
 import torch
 
 from . import contribution, equalising, packing, scoring, text, training
+from .contest import DEVICE, settle
 
 ROOT = Path(__file__).resolve().parent.parent
 RACES = {
@@ -30,7 +31,7 @@ MIB = 2**20
 
 @dataclass(frozen=True, slots=True)
 class Measured:
-    """One lap. `peak` is the highest resident size in it less that after imports and data, in MiB."""
+    """One lap. `peak` is the most memory held in it (on a GPU by tensors) less that after imports and data, in MiB."""
 
     done: float
     seconds: float
@@ -75,14 +76,15 @@ def _child(name: str, side: str, quick: bool, threads: int) -> None:
     _import_compiler()
     (contest,) = (one for race in RACES.values() for one in race.contests(quick) if one.name == name)
     given = contest.prepare()
-    before = _resident("VmRSS")
+    before = torch.cuda.memory_allocated() if DEVICE.type == "cuda" else _resident("VmRSS")
     lap = (contest.ours if side == "ours" else contest.baseline)(given)
     for _ in sys.stdin:
         _forget_the_peak()
         begin = time.perf_counter()
         done = lap()
+        settle()
         seconds = time.perf_counter() - begin
-        peak = max(_resident("VmHWM") - before, 1) / MIB
+        peak = max(_highest() - before, 1) / MIB
         print(json.dumps(asdict(Measured(done, seconds, peak))), flush=True)
 
 
@@ -92,8 +94,15 @@ def _import_compiler() -> None:
         importlib.import_module(name)
 
 
+def _highest() -> int:
+    """Bytes that were held at most: on a GPU those of tensors, else the resident ones."""
+    return torch.cuda.max_memory_allocated() if DEVICE.type == "cuda" else _resident("VmHWM")
+
+
 def _forget_the_peak() -> None:
     """Where Linux allows it; elsewhere the peak of setting up remains."""
+    if DEVICE.type == "cuda":
+        torch.cuda.reset_peak_memory_stats()
     with suppress(OSError):
         Path("/proc/self/clear_refs").write_text("5")
 

@@ -16,6 +16,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from multiprocessing import get_context, parent_process
 from multiprocessing.connection import wait
+from multiprocessing.queues import SimpleQueue
 from typing import Any, Literal, Protocol
 
 from .errors import DataUnavailable, LabError, RunFailed
@@ -62,7 +63,7 @@ def launch(jobs: Sequence[Job], store: Store, settings: LauncherSettings, watch:
     if not todo:
         return
     starters = {"local": _local, "processes": _processes, "submitit": _submitit}
-    with starters[settings.name](store, settings, watch) as (submit, places, pause):
+    with starters[settings.name](todo, store, settings, watch) as (submit, places, pause):
         yield from _schedule(todo, done, submit, places, pause, store)
 
 
@@ -139,7 +140,7 @@ Starter = tuple[Callable[[Job], _Pending], int, float]  # submit, places, second
 
 
 @contextmanager
-def _local(store: Store, settings: LauncherSettings, watch: Watch) -> Iterator[Starter]:
+def _local(todo: Sequence[Job], store: Store, settings: LauncherSettings, watch: Watch) -> Iterator[Starter]:
     """One after the other, in this process, with all of its threads."""
 
     def submit(job: Job) -> _Pending:
@@ -151,12 +152,16 @@ def _local(store: Store, settings: LauncherSettings, watch: Watch) -> Iterator[S
 
 
 @contextmanager
-def _processes(store: Store, settings: LauncherSettings, watch: Watch) -> Iterator[Starter]:
+def _processes(todo: Sequence[Job], store: Store, settings: LauncherSettings, watch: Watch) -> Iterator[Starter]:
     """Several at once. Every worker gets its share of the cores: two that each start two threads on two cores crawl."""
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     workers = min(settings.workers or cores, 64)
     os.environ["OMP_NUM_THREADS"] = str(max(1, cores // workers))  # read by the workers as they start
-    pool = ProcessPoolExecutor(workers, mp_context=get_context("spawn"), initializer=_be_a_worker)
+    spawn = get_context("spawn")
+    dealt = spawn.SimpleQueue()
+    for gpu in deal(workers, todo):
+        dealt.put(gpu)
+    pool = ProcessPoolExecutor(workers, mp_context=spawn, initializer=_be_a_worker, initargs=(dealt,))
     try:
         yield lambda job: pool.submit(_quietly, job, store), workers, 0.05
     finally:
@@ -166,7 +171,7 @@ def _processes(store: Store, settings: LauncherSettings, watch: Watch) -> Iterat
 
 
 @contextmanager
-def _submitit(store: Store, settings: LauncherSettings, watch: Watch) -> Iterator[Starter]:
+def _submitit(todo: Sequence[Job], store: Store, settings: LauncherSettings, watch: Watch) -> Iterator[Starter]:
     """On a Slurm cluster (or, where there is none, as submitit's local jobs). `results` must be on a shared disk."""
     try:
         import submitit
@@ -183,8 +188,22 @@ def _quietly(job: Job, store: Store) -> Outcome:
     return work(job, store, lambda *_: None)
 
 
-def _be_a_worker() -> None:
-    """Leave Ctrl-C to the parent, which ends its workers; and end with it however it ends."""
+def deal(workers: int, jobs: Sequence[Job]) -> list[str | None]:
+    """The GPU of each worker, dealt in turn from those that this process may use; None: as the job's device says."""
+    if any(job.study.device not in ("auto", "cuda") for job in jobs):
+        return [None] * workers
+    import torch
+
+    visible = os.environ.get("CUDA_VISIBLE_DEVICES")
+    gpus = visible.split(",") if visible else [str(number) for number in range(torch.cuda.device_count())]
+    return [gpus[worker % len(gpus)] if gpus else None for worker in range(workers)]
+
+
+def _be_a_worker(dealt: SimpleQueue[str | None]) -> None:
+    """Take a GPU; leave Ctrl-C to the parent, which ends its workers; and end with it however it ends."""
+    gpu = dealt.get()
+    if gpu is not None:
+        os.environ["CUDA_VISIBLE_DEVICES"] = gpu
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     parent = parent_process()
     assert parent is not None

@@ -221,7 +221,7 @@ class LauncherSettings(Settings):
     """Where runs happen; never part of a result's identity."""
 
     name: Literal["local", "processes", "submitit"] = "local"
-    workers: Count | None = None  # processes at once; null: one a core, or one a GPU
+    workers: Count | None = None  # processes at once, dealt to the GPUs in turn; null: one a core
     partition: str | None = None  # submitit: the cluster's queue
     minutes: Count = 240  # submitit: time limit of a job
 

@@ -137,3 +137,17 @@ def test_a_cluster_without_submitit_says_what_to_install(
     answer = call(capsys, "train", *TINY, results, "--launcher", "submitit")
     assert answer.code == 4
     assert "prune-lab[cluster]" in answer.err
+
+
+def test_workers_are_dealt_the_gpus_in_turn(monkeypatch: pytest.MonkeyPatch) -> None:
+    (study,) = compose.studies("train", TINY)
+    (chosen,) = compose.studies("train", [*TINY, "device=cpu"])
+    monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
+    monkeypatch.setattr("torch.cuda.device_count", lambda: 2)
+    assert launch.deal(3, [job_of("train", study)]) == ["0", "1", "0"]
+    assert launch.deal(2, [job_of("train", chosen)]) == [None, None]
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "3,5")
+    assert launch.deal(3, [job_of("train", study)]) == ["3", "5", "3"]
+    monkeypatch.delenv("CUDA_VISIBLE_DEVICES")
+    monkeypatch.setattr("torch.cuda.device_count", lambda: 0)
+    assert launch.deal(2, [job_of("train", study)]) == [None, None]
