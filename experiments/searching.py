@@ -74,6 +74,7 @@ def search(work: Work) -> dict[str, Any]:
         looked[name], end = findings.measure(problem, policy, engine.run(problem, policy), settings.looks)
         measured += findings.rows(looked[name], end, policy=name, epoch=epoch, area=state.target[epoch])
     curves["found"] = engine.curve(problem, lambda step, _: best[step], problem.descent, watched)
+    best = best.cpu()  # from here on it is read
 
     _check_adjoint(work, measured)
     law, difficulty = pd.DataFrame(measured), np.mean([one.losses for one in looked["constant"]], axis=0)

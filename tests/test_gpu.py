@@ -14,7 +14,7 @@ from .command_line import TINY, call
 pytestmark = pytest.mark.skipif(not torch.cuda.is_available(), reason="no GPU that this torch can use")
 
 CONVNET = ["task=digits", "task.examples=200", "model=convnet", "model.width=0.125", "recipe=digits"]
-TEXT = ["task=pydoc", "task.documents=20", "task.examples=64", "task.context=16", "task.vocabulary=300"]
+TEXT = ["task=pydoc", "task.documents=20", "task.examples=40", "task.context=16", "task.vocabulary=300"]
 SMALL = ["model.width=16", "model.depth=1", "model.heads=2"]
 SEARCH = ["recipe=flow", "recipe.steps=5", "search.epochs=2", "search.looks=2"]
 FLOAT32 = "recipe.precision=float32"
