@@ -17,7 +17,6 @@ from torch.nn.attention import SDPBackend, sdpa_kernel
 from prune_lab.experiments import schema, seeds
 from prune_lab.experiments.contracts import Batch, Data
 from prune_lab.experiments.contribution import contributions, target_gradient
-from prune_lab.experiments.functional import Losses
 from prune_lab.experiments.scoring.gradients import given_to_model
 
 from . import ours, synthetic, text, training
@@ -57,7 +56,7 @@ def one_pass(chosen: schema.Study, data: Data, keep: list[Tensor] | None = None,
     target = target_gradient(task, model)
 
     def lap() -> float:
-        found = contributions(task, model, target, by=by)
+        found = contributions(task, model, target=target, by=by)
         if keep is not None:
             keep.append(torch.from_numpy(found))
         return len(found)
@@ -69,9 +68,8 @@ def each_gradient(chosen: schema.Study, data: Data, part: int, keep: list[Tensor
     """The baseline; returns how many examples."""
     task = ours.task_of(chosen, data)
     model = task.model(seeds.torch_stream(ours.SEED, "init")).eval()
-    weights, target = Losses(task, model).trainable(), target_gradient(task, model)
-    weights = {name.removeprefix("model."): weight for name, weight in weights.items()}
-    target = {name.removeprefix("model."): slope for name, slope in target.items()}
+    weights, target = dict(model.named_parameters()), target_gradient(task, model)
+    weights = {name: weights[name].detach() for name in target}
     flat = torch.cat([target[name].flatten() for name in weights])
 
     def loss(weights: dict[str, Tensor], given: Tensor, *row: Tensor) -> Tensor:

@@ -58,7 +58,7 @@ class EqualContribution:
         aims = draw.choice(self.task.size("dev"), self.target, replace=False)
         with autocast(index.device, self.precision):
             gradient = target_gradient(self.task, self.model, index=aims)
-        found = contributions(self.task, self.model, gradient, index=index.cpu().numpy())
+        found = contributions(self.task, self.model, index=index.cpu().numpy(), target=gradient)
         measured = torch.from_numpy(found).to(self._weights)
         self._weights[index] = moved(self._weights[index], measured, rate=self.rate, bound=self.bound)
 

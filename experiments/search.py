@@ -83,14 +83,17 @@ def back(problem: Problem, policy: Tensor, path: Path) -> Iterator[Moment]:
     return sweep(path, fields, target, list(policy), problem.descent, measured)
 
 
-def long_horizon(
-    problem: Problem, policy: Tensor, looks: Collection[int] = ()
-) -> tuple[Tensor, float, Path, list[Moment]]:
-    """(T, N) long-horizon contributions phi of every example at every step, the area, the run, moments of `looks`.
+def long_horizon(problem: Problem, policy: Tensor) -> Tensor:
+    """(T, N) long-horizon contributions phi of every example at every step of the run under a policy (T, N).
 
     phi = -T dJ/dgamma, J the area: what an example's weight at t still takes off sum_{s>t} L(theta_s), in the units of
     the target loss; in continuous time p(t) . grad l_n with p the costate (experiments/law.py).
     """
+    return swept(problem, policy)[0]
+
+
+def swept(problem: Problem, policy: Tensor, looks: Collection[int] = ()) -> tuple[Tensor, float, Path, list[Moment]]:
+    """Phi, the area, the run, and the moments at the steps `looks`, all from one sweep."""
     path, area, phi, seen = run(problem, policy), 0.0, torch.empty_like(policy), []
     for moment in back(problem, policy, path):
         phi[moment.step] = -problem.steps * moment.slopes
@@ -109,7 +112,7 @@ def search(
     first, and after the last. Raises RunFailed where a run diverges.
     """
     for epoch in range(max(0, len(state.target) - 1), epochs + 1):
-        phi, area, path, seen = long_horizon(problem, state.policy, looks)
+        phi, area, path, seen = swept(problem, state.policy, looks)
         stopping = _area_on_grid(problem, path)
         if not torch.isfinite(phi).all():
             raise RunFailed(f"the run diverged at outer epoch {epoch}", "a smaller recipe.learning_rate")

@@ -33,7 +33,7 @@ def gradients_of(task: MemoryTask, model: nn.Module) -> Tensor:
 def test_contributions_are_products_of_gradients(task: MemoryTask, model: nn.Module) -> None:
     of_examples = gradients_of(task, model)
     expected = of_examples @ of_examples.mean(0)  # train, dev and test are one split here
-    found = contributions(task, model, target_gradient(task, model))
+    found = contributions(task, model)
     np.testing.assert_allclose(found, expected, rtol=1e-3, atol=1e-5 * float(expected.abs().max()))
     assert all(weight.grad is None for weight in model.parameters())
 
@@ -41,7 +41,7 @@ def test_contributions_are_products_of_gradients(task: MemoryTask, model: nn.Mod
 @pytest.mark.parametrize(("task", "model"), MODELS, ids=["mlp", "conv", "text"])
 def test_the_central_difference_is_near_the_derivative(task: MemoryTask, model: nn.Module) -> None:
     target = target_gradient(task, model)
-    exact, near = (contributions(task, model, target, by=by) for by in ("derivative", "difference"))  # type: ignore[arg-type]
+    exact, near = (contributions(task, model, target=target, by=by) for by in ("derivative", "difference"))  # type: ignore[arg-type]
     assert not np.array_equal(exact, near)
     np.testing.assert_allclose(near, exact, atol=0.03 * float(np.sqrt(np.mean(exact**2))))
 
@@ -50,14 +50,17 @@ def test_a_part_of_the_examples_against_a_part_of_the_target() -> None:
     task, model = MODELS[0]
     of_examples = gradients_of(task, model)
     rows, aims = np.array([7, 2, 5]), np.array([0, 1])
-    found = contributions(task, model, target_gradient(task, model, index=aims), index=rows)
-    np.testing.assert_allclose(found, of_examples[rows] @ of_examples[aims].mean(0), rtol=1e-3)
+    params = dict(model.named_parameters())
+    others = {name: torch.zeros_like(weight) for name, weight in params.items()}
+    expected = of_examples[rows] @ of_examples[aims].mean(0)
+    np.testing.assert_allclose(contributions(task, model, params, rows, aims), expected, rtol=1e-3)
+    assert not np.allclose(contributions(task, model, others, rows, aims), expected, rtol=0.1)
 
 
 def test_a_step_along_an_examples_gradient_lowers_the_target_loss_by_its_contribution() -> None:
     task, model = vectors(), mlp().double()
     task.inputs = task.inputs.double()
-    found = contributions(task, model, target_gradient(task, model))
+    found = contributions(task, model)
     weights = list(model.parameters())
     gradient, rate = gradients_of(task, model)[3], 1e-4
 

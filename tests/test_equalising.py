@@ -13,7 +13,7 @@ from torch import Generator, Tensor, nn
 
 from prune_lab.cli import compose
 from prune_lab.experiments.contracts import Data, Examples, Split
-from prune_lab.experiments.contribution import contributions, target_gradient
+from prune_lab.experiments.contribution import contributions
 from prune_lab.experiments.equalising import EqualContribution, moved
 from prune_lab.experiments.jobs import job_of
 from prune_lab.experiments.loading import build_task
@@ -121,7 +121,7 @@ def test_only_the_steps_examples_move_and_only_at_every_so_many_steps() -> None:
         policy.observe(step, index, torch.zeros(3))
         assert int((policy.weights(step, torch.arange(80)) == 1).sum()) == ones
     aims = numpy_stream(3, "target", 2).choice(60, 16, replace=False)
-    found = contributions(task, model, target_gradient(task, model, index=aims), index=index.numpy())
+    found = contributions(task, model, index=index.numpy(), target=aims)
     expected = moved(torch.ones(3), torch.from_numpy(found).float(), rate=0.3, bound=5.0)
     assert policy.weights(3, index).tolist() == expected.tolist()
 

@@ -30,6 +30,7 @@ from prune_lab.experiments.search import (
     long_horizon,
     run,
     search,
+    swept,
 )
 from prune_lab.experiments.seeds import torch_stream
 from prune_lab.experiments.simplex import project
@@ -125,7 +126,7 @@ def test_long_horizon_contributions_are_the_derivative_of_the_area(kind: Kind, m
     """To 1e-4 of the largest, for every example at every step (float64, central differences)."""
     given = problem(kind, momentum=momentum)
     policy = some_policy(given)
-    phi, found, *_ = long_horizon(given, policy)
+    phi, found, *_ = swept(given, policy)
     assert found == pytest.approx(area(given, policy), rel=1e-10)
     expected, step = torch.zeros_like(policy), 1e-5
     for place in range(policy.numel()):
@@ -220,7 +221,7 @@ def test_the_search_drops_what_is_wrong_and_nears_the_exact_condition() -> None:
     assert state.target[-1] < 0.5 * state.target[0]
     gaps = []
     for policy in (given.uniform, state.best):
-        phi = long_horizon(given, policy)[0][:30]
+        phi = long_horizon(given, policy)[:30]
         mean = (policy[:30] * phi).sum(1)
         gaps.append(float((phi.amax(1) - mean).median()))
     assert gaps[1] < 0.2 * gaps[0]

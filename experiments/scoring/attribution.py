@@ -16,7 +16,7 @@ from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.utils.data import DataLoader, TensorDataset
 
 from ..contracts import Floats, Proxy, Split, Task
-from ..contribution import contributions, target_gradient
+from ..contribution import contributions
 from ..errors import ConfigError, DataUnavailable
 from .gradients import chunk_size, given_to_model
 
@@ -28,7 +28,7 @@ def tracin(task: Task, proxies: Sequence[Proxy]) -> Floats:
 
     A proxy is one checkpoint of a run; all count alike, where the paper weighs by the learning rate.
     """
-    return np.stack([contributions(task, proxy.model, target_gradient(task, proxy.model)) for proxy in proxies])
+    return np.stack([contributions(task, proxy.model) for proxy in proxies])
 
 
 def trak(task: Task, proxies: Sequence[Proxy], *, dimension: int, damping: float) -> Floats:
