@@ -15,6 +15,7 @@ from typing import Annotated
 import torch
 import typer
 
+from prune_lab.experiments import devices
 from prune_lab.experiments.errors import LabError
 
 from . import accuracy, memory, model
@@ -36,7 +37,7 @@ def main(
     record: Annotated[Path | None, typer.Option(help="also keep results, command and date in this file")] = None,
 ) -> None:
     """Ours and a plain baseline measured in turn: training, scoring, packing, text, equalising, contribution,
-    accuracy, memory, model.
+    accuracy, memory; on a GPU also model.
 
     The ratio is how many times better ours is. A slow machine fails nothing. BENCHMARK_DEVICE=cuda: on a GPU.
     """
@@ -46,9 +47,11 @@ def main(
     os.environ["OMP_NUM_THREADS"] = str(threads)  # of the children
     torch.set_num_threads(threads)
     results = []
+    default = [name for name in NAMES if name != "model" or DEVICE.type == "cuda"]
     print(f"{'':<24}{'ours':>12}{'baseline':>12} {'unit':<20}{'ratio':>7}  target", file=sys.stderr)
     try:
-        for name in names or NAMES:
+        devices.resolve_device(str(DEVICE))
+        for name in names or default:
             for result in measured(name, quick):
                 results.append(result)
                 show(result)

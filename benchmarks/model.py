@@ -5,7 +5,6 @@ The baseline is published, not run: cifar10-airbench's README, 94.01 % in 3.83 s
 
 from __future__ import annotations
 
-import os
 import statistics
 import time
 
@@ -22,9 +21,8 @@ DIGITS = ("task=digits", "model=convnet", "model.width=0.25", "recipe.epochs=2")
 
 
 def comparison(quick: bool) -> Comparison:
-    """Mean seconds over seeds after a first epoch that is not counted. CIFAR-10 where PRUNE_LAB_DATA holds it."""
-    on_cifar10 = "PRUNE_LAB_DATA" in os.environ and not quick
-    chosen = ours.study(*(CIFAR10 if on_cifar10 else DIGITS))
+    """Mean seconds over seeds after a first epoch that is not counted. On a CPU it takes hours."""
+    chosen = ours.study(*(DIGITS if quick else CIFAR10))
     epochs = int(chosen.recipe.epochs or 1)
     data = load_data(chosen.task)
     task = ours.task_of(chosen, data)

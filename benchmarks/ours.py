@@ -207,5 +207,6 @@ def _state(chosen: schema.Study, task: DeviceTask, model: nn.Module, steps: int)
 
 def _as_in_a_run() -> None:
     """What a run sets for its whole process, too."""
+    devices.resolve_device(str(DEVICE))
     seeds.deterministic()
     devices.keep_freed_memory()

@@ -40,6 +40,14 @@ def test_packing_compares_seconds_for_as_many_models() -> None:
     assert one["ratio"] == pytest.approx(one["baseline"] / one["ours"])
 
 
+def test_seconds_a_model_stand_beside_the_published_ones() -> None:
+    result = CliRunner().invoke(app, ["model", "--quick", "--json"])
+    assert result.exit_code == 0, result.output
+    (one,) = map(json.loads, result.stdout.splitlines())
+    assert (set(one), one["unit"], one["baseline"], one["target"]) == (KEYS, "s a model", 3.83, None)
+    assert one["ratio"] == pytest.approx(one["baseline"] / one["ours"])
+
+
 def test_the_overhead_of_equal_contribution_is_a_ratio_to_our_own_loop() -> None:
     result = CliRunner().invoke(app, ["equalising", "--quick", "--json"])
     assert result.exit_code == 0, result.output

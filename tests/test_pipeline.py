@@ -10,6 +10,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from prune_lab.cli.show import Show
 from prune_lab.experiments import phases
 from prune_lab.experiments.store import Store
 
@@ -325,3 +326,8 @@ def test_doctor_says_what_this_machine_can_do(capsys: pytest.CaptureFixture[str]
     answer = call(capsys, "doctor", "--json")
     assert answer.code == 0
     assert {"torch", "device", "cores", "data", "disk"} <= {found["check"] for found in answer.objects}
+
+
+def test_a_table_shows_square_brackets_as_they_are(capsys: pytest.CaptureFixture[str]) -> None:
+    Show(as_json=False).table("t", ("", ""), [("cluster", "pip install 'prune-lab[cluster]'")])
+    assert "prune-lab[cluster]" in capsys.readouterr().err
