@@ -56,7 +56,7 @@ def test_the_committed_tables_bear_out_what_is_expected(capsys: pytest.CaptureFi
     measured = [row for row in listed.objects if row["verdict"] != "no runs"]
     reproduced = {"cifar10_pruning", "kirsch_fast_cifar", "beyond_power_law", "imdb_pruning", "perceptron_theory"}
     reproduced |= {"high_pruning", "lm_pruning", "transfer", "learning_law", "pruning_then_equal", "capacity"}
-    reproduced |= {"across_sources"}
+    reproduced |= {"across_sources", "equal_contribution"}
     assert reproduced <= {row["experiment"] for row in measured}
     assert all(row["n"] >= 3 for row in measured)
 
