@@ -29,8 +29,8 @@ def claims(experiment: str | None, results: str, *, as_json: bool, check: bool) 
             show.data(row)
     else:
         show.table(f"{len(rows)} claims", ("verdict", "claim, source, what was measured"), list(map(_cells, rows)))
-        if missing := sorted({row["experiment"] for row in rows if row["verdict"] == "no runs"}):
-            show.say(f"not measured here yet; to measure: prune-lab reproduce experiment={missing[0]}")
+        if missing := next((_words(row) for row in rows if row["verdict"] == "no runs"), None):
+            show.say(f"some are not measured here yet; to measure: prune-lab reproduce {missing}")
     surprises = [row["claim"] for row in rows if row["verdict"] not in (row["expected"], "undecided", "no runs")]
     if check and surprises:
         raise ClaimFailed("not the expected verdict: " + "; ".join(surprises))
@@ -60,10 +60,14 @@ def _measured(results: Path, name: str, claim: Expectation) -> dict[str, Any]:
 
 def _cells(row: dict[str, Any]) -> tuple[str, str]:
     here = f"; here: {row['differs']}" if row["differs"] else ""
-    size = "" if row["size"] == "cpu" else f" experiment.size={row['size']}"
     lines = [
         row["claim"],
         f"  {row['source']}{here}",
-        f"  experiment={row['experiment']}{size}: {row['sentence'] or 'no runs'}",
+        f"  {_words(row)}: {row['sentence'] or 'no runs'}",
     ]
     return row["verdict"], "\n".join(lines)
+
+
+def _words(row: dict[str, Any]) -> str:
+    """The experiment and its size as the command line takes them."""
+    return f"experiment={row['experiment']}" + ("" if row["size"] == "cpu" else f" experiment.size={row['size']}")

@@ -44,6 +44,10 @@ def test_the_claims_of_one_experiment(capsys: pytest.CaptureFixture[str], tmp_pa
     listed = call(capsys, "claims", "smoke", f"--results={tmp_path}", "--json")
     assert SMOKE in {row["claim"] for row in listed.objects}
     assert {row["experiment"] for row in listed.objects} == {"smoke"}
+    unmeasured = call(capsys, "claims", "smoke", f"--results={tmp_path}").err.splitlines()[-1]
+    assert unmeasured.endswith("prune-lab reproduce experiment=smoke")
+    sized = call(capsys, "claims", "transfer", f"--results={tmp_path}").err
+    assert "experiment=transfer experiment.size=smoke: no runs" in " ".join(sized.split())
     unknown = call(capsys, "claims", "smok", f"--results={tmp_path}")
     assert unknown.code == 2
     assert "smoke" in unknown.err
