@@ -22,13 +22,18 @@ def claims(experiment: str | None, results: str, *, as_json: bool, check: bool) 
 
     `as_json`: one object each, `check`: ClaimFailed on surprises.
     """
+    experiment = None if experiment is None else experiment.removeprefix("experiment=")
     names = compose.choices("experiment") if experiment is None else [experiment]
     show, rows = Show(as_json=as_json), [row for name in names for row in _claims(name, Path(results))]
     if as_json:
         for row in rows:
             show.data(row)
     else:
-        show.table(f"{len(rows)} claims", ("verdict", "claim, source, what was measured"), list(map(_cells, rows)))
+        show.table(
+            f"{len(rows)} claims" if rows else f"{experiment} makes no claims",
+            ("verdict", "claim, source, what was measured"),
+            list(map(_cells, rows)),
+        )
         if missing := next((_words(row) for row in rows if row["verdict"] == "no runs"), None):
             show.say(f"some are not measured here yet; to measure: prune-lab reproduce {missing}")
     surprises = [row["claim"] for row in rows if row["verdict"] not in (row["expected"], "undecided", "no runs")]
@@ -54,7 +59,8 @@ def _measured(results: Path, name: str, claim: Expectation) -> dict[str, Any]:
         path = results / place / name
         if (path / "table.csv").is_file():
             found = asdict(check(claim, runs_of(path / "table.csv")))
-            return {key: found[key] for key in NOTHING} | {"page": str(path / "index.html")}
+            page = path / "index.html"  # some of the committed ones are left out for their size
+            return {key: found[key] for key in NOTHING} | {"page": str(page) if page.is_file() else None}
     return NOTHING | {"page": None}
 
 

@@ -139,7 +139,9 @@ def _groups(phase: str, words: tuple[str, ...]) -> dict[str, Any]:
         for word in words:
             group, _, name = word.partition("=")
             if isinstance(error, MissingConfigException) and group in GROUPS and name not in choices(group):
-                raise ConfigError(_did_you_mean(f"{group}={name}", name, choices(group), f"{group}=")) from None
+                raise ConfigError(
+                    _did_you_mean(f"{group}={name}", name, choices(group), f"{group}="), _sized(word)
+                ) from None
         raise ConfigError(str(error).splitlines()[0]) from None
     return content
 
@@ -190,15 +192,29 @@ def _sentence(detail: Any) -> tuple[str, str | None]:
 def _meant(key: str, given: str, detail: Any) -> str | None:
     """What a value that cannot be was likely meant as: a percentage, a range of numbers, a word spelled otherwise."""
     limit = detail.get("ctx", {}).get("le", detail.get("ctx", {}).get("lt"))
-    if (number := re.fullmatch(r"(\d+(?:\.\d+)?) *(%?)", given)) and (number[2] or limit == 1):
-        share = float(number[1]) / 100
-        return f"{key}={share:g}" if share <= 1 else None
+    number = re.fullmatch(r"(\d+(?:\.\d+)?) *(%?)", given)
+    if number and (number[2] or limit == 1) and 2 <= float(number[1]) <= 100:
+        return f"{key}={float(number[1]) / 100:g}"
     if span := re.fullmatch(r"(\d+) *(?:\.\.|-|:) *(\d+)", given):
         numbers = range(int(span[1]), int(span[2]) + 1)
         short = 0 < len(numbers) <= 10
         return f"{key}={','.join(map(str, numbers))}" if short else f"{key}=range({numbers.start},{numbers.stop})"
-    near = difflib.get_close_matches(given, _literals(key), n=1)
-    return f"{key}={near[0]}" if near else None
+    if near := difflib.get_close_matches(given, _literals(key), n=1):
+        return f"{key}={near[0]}"
+    usual: Any = _groups("prune", ())
+    for part in key.split("."):
+        usual = usual.get(part) if isinstance(usual, dict) else None
+    return None if usual is None or isinstance(usual, dict) else f"{key}={usual}"
+
+
+def _sized(word: str) -> str | None:
+    """`experiment=capacity experiment.size=digits` for experiment=capacity_digits, the name of its page's folder."""
+    name = word.removeprefix("experiment=")
+    for known in choices("experiment"):
+        size = name.removeprefix(f"{known}_")
+        if name != word and size != name and size in described([f"experiment={known}"]).sizes:
+            return f"experiment={known} experiment.size={size}"
+    return None
 
 
 def _spelled(word: str) -> str:

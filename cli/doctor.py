@@ -56,7 +56,11 @@ def _cores() -> Finding:
 def _data() -> Finding:
     root = os.environ.get("PRUNE_LAB_DATA")
     if root is None:
-        return "data", "warning", "embedded only (digits, perceptron, pydoc): export PRUNE_LAB_DATA=FOLDER for the rest"
+        return (
+            "data",
+            "warning",
+            "embedded only (digits, perceptron, pydoc, digits_as_text): export PRUNE_LAB_DATA=FOLDER for the rest",
+        )
     if not Path(root).is_dir():
         return "data", "no", f"PRUNE_LAB_DATA={root} is not a folder"
     return "data", "yes", f"{root}: {', '.join(sorted(path.name for path in Path(root).iterdir() if path.is_dir()))}"

@@ -26,7 +26,7 @@ def run(phase: str, studies: Sequence[schema.Study], show: Show, *, dry_run: boo
     todo = [job for job in jobs if store.find(job.phase, job.key) is None]
     before = [job for job in todo if job.key not in targets]
     if before:
-        show.say(f"this needs {_count(before)} first; {'they would be' if dry_run else 'they are'} made now")
+        show.say(f"this needs {_count(before)} first, {'to be made' if dry_run else 'made'} now")
     if dry_run:
         _say_other_code([job for job in jobs if job not in todo], store, show)
         return [_planned(job, store, show, asked_for=job.key in targets) for job in jobs]

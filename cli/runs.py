@@ -54,7 +54,7 @@ def _show(folder: Folder, show: Show) -> int:
     if show.as_json:
         show.data(folder.record | {"files": files})
     else:
-        show.console.print_json(json.dumps(folder.record))
+        print(json.dumps(folder.record, indent=2))
         show.table(str(folder.path), ("file", "bytes"), list(files.items()))
     return 0
 

@@ -1,4 +1,4 @@
-"""What people see (stderr) and what programs read (stdout), and how a command ends."""
+"""Progress and sentences (stderr), what was asked for (stdout: a table, or JSON), and how a command ends."""
 
 from __future__ import annotations
 
@@ -82,13 +82,13 @@ class Show:
         print(json.dumps(content, default=str), flush=True)
 
     def table(self, title: str, columns: Sequence[str], rows: Sequence[Sequence[Any]]) -> None:
-        """A table for people, on stderr."""
+        """A table for people, on stdout: it is what they asked for."""
         table = Table(title=title, title_justify="left", box=None, pad_edge=False)
         for column in columns:
             table.add_column(column, overflow="fold")
         for row in rows:
             table.add_row(*(escape(str(cell)) for cell in row))
-        self.console.print(table)
+        Console(highlight=False).print(table)
 
 
 def headline(metrics: dict[str, Any]) -> str:

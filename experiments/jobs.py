@@ -7,6 +7,7 @@ recipe without the settings that have their default: a setting that is added lat
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -61,13 +62,13 @@ class Job:
         data = study.task.name + ("" if mixed is None else f" and {mixed.name}")
         words = [data + ("" if pool is None else f" {pool}") + _of(classes)]
         if self.phase == "score":
-            return f"{words[0]}, {study.scorer.name}"
+            return f"{words[0]}, {_called(study.scorer)}"
         if proxy is not None and "models" in proxy:
             return f"{words[0]}, {proxy['models']} models of {study.scorer.name}"
         if proxy is not None:
             return f"{words[0]}, {proxy.get('encoder', 'proxy')} {proxy['number']} of {study.scorer.name}"
         if study.keep < 1:
-            scorer = "" if study.rule == "random" else f" by {study.scorer.name}"
+            scorer = "" if study.rule == "random" else f" by {_called(study.scorer)}"
             budget = "" if self.phase == "prune" else f", equal {study.budget}"
             words.append(f"{study.keep:g} {study.rule}{scorer}{budget}")
         if study.policy.name != "uniform" and self.phase != "prune":
@@ -240,6 +241,11 @@ def _proxies(study: schema.Study) -> list[dict[str, Any]]:
     ):
         proxy = {"observe": True}
     return [{"number": number} | proxy for number in range(count)]
+
+
+def _called(scorer: scorers.ScorerSettings) -> str:
+    """The scorer's name, or its file's."""
+    return os.path.basename(scorer.path) if isinstance(scorer, scorers.FileScorer) else scorer.name
 
 
 def _of(classes: tuple[str, ...] | None) -> str:

@@ -195,7 +195,8 @@ def _disk(path: Path, draft: Path | None = None) -> Iterator[None]:
         if number in (errno.ENOSPC, errno.EDQUOT):
             raise DataUnavailable(f"no space left while writing to {path}", "prune-lab runs --clean") from error
         if number in (errno.EROFS, errno.EACCES, errno.EPERM, errno.ENOTDIR, errno.EEXIST, errno.ENOENT):
-            ours = name is None or Path(name).absolute().is_relative_to(path.absolute())
+            at, root = Path(name or path).absolute(), path.absolute()
+            ours = at.is_relative_to(root) or root.is_relative_to(at)
             mend = "results=FOLDER" if ours else f"make {name} readable"
             raise DataUnavailable(f"{name or path}: {os.strerror(number)}", mend) from error
         raise

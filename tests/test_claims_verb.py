@@ -32,11 +32,14 @@ def test_every_claim_is_listed_with_what_was_measured(capsys: pytest.CaptureFixt
     found = {row["claim"]: row for row in listed.objects}
     assert (found[SMOKE]["verdict"], found[SMOKE]["experiment"], found[SMOKE]["n"]) == ("holds", "smoke", 3)
     assert found[SMOKE]["effect"] == pytest.approx(0.96)
-    assert found[SMOKE]["page"] == str(tmp_path / "report" / "smoke" / "index.html")
+    assert found[SMOKE]["page"] is None
+    (tmp_path / "report" / "smoke" / "index.html").touch()
+    (row,) = [row for row in call(capsys, "claims", "smoke", results, "--json").objects if row["claim"] == SMOKE]
+    assert row["page"] == str(tmp_path / "report" / "smoke" / "index.html")
     others = [row for row in listed.objects if row["experiment"] == "perceptron_theory"]
     assert len(others) >= 5
     assert all(row["verdict"] == "no runs" and row["source"] for row in others)
-    assert SMOKE in call(capsys, "claims", results).err
+    assert SMOKE in call(capsys, "claims", results).out
     assert {row["size"] for row in listed.objects if row["experiment"] == "high_pruning"} == {"cpu", "smoke"}
 
 
@@ -46,7 +49,7 @@ def test_the_claims_of_one_experiment(capsys: pytest.CaptureFixture[str], tmp_pa
     assert {row["experiment"] for row in listed.objects} == {"smoke"}
     unmeasured = call(capsys, "claims", "smoke", f"--results={tmp_path}").err.splitlines()[-1]
     assert unmeasured.endswith("prune-lab reproduce experiment=smoke")
-    sized = call(capsys, "claims", "transfer", f"--results={tmp_path}").err
+    sized = call(capsys, "claims", "experiment=transfer", f"--results={tmp_path}").out
     assert "experiment=transfer experiment.size=smoke: no runs" in " ".join(sized.split())
     unknown = call(capsys, "claims", "smok", f"--results={tmp_path}")
     assert unknown.code == 2

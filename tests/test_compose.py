@@ -68,6 +68,9 @@ def test_range_sweeps_and_quoted_values() -> None:
         (["task=pydoc", "scorer=forgetting"], "scorer=forgetting"),
         (["keep=50"], "to mend it: keep=0.5"),
         (["keep=50%"], "to mend it: keep=0.5"),
+        (["keep=1.5"], "to mend it: keep=0.5"),  # not keep=0.015
+        (["keep=0"], "to mend it: keep=0.5"),
+        (["seed=abc"], "to mend it: seed=0"),
         (["seed=0..2"], "to mend it: seed=0,1,2"),
         (["seed=0-99"], "to mend it: seed=range(0,100)"),
         (["rule=hrd"], "to mend it: rule=hard"),
@@ -129,6 +132,11 @@ def test_an_experiment_applies_its_own_settings_and_the_users_after() -> None:
     experiment, studies = compose.experiment(["experiment=high_pruning", "experiment.size=smoke", "seed=7"])
     assert experiment.folder == "high_pruning_smoke"
     assert {study.task.name for study in studies} == {"digits"}
+
+
+def test_a_pages_folder_is_answered_with_its_experiment_and_size() -> None:
+    with pytest.raises(ConfigError, match=r"to mend it: experiment=capacity experiment\.size=digits"):
+        compose.described(["experiment=capacity_digits"])
 
 
 def test_an_experiment_must_be_named() -> None:

@@ -330,4 +330,4 @@ def test_doctor_says_what_this_machine_can_do(capsys: pytest.CaptureFixture[str]
 
 def test_a_table_shows_square_brackets_as_they_are(capsys: pytest.CaptureFixture[str]) -> None:
     Show(as_json=False).table("t", ("", ""), [("cluster", "pip install 'prune-lab[cluster]'")])
-    assert "prune-lab[cluster]" in capsys.readouterr().err
+    assert "prune-lab[cluster]" in capsys.readouterr().out

@@ -9,7 +9,9 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from prune_lab.cli import compose
 from prune_lab.experiments.errors import ConfigError, DataUnavailable, LabError
+from prune_lab.experiments.jobs import job_of
 from prune_lab.experiments.scoring.files import read, write
 
 IDS = np.array(["train/cat/1.png", "train/cat/2.png", "train/dog/3.png"])
@@ -176,3 +178,10 @@ def test_other_files_are_refused(tmp_path: Path, name: str) -> None:
     if name == "scores.pkl":
         with pytest.raises(ConfigError, match=name):
             write(tmp_path / name, IDS, SCORES, None)
+
+
+def test_a_run_is_called_by_its_score_file(tmp_path: Path) -> None:
+    path = tmp_path / "mine.csv"
+    path.write_text("id,score\n")
+    (study,) = compose.studies("prune", ["keep=0.5", "scorer=file", f"scorer.path={path}"])
+    assert job_of("prune", study).name == "digits, 0.5 hard by mine.csv"
