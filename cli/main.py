@@ -10,7 +10,9 @@ from . import options
 from .options import DryRun, Json, Keep, Launcher, Overrides, Phase, Run, Seeds
 
 INTERRUPTED = 130
-AFTER_INTERRUPT = "\nprune-lab: interrupted; finished runs are kept, and the same command goes on from here"
+AFTER_INTERRUPT = (
+    "\nprune-lab: interrupted; finished runs are kept, and the same command goes on, a run from its last checkpoint"
+)
 
 app = typer.Typer(
     help="Which training data matters? Score, prune, train, evaluate, report: data pruning, re-tested.",

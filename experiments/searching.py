@@ -124,7 +124,10 @@ def _problem(work: Work, task: Any, rows: Indices) -> Problem:
     dealt = numpy_stream(0, "search").permutation(task.size("dev"))
     parts = np.split(dealt, [len(dealt) // 2, len(dealt) * 3 // 4])
     if min(map(len, parts)) < LEAST:
-        raise ConfigError(f"the dev split has {len(dealt)} examples, too few for three parts", "a larger task.dev")
+        raise ConfigError(
+            f"the dev split has {len(dealt)} examples, too few for three parts",
+            f"a task.dev that gives {4 * LEAST} or more",
+        )
     known = {row.tobytes() for row in task.examples("train").inputs[rows]}
     if again := sum(row.tobytes() in known for row in task.examples("dev").inputs):
         work.decide(f"warning: {again} of {len(dealt)} dev examples are among the {len(rows)} trained on, byte by byte")

@@ -36,7 +36,10 @@ def carve(
         assert groups is not None
         names = np.unique(groups)
         if len(names) < 2:
-            raise DataUnavailable(f"there is only {len(names)} document: too few to split off {stream}")
+            raise DataUnavailable(
+                f"there is only {len(names)} document: too few to split off {stream}",
+                "more documents: a .txt file is one",
+            )
         number = int(np.clip(round(fraction * len(names)), 1, len(names) - 1))
         chosen = np.isin(groups, order.permutation(names)[:number])
     else:
