@@ -181,7 +181,7 @@ def summary(found: pd.DataFrame) -> str:
     """
     compared = found[found["verdict"] != "no random"]
     if compared.empty:
-        return "No rule was compared with random selection: no runs of both under one budget (rule=hard,random makes them)."
+        return "No rule was compared with random selection: no runs of both under one budget (rule=hard,random)."
     if len(compared) == 1:
         return _only(compared.iloc[0])
     counts = {verdict: int((compared["verdict"] == verdict).sum()) for verdict in ("better", "worse", "undecided")}
