@@ -135,3 +135,12 @@ def test_a_key_hashes_the_value_and_not_its_spelling() -> None:
     assert key_of({"a": 1, "b": [0.5]}) == key_of({"b": [0.5], "a": 1})
     assert key_of({"a": 1}) != key_of({"a": 2})
     assert len(key_of({})) == 16
+
+
+@pytest.mark.skipif(not Path("/proc/self").exists(), reason="a folder in which nothing can be made, whoever asks")
+def test_a_store_that_cannot_be_made_is_to_lie_elsewhere() -> None:
+    with (
+        pytest.raises(DataUnavailable, match="to mend it: results=FOLDER"),
+        Store("/proc/none").draft("train", "k", {}),
+    ):
+        pass

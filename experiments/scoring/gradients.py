@@ -18,7 +18,7 @@ from ..functional import Losses
 from .features import head
 
 MEMORY = {"cpu": 256 * 2**20, "cuda": 2**31}  # bytes for the gradients of a chunk
-LARGEST_CHUNK = {"cpu": 64, "cuda": 512}  # more is no faster
+LARGEST_CHUNK = {"cpu": 64, "cuda": 512}  # on a CPU more is no faster
 
 
 def grand(
