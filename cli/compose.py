@@ -5,7 +5,7 @@ from __future__ import annotations
 import copy
 import difflib
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from functools import lru_cache
 from importlib import resources
 from itertools import product
@@ -51,7 +51,10 @@ def described(overrides: Sequence[str]) -> expectations.Experiment:
 
 
 def grid(overrides: Sequence[str]) -> list[tuple[str, ...]]:
-    """The points of a sweep in Hydra's grammar; a later value for a key replaces an earlier one."""
+    """The points of a sweep in Hydra's grammar; a later value for a key replaces an earlier one.
+
+    In a sweep over a section's choices a key goes to those that have it: `scorer=el2n,file scorer.path=mine.csv`.
+    """
     from hydra.core.override_parser.overrides_parser import OverridesParser
     from hydra.errors import HydraException
 
@@ -67,7 +70,18 @@ def grid(overrides: Sequence[str]) -> list[tuple[str, ...]]:
         except HydraException:
             raise ConfigError(f"{word!r} is no setting of the form key=value", _spelled(word)) from None
         axes[key] = [word] if override.is_delete() else [f"{key}={value}" for value in values]
-    return list(product(*axes.values()))
+    swept = {group for group in UNIONS if len(axes.get(group, ())) > 1}
+    points = [tuple(word for word in point if _applies(word, point, axes, swept)) for point in product(*axes.values())]
+    return list(dict.fromkeys(points))
+
+
+def _applies(word: str, point: tuple[str, ...], axes: Mapping[str, Sequence[str]], swept: Collection[str]) -> bool:
+    """Whether a word is meant for a point: not where the key belongs to others of the choices that are swept over."""
+    place = word.partition("=")[0].split(".")
+    if place[0] not in swept or len(place) == 1:
+        return True
+    owners = {f"{place[0]}={owner}" for owner in _owners(place)}
+    return not owners.intersection(axes[place[0]]) or not owners.isdisjoint(point)
 
 
 def choices(group: str) -> list[str]:

@@ -29,6 +29,18 @@ def test_a_sweep_is_the_product_and_a_later_word_replaces() -> None:
     ]  # fmt: skip
 
 
+def test_in_a_sweep_over_choices_a_key_goes_to_those_that_have_it() -> None:
+    words = ["scorer=margin,el2n,file", "scorer.path=mine.csv", "scorer.epoch=1,2"]
+    assert compose.grid(words) == [
+        ("scorer=margin",),
+        ("scorer=el2n", "scorer.epoch=1"),
+        ("scorer=el2n", "scorer.epoch=2"),
+        ("scorer=file", "scorer.path=mine.csv"),
+    ]
+    with pytest.raises(ConfigError, match="belongs to scorer=file"):
+        compose.studies("train", ["scorer=margin,el2n", "scorer.path=mine.csv"])
+
+
 def test_range_sweeps_and_quoted_values() -> None:
     assert [s.seed for s in compose.studies("train", ["seed=range(0,3)"])] == [0, 1, 2]
     (study,) = compose.studies("train", ["task=images", "task.path='a folder, with = signs'"])
