@@ -225,7 +225,7 @@ def run() -> None:
     except LabError as error:
         from .show import fail
 
-        sys.exit(fail(error))
+        sys.exit(fail(error, as_json="--json" in sys.argv))
     except SystemExit as ended:
         if ended.code == INTERRUPTED:  # Typer turns Ctrl-C into this
             print(AFTER_INTERRUPT, file=sys.stderr)

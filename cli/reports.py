@@ -56,7 +56,9 @@ def _run_and_page(
         return exit_code(outcomes)
     keys = list(dict.fromkeys(job_of(phase, study).key for study in studies))
     if experiment is None:
-        name, title = key_of({"runs": sorted(keys)}), f"{len(keys)} {'searches' if phase == 'search' else 'runs'}"
+        number = f"{len(keys)} {'searches' if phase == 'search' else 'runs'}"
+        asked = " ".join(word for word in words if not word.startswith(ELSEWHERE))
+        name, title = key_of({"runs": sorted(keys)}), f"{number}: {asked}" if asked else number
         return _page(studies[0].results, keys, name, title, (), words, show, phase=phase)
     name, title, expect = experiment.folder, experiment.chosen.title or experiment.title, experiment.chosen.expect
     changed = [word for word in words if not word.startswith(("experiment=", "experiment.size=", *ELSEWHERE))]

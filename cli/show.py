@@ -102,7 +102,9 @@ def exit_code(outcomes: Sequence[Outcome]) -> int:
     return next((outcome.error.exit_code for outcome in outcomes if outcome.error is not None), 0)
 
 
-def fail(error: LabError) -> int:
-    """Say a user's error and return its exit code."""
+def fail(error: LabError, *, as_json: bool) -> int:
+    """Say a user's error, with `--json` as an object too, and return its exit code."""
+    if as_json:
+        print(json.dumps({"status": "failed", "exit_code": error.exit_code, "error": str(error)}), flush=True)
     Console(stderr=True, highlight=False).print(f"prune-lab: {error}", markup=False, soft_wrap=True)
     return error.exit_code

@@ -80,6 +80,8 @@ def test_a_report_runs_what_its_sweep_needs_and_then_covers_the_store(
     answer = call(capsys, "report", *TINY, "keep=0.5,1.0", "rule=random", results, "--json")
     assert answer.code == 0
     assert [made["phase"] for made in answer.objects] == ["evaluate", "evaluate", "report"]
+    page = Path(answer.objects[-1]["path"], "index.html").read_text()
+    assert f"<h1>2 runs: {' '.join(TINY)} keep=0.5,1.0 rule=random</h1>" in page
     everything = call(capsys, "report", results, "--json")
     assert everything.objects[0]["metrics"]["runs"] == 2
     assert (tmp_path / "results" / "report" / "all" / "index.html").exists()
@@ -101,3 +103,12 @@ def test_what_is_not_there_ends_with_exit_4_and_a_way_out(
     answer = call(capsys, "train", *words, results)
     assert answer.code == 4
     assert "to mend it" in answer.err
+
+
+def test_a_mistake_is_an_object_too_where_a_program_reads(capsys: pytest.CaptureFixture[str], results: str) -> None:
+    answer = call(capsys, "train", "keep=50", results, "--json")
+    (said,) = answer.objects
+    assert answer.code == said["exit_code"] == 2
+    assert said["status"] == "failed"
+    assert "keep=0.5" in said["error"]
+    assert "keep=0.5" in answer.err
