@@ -64,7 +64,8 @@ def check(expectation: Expectation, runs: pd.DataFrame) -> Outcome:
     """Judge one expectation on its mean or its interval, as it asks; fewer than 3 seeds decide nothing.
 
     On the mean: at_least holds from the bound up, is undecided down to bound - tolerance, and fails below; at_most is
-    the mirror image. On the interval: it holds inside the bounds, fails outside, and is undecided across one.
+    the mirror image. On the interval: it holds inside the bounds, fails outside, and is undecided across one. Where a
+    run that matches has no value (a loss level that it never reached), the others are a selection and decide nothing.
     """
     wanted = _wanted(expectation)
 
@@ -75,16 +76,19 @@ def check(expectation: Expectation, runs: pd.DataFrame) -> Outcome:
         low, high = _end(effect.low), _end(effect.high)
         return Outcome(claim, source, effect.mean, low, high, effect.n, wanted, verdict, sentence, *more)
 
-    sides = []
+    sides, lacking = [], 0
     for name, point in (("point", expectation.point), ("versus", expectation.versus)):
         if point is None:
             continue
-        values, notes = _by_seed(point, runs)
+        values, notes, without = _by_seed(point, runs)
+        lacking += without
         if not values:
             return outcome("no runs", f"{name}: {notes}")
         sides.append((values, notes))
     effect = _effect(sides)
     verdict, reason = _judge(expectation, effect)
+    if lacking:
+        verdict, reason = "undecided", f"{lacking} of the runs that match have no value, and the others are a selection"
     low, high = (f"{end:.4g}" if math.isfinite(end) else "?" for end in (effect.low, effect.high))
     value = f"{effect.mean:.4g} [{low}, {high}], n = {effect.n}{effect.how}"
     return outcome(verdict, f"{expectation.point.metric}: {value}; wanted {wanted}: {reason}", effect)
@@ -267,14 +271,15 @@ def _judge(expectation: Expectation, effect: _Effect) -> tuple[Verdict, str]:
 
 
 def _effect(sides: list[tuple[dict[int, float], str]]) -> _Effect:
-    """The mean of one side, or the difference of two: paired where both have the same seeds, Welch's t otherwise."""
+    """The mean of one side, or the difference of two: paired by seeds that both have, Welch's t where they are few."""
     notes = "".join(f", {note}" for _, note in sides if note)
     if len(sides) == 1:
         values = np.array(list(sides[0][0].values()))
         return _Effect(*_mean_interval(values), len(values), False, notes)
     first, second = sides[0][0], sides[1][0]
-    if set(first) == set(second):
-        values = np.array([first[seed] - second[seed] for seed in sorted(first)])
+    both = sorted(set(first) & set(second))
+    if len(both) >= min(SEEDS, len(first), len(second)):
+        values = np.array([first[seed] - second[seed] for seed in both])
         return _Effect(*_mean_interval(values), len(values), True, ", paired by seed" + notes)
     left, right = np.array(list(first.values())), np.array(list(second.values()))
     return _Effect(*_welch(left, right), min(len(left), len(right)), False, ", unpaired (the seeds differ)" + notes)
@@ -302,22 +307,25 @@ def _welch(left: Floats, right: Floats) -> tuple[float, float, float]:
     return difference, float(ends.low), float(ends.high)
 
 
-def _by_seed(point: Point, runs: pd.DataFrame) -> tuple[dict[int, float], str]:
-    """Seed -> metric of the runs that match, and a note; nothing, and why, where none do, or those of two data sets."""
+def _by_seed(point: Point, runs: pd.DataFrame) -> tuple[dict[int, float], str, int]:
+    """Seed -> metric of the runs that match, a note, and how many of them have none.
+
+    Nothing, and why, where none match, or those of two data sets.
+    """
     unknown = [name for name in [*point.where, point.metric] if name not in runs.columns]
     if unknown:
-        return {}, f"no column {', '.join(unknown)} in the table"
-    matching = runs[_mask(runs, point.where)]
-    matching = matching[matching[point.metric].notna()]
+        return {}, f"no column {', '.join(unknown)} in the table", 0
+    every = runs[_mask(runs, point.where)]
+    matching = every[every[point.metric].notna()]
     if matching.empty:
-        return {}, "no run matches " + ", ".join(f"{name}={value}" for name, value in point.where.items())
+        return {}, "no run matches " + ", ".join(f"{name}={value}" for name, value in point.where.items()), 0
     sets = dict(zip(matching["fingerprint"], matching["task"], strict=True)) if "fingerprint" in matching else {}
     if len(sets) > 1:
         named = " and ".join(f"fingerprint={fingerprint} ({task})" for fingerprint, task in sets.items())
-        return {}, f"the runs that match are of {len(sets)} data sets, and their mean says nothing; name one of {named}"
+        return {}, f"the runs that match are of {len(sets)} data sets: their mean says nothing; name one of {named}", 0
     most = int(matching.groupby("seed").size().max())
     note = f"each seed the mean of up to {most} runs that match" if most > 1 else ""
-    return _seeds(matching, point.metric), note
+    return _seeds(matching, point.metric), note, len(every) - len(matching)
 
 
 def _seeds(runs: pd.DataFrame, metric: str) -> dict[int, float]:

@@ -5,8 +5,10 @@ from __future__ import annotations
 import ctypes
 import os
 import platform
+import re
 import sys
 from contextlib import AbstractContextManager, nullcontext
+from pathlib import Path
 
 import torch
 
@@ -64,6 +66,16 @@ def keep_freed_memory() -> None:
         library.mallopt(-3, 1 << 30)  # M_MMAP_THRESHOLD, bytes
         library.mallopt(-1, 2**31 - 1)  # M_TRIM_THRESHOLD, bytes
         library.mallopt(-2, 1 << 26)  # M_TOP_PAD, bytes
+
+
+def free_memory(device: torch.device) -> float:
+    """Bytes that could be had now; of a CPU whose system does not say, all that it has."""
+    if device.type == "cuda":
+        return float(torch.cuda.mem_get_info(device)[0])
+    meminfo = Path("/proc/meminfo")
+    if meminfo.exists() and (found := re.search(r"MemAvailable: *(\d+) kB", meminfo.read_text())):
+        return 1024.0 * int(found[1])
+    return float(os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE"))
 
 
 def machine(device: torch.device) -> dict[str, str | int]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -24,6 +24,7 @@ LEVELS = (0.75, 0.5, 0.25)  # of the first target loss: subsets are compared at 
 POINTS = 200  # of a curve
 BINS = 40  # of examples by difficulty, and of steps, in the picture of a policy
 HARDEST = 0.25
+HELD = ("ct_cv", "ct_kkt_gap", "phi_cv", "phi_kkt_gap")
 LAST = 0.75  # share of the run after which little is left to gain, and ratios to it are noise
 Curves = dict[str, dict[str, list[float]]]  # policy -> watched set -> its mean loss at t = 0..T
 
@@ -33,15 +34,20 @@ def look_steps(steps: int, looks: int) -> set[int]:
     return set(np.linspace(0, steps - 1, min(looks, steps)).round().astype(int).tolist())
 
 
-def measure(problem: Problem, policy: Tensor, path: Run, looks: int) -> tuple[list[Contributions], float]:
-    """Contributions at steps from first to last, and where the target loss first falls below each level; its end."""
-    from .search import back, mean_loss
+def level_steps(problem: Problem, path: Run) -> set[int]:
+    """The steps at which the target loss first is at or below each level."""
+    from .search import mean_loss
 
     losses = [mean_loss(problem.target, theta) for _, theta, _ in path.backwards()][::-1]  # at t = 0..T-1
-    steps = look_steps(problem.steps, looks)
-    steps |= {first for level in LEVELS if (first := reached(losses, level)) is not None}
+    return {first for level in LEVELS if (first := reached(losses, level)) is not None}
+
+
+def measure(problem: Problem, policy: Tensor, path: Run, steps: Collection[int]) -> list[Contributions]:
+    """Contributions at some steps of a policy's run, in order."""
+    from .search import back
+
     moments = [moment for moment in back(problem, policy, path) if moment.step in steps]
-    return at(problem, policy, moments[::-1]), mean_loss(problem.target, path.end)
+    return at(problem, policy, moments[::-1])
 
 
 def at(problem: Problem, policy: Tensor, moments: Sequence[Moment]) -> list[Contributions]:
@@ -55,11 +61,18 @@ def reached(losses: Sequence[float], level: float) -> int | None:
     return next((step for step, loss in enumerate(losses) if loss <= level * losses[0]), None)
 
 
-def rows(found: Sequence[Contributions], end: float, **known: Any) -> list[dict[str, Any]]:
-    """A row for each look; `level` where it is the first at or below that share of the first loss."""
+def rows(
+    found: Sequence[Contributions], end: float, held: Sequence[Contributions] = (), **known: Any
+) -> list[dict[str, Any]]:
+    """A row for each look; `level` where it is the first at or below that share of the first loss.
+
+    `end` is the target loss at T; `held` the same looks towards the held-out part, its numbers' names start with held_.
+    """
     from .law import read
 
     rows = [known | read(one, end) | {"level": math.nan} for one in found]
+    for seen, one in zip(rows, held, strict=False):
+        seen |= {f"held_{name}": value for name, value in read(one, math.nan).items() if name in HELD}
     for level in LEVELS:
         row = next((row for row in rows if row["loss"] <= level * rows[0]["loss"]), None)
         if row is not None:
@@ -78,6 +91,11 @@ def of_curves(curves: Curves, unit: float) -> dict[str, float]:
         area = float(np.mean(sets["held_out"][1:]))
         found |= {f"area_{short}": area, f"end_{short}": sets["held_out"][-1]}
         found |= {f"compression_{short}": unit / area, f"acceleration_{short}": acceleration(base, sets["held_out"])}
+    steps = [name for name in curves if name.endswith(" times the step")]
+    if steps:  # the best step is chosen by the stopping set, as the best policy is
+        best = min(["constant", *steps], key=lambda name: float(np.mean(curves[name]["stopping"][1:])))
+        found["area_best_step"] = float(np.mean(curves[best]["held_out"][1:]))
+        found["best_step"] = 1.0 if best == "constant" else float(best.split()[1])
     found["gain"] = 1 - found["area_found"] / found["area_constant"]
     target = {name: float(np.mean(curves[name]["target"][1:])) for name in ("constant", "found")}
     found["target_gain"] = 1 - target["found"] / target["constant"]
@@ -105,7 +123,7 @@ def late_mass(policy: Tensor, difficulty: Floats) -> float:
 
 
 def table_of(curves: Curves) -> pd.DataFrame:
-    """(policy, step, target, held_out), at most `POINTS` steps of each, denser where the loss falls."""
+    """(policy, step, and the loss of each watched set), at most `POINTS` steps of each, denser where the loss falls."""
     blocks = []
     for name, sets in curves.items():
         last = len(sets["target"]) - 1

@@ -18,11 +18,10 @@ import torch
 from torch import Tensor
 
 from .contracts import Floats
-from .dispersion import dispersion, reliability
+from .dispersion import ACTIVE, dispersion, reliability
 from .metagradient import Moment
 from .search import Problem, target_of
 
-ACTIVE = 1e-5  # of the row's largest weight: below it an example is inactive
 LEARNT = 1e-3  # nats of an example's own loss, below which it is learnt (the paper takes 1e-6)
 LIGHT = 0.2  # of the row's largest weight
 
@@ -60,9 +59,10 @@ def contributions_at(problem: Problem, moment: Moment, weights: Tensor) -> Contr
 
 
 def _halves(problem: Problem, theta: Tensor) -> list[Tensor]:
-    """The target's gradient by its even and by its odd examples."""
-    odd = torch.arange(problem.target.size, device=theta.device) % 2
-    return [problem.target.slope(theta, ((odd == part) / (odd == part).sum()).to(theta.dtype))[0] for part in (0, 1)]
+    """The target's gradient by its even and by its odd units; zero where there is one unit."""
+    odd = torch.arange(problem.target.size, device=theta.device) % 2 if problem.halves is None else problem.halves
+    parts = [odd == part for part in (0, 1)]
+    return [problem.target.slope(theta, (part / part.sum().clamp(min=1)).to(theta.dtype))[0] for part in parts]
 
 
 def read(found: Contributions, end: float) -> dict[str, float]:

@@ -19,7 +19,7 @@ from torch import Tensor, nn
 from torch.func import functional_call, grad_and_value
 
 from .contracts import Batch, Task
-from .errors import ConfigError
+from .errors import ConfigError, DataUnavailable
 from .field import Field, NetworkField, OfWeights, Weights, flat, shaped
 from .functional import Losses
 
@@ -58,8 +58,8 @@ class Metagradient:
 
 
 class Path:
-    """theta_0 to theta_T of a run. With a stride, only theta_0, theta_stride, ... are held and the rest made again:
-    2 T/stride + stride vectors in memory, at the price of one more run."""
+    """theta_0 to theta_T of a run, T vectors in memory. With a stride, only theta_0, theta_stride, ... are held, each
+    with its velocity, and the rest made again: 2 T/stride + stride vectors, at the price of one more run."""
 
     def __init__(
         self, fields: Sequence[Field], start: Tensor, weights: Sequence[Tensor], descent: Descent, *, stride: int = 1
@@ -68,10 +68,10 @@ class Path:
         self._steps, self._stride = len(fields), stride
         self._held: dict[int, tuple[Tensor, Tensor]] = {}
         last = start
-        for step, state in enumerate(self._descend(0, start, torch.zeros_like(start), len(fields))):
+        for step, (theta, velocity) in enumerate(self._descend(0, start, torch.zeros_like(start), len(fields))):
             if step % stride == 0:
-                self._held[step] = state
-            last = state[0]
+                self._held[step] = theta, velocity if stride > 1 else start  # nothing is made again with a stride of 1
+            last = theta
         self.end = last
 
     def backwards(self) -> Iterator[tuple[int, Tensor, Tensor]]:
@@ -108,8 +108,21 @@ def descend(
 
 
 def stride_for(steps: int, size: int, memory: float) -> int:
-    """1 where `steps` vectors of `size` float32 numbers fit into `memory` bytes, else about the root of `steps`."""
-    return 1 if 4 * steps * size <= memory else max(1, round(math.sqrt(steps)))
+    """1 where `steps` vectors of `size` float32 numbers fit into `memory` bytes, else about the root of `steps`.
+
+    DataUnavailable where even that is too much.
+    """
+    if 4 * steps * size <= memory:
+        return 1
+    stride = round(math.sqrt(steps))
+    least = 4 * size * (2 * steps / stride + stride)
+    if least > memory:
+        raise DataUnavailable(
+            f"the trajectory of {steps} steps of {size:,} numbers needs {least / 1e9:.1f} GB, with most of it made "
+            f"again, and {memory / 1e9:.1f} GB may be taken",
+            "a smaller model (model.width), or fewer recipe.steps",
+        )
+    return stride
 
 
 def sweep(

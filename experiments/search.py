@@ -14,13 +14,14 @@ from dataclasses import dataclass, field
 import torch
 from torch import Tensor
 
+from .devices import free_memory
 from .errors import RunFailed
 from .field import Field
 from .metagradient import Descent, Moment, Path, Target, Weigh, descend, stride_for, sweep
 from .simplex import project
 
 GRID = 50  # steps at which the stopping set is looked at
-MEMORY = 2e9  # bytes that a trajectory may hold
+SHARE = 0.25  # of the memory that is free, which a trajectory may take
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,10 +35,16 @@ class Problem:
     start: Tensor  # (P,)
     descent: Descent
     clean: Tensor | None = None  # (N,) which labels are right; None: all, as far as is known
+    halves: Tensor | None = None  # (K,) 0 or 1: the half of the target that an example is in, for reliability
 
     @property
     def steps(self) -> int:
         return len(self.descent.learning_rates)
+
+    @property
+    def stride(self) -> int:
+        """Of the states that a run holds."""
+        return stride_for(self.steps, self.start.numel(), SHARE * free_memory(self.start.device))
 
     @property
     def uniform(self) -> Tensor:
@@ -72,8 +79,7 @@ def target_of(field: Field) -> Target:
 
 def run(problem: Problem, policy: Tensor) -> Path:
     """The run under a policy (T, N); held whole where it fits into memory."""
-    stride = stride_for(problem.steps, problem.start.numel(), MEMORY)
-    return Path([problem.field] * problem.steps, problem.start, list(policy), problem.descent, stride=stride)
+    return Path([problem.field] * problem.steps, problem.start, list(policy), problem.descent, stride=problem.stride)
 
 
 def back(problem: Problem, policy: Tensor, path: Path) -> Iterator[Moment]:
@@ -87,7 +93,8 @@ def long_horizon(problem: Problem, policy: Tensor) -> Tensor:
     """(T, N) long-horizon contributions phi of every example at every step of the run under a policy (T, N).
 
     phi = -T dJ/dgamma, J the area: what an example's weight at t still takes off sum_{s>t} L(theta_s), in the units of
-    the target loss; in continuous time p(t) . grad l_n with p the costate (experiments/law.py).
+    the target loss; in continuous time p(t) . grad l_n with p the costate (experiments/law.py). A run in minibatches is
+    a policy whose rows are zero outside of them.
     """
     return swept(problem, policy)[0]
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -21,13 +22,14 @@ from .errors import ConfigError, RunFailed
 from .grouping import groups_of
 from .schema import LinearModel, PerceptronModel
 from .seeds import numpy_stream, torch_stream
-from .workplace import Work, kept_of, model_of, task_of
+from .workplace import Work, kept_of, model_of, say_if_shared, task_of
 
 if TYPE_CHECKING:
     from torch import Tensor
 
     from .field import Field
     from .law import Contributions
+    from .metagradient import Path as Run
     from .search import Problem, Search
 
 CHECKPOINT_SECONDS = 30.0
@@ -58,8 +60,10 @@ def search(work: Work) -> dict[str, Any]:
         work.notify(said, (epoch + 1) / (settings.epochs + 2))
         asked = epoch and (epoch & (epoch - 1) == 0 or epoch == settings.epochs)  # 1, 2, 4, 8, ...
         if asked and not any(row["epoch"] == epoch for row in measured):  # a checkpoint's epoch comes again
-            found, end = findings.at(problem, state.policy, moments), engine.mean_loss(problem.target, path.end)
-            measured += findings.rows(found, end, policy="on the way", epoch=epoch, area=state.target[-1])
+            found = findings.at(problem, state.policy, moments)
+            measured += findings.rows(
+                found, _end(problem, path), policy="on the way", epoch=epoch, area=state.target[-1]
+            )
         if time.monotonic() - saved_at > CHECKPOINT_SECONDS and epoch < settings.epochs:
             _save(checkpoint, state, measured)
             saved_at = time.monotonic()
@@ -70,13 +74,18 @@ def search(work: Work) -> dict[str, Any]:
     )
 
     looked: dict[str, list[Contributions]] = {}
+    apart = replace(problem, target=problem.held_out, halves=None)
     for name, policy, epoch in (("constant", problem.uniform, 0), ("found", best, state.best_epoch)):
-        looked[name], end = findings.measure(problem, policy, engine.run(problem, policy), settings.looks)
-        measured += findings.rows(looked[name], end, policy=name, epoch=epoch, area=state.target[epoch])
+        path = engine.run(problem, policy)
+        steps = looks | findings.level_steps(problem, path)
+        looked[name] = findings.measure(problem, policy, path, steps)
+        held, end = findings.measure(apart, policy, path, steps), _end(problem, path)
+        measured += findings.rows(looked[name], end, held, policy=name, epoch=epoch, area=state.target[epoch])
     curves["found"] = engine.curve(problem, lambda step, _: best[step], problem.descent, watched)
     best = best.cpu()  # from here on it is read
 
     _check_adjoint(work, measured)
+    _check_looks(work, measured)
     law, difficulty = pd.DataFrame(measured), np.mean([one.losses for one in looked["constant"]], axis=0)
     train = task.examples("train").take(rows)
     names, groups = groups_of(train, task.kind, task.classes)
@@ -109,9 +118,9 @@ def _problem(work: Work, task: Any, rows: Indices) -> Problem:
     """The study's model and recipe as full-batch descent on what is kept."""
     import torch
 
-    from .metagradient import Descent, stride_for
+    from .metagradient import Descent
     from .recipes import factor_of
-    from .search import MEMORY, Problem
+    from .search import Problem
 
     recipe = work.job.study.recipe
     if recipe.steps is None or recipe.optimizer != "sgd" or recipe.clip is not None or recipe.flip or recipe.shift:
@@ -121,28 +130,47 @@ def _problem(work: Work, task: Any, rows: Indices) -> Problem:
     factor = factor_of(recipe.schedule, recipe.steps, recipe.warmup)
     rates = [recipe.learning_rate * factor(step) for step in range(recipe.steps)]
     field_of, start = _fields(work, task)
-    dealt = numpy_stream(0, "search").permutation(task.size("dev"))
-    parts = np.split(dealt, [len(dealt) // 2, len(dealt) * 3 // 4])
+    number, units = task.size("dev"), task.examples("dev").groups
+    units = np.arange(number) if units is None else units
+    parts = _dealt(units)
     if min(map(len, parts)) < LEAST:
+        documents = len(np.unique(units))
+        of = f" of {documents} documents" if documents < number else ""
         raise ConfigError(
-            f"the dev split has {len(dealt)} examples, too few for three parts",
+            f"the dev split has {number} examples{of}, too few for three parts",
             f"a task.dev that gives {4 * LEAST} or more",
         )
-    known = {row.tobytes() for row in task.examples("train").inputs[rows]}
-    if again := sum(row.tobytes() in known for row in task.examples("dev").inputs):
-        work.decide(f"warning: {again} of {len(dealt)} dev examples are among the {len(rows)} trained on, byte by byte")
-    stride = stride_for(recipe.steps, len(start), MEMORY)
-    held = "all of it held" if stride == 1 else f"every {stride}th state held and the others made again (memory)"
+    say_if_shared(work, task, rows)
+    train = field_of("train", rows)
+    target, stopping, held_out = (field_of("dev", part) for part in parts)
+    descent = Descent(rates, recipe.momentum, recipe.weight_decay)
+    noisy = task.examples("train").noisy
+    clean = None if noisy is None else torch.from_numpy(~noisy[rows]).to(start)
+    halves = torch.from_numpy(np.unique(units[parts[0]], return_inverse=True)[1] % 2).to(start.device)
+    problem = Problem(train, target, stopping, held_out, start, descent, clean, halves)
+    held = "all of it held"
+    if problem.stride > 1:
+        held = f"every {problem.stride}th state held and the others made again (memory)"
     work.decide(
         f"dev dealt out: {len(parts[0])} are the target, {len(parts[1])} stop the search, {len(parts[2])} held out; "
         f"{recipe.steps} steps on all {len(rows)} examples, a trajectory of {len(start):,} numbers a step, {held}"
     )
-    train = field_of("train", rows)
-    target, stopping, held_out = (field_of("dev", np.sort(part)) for part in parts)
-    descent = Descent(rates, recipe.momentum, recipe.weight_decay)
-    noisy = task.examples("train").noisy
-    clean = None if noisy is None else torch.from_numpy(~noisy[rows]).to(start)
-    return Problem(train, target, stopping, held_out, start, descent, clean)
+    if len(set(rates)) > 1:
+        work.decide("the learning rate changes: phi holds each step's, and is not compared with the loss still to go")
+    return problem
+
+
+def _dealt(units: Indices) -> list[Indices]:
+    """Rows of the target (half of all), of the stopping set and of the held-out one, in order; units (documents) whole.
+
+    A unit goes where its first row falls.
+    """
+    _, member, sizes = np.unique(units, return_inverse=True, return_counts=True)
+    order = numpy_stream(0, "search").permutation(len(sizes))
+    first = np.empty(len(sizes), np.int64)
+    first[order] = np.cumsum(sizes[order]) - sizes[order]
+    part = np.searchsorted([len(units) // 2, len(units) * 3 // 4], first, side="right")[member]
+    return [np.flatnonzero(part == number) for number in range(3)]
 
 
 def _fields(work: Work, task: Any) -> tuple[Any, Tensor]:
@@ -196,11 +224,31 @@ def _check(work: Work, losses: Sequence[float]) -> None:
         )
 
 
+def _end(problem: Problem, path: Run) -> float:
+    """The target loss at T; NaN where the learning rate changes: phi is then not in units of the loss still to go."""
+    from .search import mean_loss
+
+    return mean_loss(problem.target, path.end) if len(set(problem.descent.learning_rates)) == 1 else math.nan
+
+
+def _check_looks(work: Work, measured: Sequence[Mapping[str, Any]]) -> None:
+    """Say how many looks have no cv: it is a ratio to the mean, and of one example it is nothing."""
+    for policy in ("constant", "found"):
+        own = [row for row in measured if row["policy"] == policy]
+        own = [row for row in own if row["step"] <= findings.LAST * own[-1]["step"]]
+        for name in ("ct", "phi"):
+            if lost := sum(math.isnan(row[f"{name}_cv"]) for row in own):
+                work.decide(
+                    f"warning: at {lost} of {len(own)} looks {name} has no cv under the {policy} policy (its mean is "
+                    "near zero or below, or one example has all the weight), and they are left out of its median"
+                )
+
+
 def _check_adjoint(work: Work, measured: Sequence[Mapping[str, Any]]) -> None:
     """Under a policy that does not move, sum gamma phi is the loss still to go, where steps are small enough."""
     ratios = [row["phi_ratio"] for row in measured if row["policy"] == "constant"]
-    middle = float(np.nanmedian(ratios[: max(1, round(findings.LAST * len(ratios)))]))
-    if not 1 - FAR <= middle <= 1 + FAR:
+    middle = float(pd.Series(ratios[: max(1, round(findings.LAST * len(ratios)))]).median())
+    if middle < 1 - FAR or middle > 1 + FAR:
         work.decide(
             f"warning: long-horizon contributions sum to {middle:.3g} times the loss that is still to go, and not it: "
             "the steps are too large for them to be read so (a smaller recipe.learning_rate)"

@@ -13,7 +13,7 @@ from .contracts import Indices, Policy
 from .ensemble import train_ensemble
 from .scorers import MaskScorer
 from .seeds import torch_stream
-from .workplace import Work, fold_of, kept_of, task_of
+from .workplace import Work, fold_of, kept_of, say_if_shared, task_of
 
 DECIDED = 0.05  # a mask nearer than this to zero or one has decided
 
@@ -223,6 +223,7 @@ def _policy(work: Work, support: Indices | None, task: Any, model: Any, precisio
     if isinstance(settings, schema.LossProportionalPolicy):
         return LossProportional(support, bound=settings.bound), len(rows)
     if isinstance(settings, schema.EqualContributionPolicy):
+        say_if_shared(work, task, rows)
         target = min(settings.target or work.job.study.recipe.batch_size, task.size("dev"))
         chosen = settings.model_dump(exclude={"name", "target"}) | {"seed": seed, "precision": precision}
         return EqualContribution(task, model, support, target=target, **chosen), len(rows)

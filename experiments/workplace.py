@@ -91,6 +91,13 @@ def say_if_equal(work: Work, scores: Floats) -> None:
         work.decide(f"warning: all {scores.size} scores are {scores[0]:g}; rule=hard, easy and middle take by index")
 
 
+def say_if_shared(work: Work, task: Any, rows: Indices) -> None:
+    """Of a target that is trained on, contributions say what is known by heart."""
+    known, dev = {row.tobytes() for row in task.examples("train").inputs[rows]}, task.examples("dev").inputs
+    if again := sum(row.tobytes() in known for row in dev):
+        work.decide(f"warning: {again} of {len(dev)} dev examples are among the {len(rows)} trained on, byte by byte")
+
+
 def fold_of(groups: Indices, folds: int) -> Indices:
     """(N,) the fold of each example: whole groups (documents), dealt at random by a fixed seed."""
     unique, member = np.unique(groups, return_inverse=True)

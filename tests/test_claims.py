@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from pathlib import Path
 from typing import Any
 
@@ -83,10 +84,19 @@ def test_differences_are_paired_by_seed() -> None:
     assert (paired.low, paired.n) == (pytest.approx(0.02 - 4.302653 * 0.01 / 3**0.5), 3)
     assert "paired by seed" in paired.sentence
     four = runs({"hard": [0.71, 0.82, 0.93], "random": [0.7, 0.8, 0.9, 0.8]})
+    assert claims.check(expect(0.0, versus=True), four).effect == pytest.approx(0.02)  # of the seeds that both have
+    four.loc[four["rule"] == "random", "seed"] += 2
     unpaired = claims.check(expect(0.0, versus=True), four)
     assert unpaired.low is not None
     assert unpaired.low < -0.1
     assert "unpaired" in unpaired.sentence
+
+
+def test_runs_without_a_value_leave_a_selection_that_decides_nothing() -> None:
+    some = runs({"hard": [0.9, 0.9, 0.9, math.nan]})
+    outcome = claims.check(expect(0.6), some)
+    assert (outcome.verdict, outcome.n) == ("undecided", 3)
+    assert "1 of the runs" in outcome.sentence
 
 
 def test_no_runs_says_which_setting_is_missing() -> None:

@@ -57,6 +57,24 @@ def test_a_part_of_the_examples_against_a_part_of_the_target() -> None:
     assert not np.allclose(contributions(task, model, others, rows, aims), expected, rtol=0.1)
 
 
+@pytest.mark.parametrize("aims", [[], [1, 1]], ids=["empty", "twice"])
+def test_a_target_set_names_each_of_its_examples_once(aims: list[int]) -> None:
+    with pytest.raises(ConfigError, match="each of them once"):
+        contributions(*MODELS[0], target=np.array(aims, dtype=np.int64))
+
+
+def test_contributions_to_oneself_and_along_nothing_are_refused() -> None:
+    task, model = MODELS[0]
+    with pytest.raises(ConfigError, match="to themselves"):
+        contributions(task, model, index=np.array([0, 1]), target=np.array([1, 2]), split="dev")
+    apart = contributions(task, model, index=np.array([0, 3]), target=np.array([1, 2]), split="dev")
+    assert np.isfinite(apart).all()
+    nothing = {name: torch.zeros_like(weight) for name, weight in model.named_parameters()}
+    with pytest.raises(ConfigError, match="gradient is zero"):
+        contributions(task, model, target=nothing, by="difference")
+    assert (contributions(task, model, target=nothing) == 0).all()
+
+
 def test_a_step_along_an_examples_gradient_lowers_the_target_loss_by_its_contribution() -> None:
     task, model = vectors(), mlp().double()
     task.inputs = task.inputs.double()

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from prune_lab.experiments.dispersion import dispersion, reliability
+from prune_lab.experiments.errors import ConfigError
 
 
 def test_golden() -> None:
@@ -39,7 +40,7 @@ def test_weights_decide_the_mean_and_who_is_counted() -> None:
     found = dispersion(values, weights)
     assert found["mean"] == 1.5
     assert found["cv"] == pytest.approx(math.sqrt(0.75) / 1.5)
-    assert found["sim"] == pytest.approx(1.5 / math.sqrt(((1 - 2) ** 2 + (3 - 2) ** 2) / 1))
+    assert found["sim"] == pytest.approx(1.5 / math.sqrt((1 - 1.5) ** 2 + (3 - 1.5) ** 2))  # about the weighted mean
     assert found["active"] == pytest.approx(2 / 3)
     assert found["kkt_gap"] == pytest.approx((100 - 1.5) / 1.5)  # the inactive one would have contributed more
     assert found == dispersion(values, 7 * weights)
@@ -49,8 +50,8 @@ def test_weights_decide_the_mean_and_who_is_counted() -> None:
     ("values", "weights", "undefined"),
     [
         ([1.0, -1.0, 1.0, -1.0], None, {"cv", "sim", "kkt_gap"}),
-        ([2.0, 1.0], [1.0, 0.0], {"sim"}),
-        ([-1.0, -2.0], None, {"ess", "gini", "top_decile", "kkt_gap"}),
+        ([2.0, 1.0], [1.0, 0.0], {"cv", "sim", "signal", "ess", "gini", "top_decile"}),
+        ([-1.0, -2.0], None, {"cv", "ess", "gini", "top_decile", "kkt_gap"}),
         ([0.0, 0.0], None, {"cv", "sim", "signal", "ess", "gini", "top_decile", "kkt_gap"}),
     ],
     ids=["mean of zero", "one active", "all negative", "nothing"],
@@ -58,6 +59,11 @@ def test_weights_decide_the_mean_and_who_is_counted() -> None:
 def test_what_has_no_meaning_is_nan(values: list[float], weights: list[float] | None, undefined: set[str]) -> None:
     found = dispersion(np.array(values), None if weights is None else np.array(weights))
     assert {name for name, value in found.items() if math.isnan(value)} == undefined
+
+
+def test_no_weight_at_all_is_refused() -> None:
+    with pytest.raises(ConfigError, match="no example has weight"):
+        dispersion(np.ones(3), np.zeros(3))
 
 
 def test_reliability() -> None:

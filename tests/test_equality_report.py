@@ -11,7 +11,6 @@ import pandas as pd
 import pytest
 from matplotlib.figure import Figure
 
-from prune_lab.experiments import findings, law
 from prune_lab.experiments.report import equality, equality_figures, forms, searches, style
 from prune_lab.experiments.store import Folder, Store
 
@@ -117,7 +116,6 @@ def test_one_search_is_drawn_as_it_was_measured(
     assert not re.search(r'(src|href)="(https?:)?//', text)
     assert all((page / name).exists() for name in re.findall(r'<a href="([^"]+)"', text))
 
-    assert (searches.EARLY, searches.ACTIVE) == (findings.LAST, law.ACTIVE)
     folder = Store(tmp_path / "results").folders("search")[0]
     metrics, rows = folder.record["metrics"], searches.on_the_way(folder).set_index("policy")
     assert rows.loc["found", "phi_cv"] == pytest.approx(metrics["found_phi_cv"])

@@ -31,7 +31,7 @@ NATURAL = {  # the one leaf below that a leaf may stand on
     "masking": {"metagradient", "checkpoints"},
     "field": {"functional"},
     "metagradient": {"field", "functional"},
-    "search": {"field", "metagradient", "simplex"},
+    "search": {"field", "metagradient", "simplex", "devices"},
     "law": {"search", "metagradient", "dispersion"},
     "equalising": {"contribution", "devices"},
 }

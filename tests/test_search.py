@@ -14,6 +14,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from prune_lab.experiments.contracts import Batch
+from prune_lab.experiments.errors import DataUnavailable
 from prune_lab.experiments.field import Field, LinearField, NetworkField, flat
 from prune_lab.experiments.law import contributions_at, read
 from prune_lab.experiments.metagradient import Descent, Path, functional_losses, stride_for
@@ -137,6 +138,20 @@ def test_long_horizon_contributions_are_the_derivative_of_the_area(kind: Kind, m
     torch.testing.assert_close(phi, expected, rtol=1e-4, atol=1e-4 * float(expected.abs().max()))
 
 
+def test_a_run_in_minibatches_is_a_policy_of_zeros_outside_of_them() -> None:
+    given, steps = problem(perceptron, size=6, steps=3, momentum=0.5), torch.arange(6).view(3, 2)
+    policy = torch.zeros(3, 6, dtype=torch.float64).scatter(1, steps, 0.5)
+    assert isinstance(given.field, NetworkField)
+    (whole,) = given.field._batches
+    halves = torch.full((2,), 0.5, dtype=torch.float64)
+    like = {name: torch.empty(shape) for name, shape in given.field._shapes.items()}
+    batches = [Batch(whole.index[rows], whole.inputs[rows], whole.targets[rows]) for rows in steps]
+    parts = [NetworkField(given.field._losses, like, [batch]) for batch in batches]
+    by_batches = Path(parts, given.start, [halves] * 3, given.descent)
+    torch.testing.assert_close(run(given, policy).end, by_batches.end)
+    assert (long_horizon(given, policy) != 0).all()  # what an example outside of the batch would have given, too
+
+
 @pytest.mark.parametrize("stride", [2, 3, 5])
 def test_a_run_that_is_not_held_whole_gives_the_same_contributions(stride: int) -> None:
     given = problem(perceptron, steps=7, momentum=0.5)
@@ -149,6 +164,8 @@ def test_a_run_that_is_not_held_whole_gives_the_same_contributions(stride: int) 
         assert torch.equal(ours[2], theirs[2])
     assert stride_for(100, 1000, 4e5) == 1
     assert stride_for(100, 1001, 4e5) == 10
+    with pytest.raises(DataUnavailable, match="100 steps of 1,000 numbers needs"):
+        stride_for(100, 1000, 4 * 1000 * 29)
 
 
 def test_the_closed_form_is_what_differentiation_says() -> None:
@@ -225,6 +242,21 @@ def test_the_search_drops_what_is_wrong_and_nears_the_exact_condition() -> None:
         mean = (policy[:30] * phi).sum(1)
         gaps.append(float((phi.amax(1) - mean).median()))
     assert gaps[1] < 0.2 * gaps[0]
+
+
+def test_the_policy_found_is_the_best_by_the_stopping_set() -> None:
+    """Of a stopping set with the opposite labels, every move towards the target makes the area larger."""
+    given, _ = searched(0)
+    inputs = draw(60, 200, 8)  # the target's
+    opposite = LinearField(inputs, (inputs @ draw(50, 8) <= 0).long(), columns=1, bias=False)
+    against = replace(given, stopping=opposite)
+    state = Search(against.uniform.clone(), against.uniform)
+    list(search(against, state, epochs=5, rate=0.4))
+    assert state.target[-1] < state.target[0]
+    assert state.stopping[-1] > state.stopping[0]
+    assert state.best_epoch == 0
+    assert torch.equal(state.best, against.uniform)
+    assert not torch.equal(state.policy, against.uniform)
 
 
 def test_a_search_that_goes_on_ends_where_an_unbroken_one_does() -> None:

@@ -176,6 +176,43 @@ def test_a_target_that_is_trained_on_is_said(results: str, tmp_path: Path) -> No
     assert not any("dev examples are among" in sentence for sentence in clean.record["derived"])
 
 
+def test_documents_are_dealt_whole() -> None:
+    documents = np.repeat(np.arange(30), np.random.default_rng(0).integers(1, 9, 30))
+    parts = searching._dealt(documents)
+    assert sorted(np.concatenate(parts)) == list(range(len(documents)))
+    of = [set(documents[part]) for part in parts]
+    assert sum(map(len, of)) == 30
+    assert [round(4 * len(part) / len(documents)) for part in parts] == [2, 1, 1]
+    assert [len(part) for part in searching._dealt(np.arange(9))] == [4, 2, 3]
+
+
+def test_contributions_towards_what_was_held_out_are_measured_apart(results: str) -> None:
+    folder = searched(results, *TINY, "search.epochs=40")
+    metrics = folder.record["metrics"]
+    assert metrics["found_phi_cv"] < metrics["found_held_phi_cv"]  # it was searched on the one, and not on the other
+    assert metrics["found_held_phi_cv"] < metrics["constant_held_phi_cv"]
+    law = pd.read_parquet(folder.path / "law.parquet")
+    assert (law["held_ct_cv"].isna() == (law["policy"] == "on the way")).all()
+
+
+def test_training_past_the_least_target_loss_is_said(results: str) -> None:
+    """Images with wrong labels, learnt by heart in large steps."""
+    wrong = [*DIGITS, "task.label_noise=0.5", "recipe.steps=60", "recipe.learning_rate=0.5", "search.epochs=0"]
+    said = [one for one in searched(results, *wrong).record["derived"] if "and rises then" in one]
+    assert len(said) == 1
+    least = int(said[0].split("recipe.steps=")[1].split()[0])
+    assert 0 < least < 60
+    earlier = searched(results, *wrong, f"recipe.steps={least}")
+    assert not any("and rises then" in one for one in earlier.record["derived"])
+
+
+def test_with_a_schedule_phi_is_not_compared_with_the_loss_still_to_go(results: str) -> None:
+    folder = searched(results, *TINY, "recipe.schedule=cosine", "search.epochs=1")
+    assert "constant_phi_ratio" not in folder.record["metrics"]
+    assert not any("are too large" in one for one in folder.record["derived"])
+    assert any("the learning rate changes" in one for one in folder.record["derived"])
+
+
 @pytest.mark.parametrize(("rate", "warned"), [(0.1, False), (2, True)])
 def test_a_step_too_large_for_the_adjoint_is_said(results: str, rate: float, warned: bool) -> None:
     folder = searched(results, *TINY, f"recipe.learning_rate={rate}", "search.epochs=0")

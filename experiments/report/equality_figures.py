@@ -12,6 +12,7 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.colors import TwoSlopeNorm
 
+from .. import findings
 from ..contracts import Floats
 from ..store import Folder
 from . import searches
@@ -23,7 +24,7 @@ POLICIES = {
     "constant": INK, "found": COLOURS["hard"], "by loss": COLOURS["middle"], "by gradient norm": COLOURS["beta"],
     "greedy by contribution": CT, "without the wrong labels": COLOURS["stratified"],
 }  # fmt: skip
-LEVELS = (1.0, 0.75, 0.5, 0.25)  # of the first target loss
+LEVELS = (1.0, *findings.LEVELS)  # of the first target loss
 MIDDLE = 0.5  # the level at which Lorenz curves are compared
 LOWEST = -1.0  # bracket_share has no lower end
 Folders = Sequence[Folder]  # of one setting, one a seed

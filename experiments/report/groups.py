@@ -11,9 +11,9 @@ import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 
+from ..findings import LAST
 from ..store import Folder
 from .forms import interval
-from .searches import EARLY
 from .style import COLOURS, INK, Drawing, legend_below
 
 WORDS = (
@@ -52,7 +52,7 @@ def drawings(setting: str, rows: pd.DataFrame) -> list[Drawing]:
 
 def cells(setting: str, rows: pd.DataFrame, runs: pd.DataFrame) -> Iterator[dict[str, Any]]:
     """A row for each source; phi at the looks of the first three quarters, medians, then means of seeds."""
-    early = rows[rows["step"] <= EARLY * rows["step"].max()]
+    early = rows[rows["step"] <= LAST * rows["step"].max()]
     for source, own in early.groupby("group", sort=False):
         middle = own.groupby(["policy", "seed"])["relative"].median()
         yield {
@@ -79,7 +79,7 @@ def _weights(rows: pd.DataFrame, axes: Axes) -> None:
 
 
 def _contributions(rows: pd.DataFrame, axes: Axes) -> None:
-    early = rows[rows["step"] <= EARLY * rows["step"].max()]
+    early = rows[rows["step"] <= LAST * rows["step"].max()]
     for colour, (source, own) in zip(cycle(PALETTE), early.groupby("group", sort=False), strict=False):
         _band(axes, own[own["policy"] == "found"], "relative", colour, str(source))
         middle = own[own["policy"] == "constant"].groupby("step")["relative"].median()

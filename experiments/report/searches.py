@@ -9,13 +9,13 @@ import numpy as np
 import pandas as pd
 
 from ..contracts import Floats
+from ..dispersion import ACTIVE
+from ..findings import LAST
 from ..schema import completed
 from ..store import Folder, Store, key_of
 from .style import COLOURS, name_of
 from .table import mean_interval, name_of_task
 
-EARLY = 0.75  # share of the run whose looks count, as in experiments/searching.py
-ACTIVE = 1e-5  # of the step's largest weight: below it an example is inactive, as in experiments/law.py
 QUANTILES = (0.1, 0.25, 0.5, 0.75, 0.9)
 SHARES = np.linspace(0, 1, 101)  # of the examples, where a Lorenz curve is read
 
@@ -53,7 +53,7 @@ def on_the_way(folder: Folder) -> pd.DataFrame:
     """The law's numbers by policy and outer epoch: medians over the looks of the first three quarters of the run."""
     law = pd.read_parquet(folder.path / "law.parquet")
     by = ["policy", "epoch"]
-    early = law[law["step"] <= EARLY * law.groupby(by)["step"].transform("max")]
+    early = law[law["step"] <= LAST * law.groupby(by)["step"].transform("max")]
     return early.groupby(by, as_index=False).median(numeric_only=True)
 
 
