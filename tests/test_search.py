@@ -139,16 +139,13 @@ def test_long_horizon_contributions_are_the_derivative_of_the_area(kind: Kind, m
 
 
 def test_a_run_in_minibatches_is_a_policy_of_zeros_outside_of_them() -> None:
-    given, steps = problem(perceptron, size=6, steps=3, momentum=0.5), torch.arange(6).view(3, 2)
-    policy = torch.zeros(3, 6, dtype=torch.float64).scatter(1, steps, 0.5)
+    given = problem(image_network, size=4, steps=2, momentum=0.5)
+    policy = torch.tensor([[0.5, 0.5, 0, 0], [0, 0, 0.5, 0.5]], dtype=torch.float64)
     assert isinstance(given.field, NetworkField)
-    (whole,) = given.field._batches
-    halves = torch.full((2,), 0.5, dtype=torch.float64)
     like = {name: torch.empty(shape) for name, shape in given.field._shapes.items()}
-    batches = [Batch(whole.index[rows], whole.inputs[rows], whole.targets[rows]) for rows in steps]
-    parts = [NetworkField(given.field._losses, like, [batch]) for batch in batches]
-    by_batches = Path(parts, given.start, [halves] * 3, given.descent)
-    torch.testing.assert_close(run(given, policy).end, by_batches.end)
+    batches = [NetworkField(given.field._losses, like, [batch]) for batch in given.field._batches]  # of two each
+    halves = policy.new_full((2,), 0.5)
+    torch.testing.assert_close(run(given, policy).end, Path(batches, given.start, [halves] * 2, given.descent).end)
     assert (long_horizon(given, policy) != 0).all()  # what an example outside of the batch would have given, too
 
 
