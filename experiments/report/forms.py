@@ -95,14 +95,15 @@ def supported(forms: Sequence[dict[str, Any]]) -> str:
             f"{counts['undecided']} are undecided."
         )
     form = forms[0]
+    ends = [form[f"cv of φ, {policy}, held out"] for policy in ("constant", "found")]
+    apart = "" if "–" in ends else f"; towards held-out examples the cv of φ goes from {ends[0]} to {ends[1]}"
     towards = {-1: "fell", 0: "did not clearly change", 1: "rose"}
     return (
         f"The measurements support {said[form['form']]}. From the constant to the found policy the cv of φ "
         f"{towards[form['changes']['phi'].sign]} ({form['cv of φ, constant']} to {form['cv of φ, found']}), that of CT "
         f"{towards[form['changes']['ct'].sign]} ({form['cv of CT, constant']} to {form['cv of CT, found']}); at 0 all "
-        f"are equal. The largest φ is above the mean by {form['gap of φ, found']} of it, 0 at the best policy; "
-        f"towards held-out examples the cv of φ goes from {form['cv of φ, constant, held out']} to "
-        f"{form['cv of φ, found, held out']}."
+        f"are equal. The largest φ is above the mean by {form['gap of φ, found']} of it, 0 at the best "
+        f"policy{apart}."
     )
 
 
