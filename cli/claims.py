@@ -7,7 +7,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from prune_lab.experiments.errors import ClaimFailed
+from prune_lab.experiments.errors import ClaimFailed, MissingInput
 from prune_lab.experiments.expectations import Expectation
 
 from . import compose
@@ -20,7 +20,7 @@ NOTHING: dict[str, Any] = {"verdict": "no runs", "effect": None, "low": None, "h
 def claims(experiment: str | None, results: str, *, as_json: bool, check: bool) -> int:
     """Each claim of each size of an experiment, or of every one (None).
 
-    `as_json`: one object each, `check`: ClaimFailed on surprises.
+    `as_json`: one object each, `check`: ClaimFailed on surprises, MissingInput where nothing of the named is measured.
     """
     experiment = None if experiment is None else experiment.removeprefix("experiment=")
     names = compose.choices("experiment") if experiment is None else [experiment]
@@ -34,11 +34,16 @@ def claims(experiment: str | None, results: str, *, as_json: bool, check: bool) 
             ("verdict", "claim, source, what was measured"),
             list(map(_cells, rows)),
         )
-        if missing := next((_words(row) for row in rows if row["verdict"] == "no runs"), None):
+        if missing := next((_words(row) for row in rows if not row["sentence"]), None):
             show.say(f"some are not measured here yet; to measure: prune-lab reproduce {missing}")
-    surprises = [row["claim"] for row in rows if row["verdict"] not in (row["expected"], "undecided", "no runs")]
+    measured = [row for row in rows if row["sentence"]]
+    if check and experiment is not None and not measured:
+        raise MissingInput(f"no claim of {experiment} is measured here", f"prune-lab reproduce experiment={experiment}")
+    surprises = [
+        f"{row['verdict']}: {row['claim']}: {row['sentence']}" for row in measured if row["verdict"] != row["expected"]
+    ]
     if check and surprises:
-        raise ClaimFailed("not the expected verdict: " + "; ".join(surprises))
+        raise ClaimFailed("not the expected verdict:\n  " + "\n  ".join(surprises))
     return 0
 
 

@@ -9,6 +9,7 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 from functools import lru_cache
 from importlib import resources
 from itertools import product
+from pathlib import Path
 from typing import Any, TypeVar, get_args
 
 from pydantic import BaseModel, ValidationError
@@ -144,11 +145,16 @@ def _groups(phase: str, words: tuple[str, ...]) -> dict[str, Any]:
     from hydra.errors import HydraException, MissingConfigException
     from omegaconf import OmegaConf
     from omegaconf.errors import OmegaConfBaseException
+    from yaml import MarkedYAMLError  # type: ignore[import-untyped]
 
     try:
         with initialize_config_module(CONFIGS, version_base="1.3"):
-            composed = compose(phase, list(words))
+            composed = compose(phase, [_own(word) for word in words])
         content: dict[str, Any] = OmegaConf.to_container(composed, resolve=True)  # type: ignore[assignment]
+    except MarkedYAMLError as error:
+        place = error.problem_mark
+        where = f"{place.name}, line {place.line + 1}" if place else "a config"
+        raise ConfigError(f"{where}: {error.problem}") from None
     except (HydraException, OmegaConfBaseException) as error:
         for word in words:
             group, _, name = word.partition("=")
@@ -158,6 +164,22 @@ def _groups(phase: str, words: tuple[str, ...]) -> dict[str, Any]:
                 ) from None
         raise ConfigError(str(error).splitlines()[0]) from None
     return content
+
+
+def _own(word: str) -> str:
+    """An experiment's file of one's own (`experiment=mine.yaml`) as a choice of the group."""
+    from hydra.core.config_store import ConfigStore
+    from omegaconf import OmegaConf
+
+    group, _, name = word.partition("=")
+    if group != "experiment" or not name.endswith(".yaml"):
+        return word
+    file = Path(name)
+    if not file.is_file():
+        raise ConfigError(f"there is no file {name}", f"experiment=NAME, one of {', '.join(choices('experiment'))}")
+    choice = f"own_{file.stem}"
+    ConfigStore.instance().store(choice, OmegaConf.load(file), group=group, package="_global_")
+    return f"{group}={choice}"
 
 
 def _validated(model: type[Checked], content: Any) -> Checked:
@@ -234,8 +256,10 @@ def _sized(word: str) -> str | None:
 def _spelled(word: str) -> str:
     """How a word that is no setting was likely meant."""
     key, equals, value = word.partition("=")
-    if value.startswith("="):
-        return f"{key}={value.lstrip('=')}"
+    if value.startswith("=") or key != key.strip() or value != value.strip():
+        return f"{key.strip()}={value.lstrip('=').strip()}"
+    if value.endswith(","):
+        return f"{key}={value.rstrip(',')}"
     if equals:
         return f"quotes around the value, and around the whole for the shell: \"{key}='{value}'\""
     group = next((group for group in GROUPS if word in choices(group)), None)
@@ -253,8 +277,9 @@ def _owners(place: Sequence[str]) -> list[str]:
 
 
 def _did_you_mean(given: str, word: str, known: Sequence[str], prefix: str) -> str:
-    near = difflib.get_close_matches(word, known, n=1, cutoff=0.5)
-    hint = f" Did you mean {prefix}{near[0]}?" if near else ""
+    inside = [] if "." in word else [key for key in keys() if key.rpartition(".")[2] == word and key.count(".") == 1]
+    near = inside or difflib.get_close_matches(word, known, n=1, cutoff=0.5)
+    hint = f" Did you mean {' or '.join(prefix + name for name in near[:3])}?" if near else ""
     return f"there is no {given.rstrip('=')}.{hint} There is: {', '.join(known)}"
 
 

@@ -40,13 +40,13 @@ def _options(
 
 def _phase(phase: str, words: list[str], *, dry_run: bool, as_json: bool) -> None:
     from . import compose
-    from .run import export_scores, run
+    from .run import export, run
     from .show import Show, exit_code
 
     studies, show = compose.studies(phase, words), Show(as_json=as_json)
     outcomes = run(phase, studies, show, dry_run=dry_run)
     if studies[0].export is not None and not dry_run and not exit_code(outcomes):
-        export_scores(studies[0], show)
+        export(phase, studies[0], show)
     raise typer.Exit(exit_code(outcomes))
 
 

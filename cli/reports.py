@@ -6,7 +6,7 @@ import shlex
 from collections.abc import Sequence
 
 from prune_lab.experiments import expectations, schema
-from prune_lab.experiments.errors import ClaimFailed
+from prune_lab.experiments.errors import ClaimFailed, ConfigError
 from prune_lab.experiments.jobs import job_of
 from prune_lab.experiments.store import Store, key_of
 
@@ -37,6 +37,8 @@ def search(words: Sequence[str], *, dry_run: bool, as_json: bool) -> int:
 def reproduce(words: Sequence[str], *, dry_run: bool, as_json: bool, check: bool) -> int:
     """Every phase of an experiment, its page, and with `check` an exit code for its expectations."""
     experiment, studies = compose.experiment(words)
+    if check and not experiment.chosen.expect:
+        raise ConfigError(f"{experiment.folder} makes no claims: a check of it would always pass", "leave --check out")
     return _run_and_page(studies, experiment, words, Show(as_json=as_json), dry_run=dry_run, check=check)
 
 
@@ -93,7 +95,8 @@ def _page(
     path = store.path("report", name) / "index.html"
     if show.as_json:
         show.data({"phase": "report", "key": name, "path": str(path.parent), "status": "done", "metrics": metrics})
-    show.say(f"{metrics['verdict']}\nthe page: {path}")
+    judged = ", ".join(f"{number} {verdict}" for verdict, number in metrics["claims"].items() if number)
+    show.say("\n".join(filter(None, [metrics["verdict"], judged and f"claims: {judged}", f"the page: {path}"])))
     if check and metrics["failed"]:
-        raise ClaimFailed("what this experiment expects did not come out: " + "; ".join(metrics["failed"]))
+        raise ClaimFailed("what this experiment expects did not come out:\n  " + "\n  ".join(metrics["failed"]))
     return 0

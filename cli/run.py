@@ -41,12 +41,12 @@ def run(phase: str, studies: Sequence[schema.Study], show: Show, *, dry_run: boo
     return outcomes
 
 
-def export_scores(study: schema.Study, show: Show) -> None:
-    """Write the scores of a finished score run to the file that `export` names."""
-    from prune_lab.experiments.judging import export
+def export(phase: str, study: schema.Study, show: Show) -> None:
+    """Write what a finished score or prune run says of each example to the file that `export` names."""
+    from prune_lab.experiments import exporting
 
-    folder = Store(study.results).get("score", job_of("score", study).key)
-    show.say(export(folder, str(study.export)))
+    store, job = Store(study.results), job_of(phase, study)
+    show.say(exporting.export(store, store.get(phase, job.key), study.task, Path(str(study.export))))
 
 
 def _check_search(phase: str, studies: Sequence[schema.Study]) -> None:
@@ -62,10 +62,12 @@ def _check_export(path: str | None, phase: str, number: int) -> None:
     """Refuse what could not be exported before anything runs."""
     if path is None:
         return
-    if phase != "score":
-        raise ConfigError("export= writes scores", f"prune-lab score export={path}")
+    if phase not in ("score", "prune"):
+        raise ConfigError("export= writes what score or prune found", "the same words after prune-lab prune")
     if number > 1:
-        raise ConfigError(f"export={path} is one file, and these settings span {number} score runs")
+        raise ConfigError(f"export={path} is one file, and these settings span {number} {phase} runs")
+    if phase == "prune" and path.endswith(".npy"):
+        raise ConfigError(f"export={path} has no place for ids", f"export={path.removesuffix('.npy')}.csv")
     if not Path(path).parent.is_dir() or Path(path).is_dir():
         raise DataUnavailable(f"export={path} is no file in a folder that is there", "export=scores.csv")
 

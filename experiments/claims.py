@@ -46,8 +46,8 @@ class Outcome:
 
     @property
     def surprising(self) -> bool:
-        """Whether `--check` stops here: a verdict other than the expected one, or no runs. Undecided stops nothing."""
-        return self.verdict not in (self.expected, "undecided")
+        """Whether `--check` stops here: a verdict other than the expected one, undecided and no runs among them."""
+        return self.verdict != self.expected
 
 
 @dataclass(frozen=True, slots=True)

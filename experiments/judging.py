@@ -10,7 +10,7 @@ import pandas as pd
 
 from . import scorers
 from .contracts import IGNORED, Data, Floats, Proxy, Split
-from .errors import DataUnavailable, LabError
+from .errors import LabError
 from .loading import target_texts
 from .seeds import numpy_stream
 from .store import Folder
@@ -189,16 +189,3 @@ def _proxy(work: Work, folder: Folder, task: Any) -> Proxy:
     if "fold" in proxy:
         held_out = fold_of(task.examples("train").groups, proxy["folds"]) == proxy["fold"]
     return Proxy(model, trajectory, held_out)
-
-
-def export(folder: Folder, path: str) -> str:
-    """Write a score folder as .npy, .csv or .parquet, in the training split's order; says what was written."""
-    from .scoring.files import write
-
-    table = pd.read_parquet(folder.path / "scores.parquet")
-    labels = table["label"].to_numpy(np.int64) if "label" in table else None
-    try:
-        write(Path(path), table["id"].to_numpy(str), table["score"].to_numpy(np.float64), labels)
-    except OSError as error:
-        raise DataUnavailable(f"export={path}: {error.strerror or error}", "export=scores.csv") from error
-    return f"{len(table)} scores written to {path}"

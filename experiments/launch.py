@@ -43,7 +43,7 @@ class Outcome:
 
     def as_json(self) -> dict[str, Any]:
         """The object that `--json` prints."""
-        names = ("phase", "key", "path", "status", "seconds", "metrics")
+        names = ("phase", "key", "name", "path", "status", "seconds", "metrics")
         content = {name: getattr(self, name) for name in names}
         return content if self.error is None else content | {"error": str(self.error)}
 

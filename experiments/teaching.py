@@ -97,7 +97,21 @@ def train(work: Work) -> dict[str, Any]:
         np.savez(work.folder / "trajectory.npz", **result.trajectory)  # type: ignore[arg-type]
     if isinstance(policy, EqualContribution):
         sizes |= _weights(work, policy, support, task)
+    _say_if_guessing(work, task, duration.stop, result.metrics.get("dev_accuracy_last"))
     return sizes | result.metrics
+
+
+def _say_if_guessing(work: Work, task: Any, steps: int, accuracy: float | None) -> None:
+    """A model that is no better on dev than its largest class, within two standard errors."""
+    if accuracy is None or not task.classes:
+        return
+    counts = np.bincount(task.examples("dev").targets)
+    chance, number = counts.max() / counts.sum(), counts.sum()
+    if accuracy <= chance + 2 * np.sqrt(chance * (1 - chance) / number):
+        work.decide(
+            f"warning: accuracy on dev is {accuracy:.2f} after {steps} steps, and guessing gives {chance:.2f}: scores "
+            "of such a model rank nothing (more recipe.epochs, or a smaller recipe.batch_size)"
+        )
 
 
 def _weights(work: Work, policy: Policy, support: Indices | None, task: Any) -> dict[str, float]:

@@ -73,6 +73,13 @@ def test_check_stops_at_another_verdict_than_the_expected(capsys: pytest.Capture
     stopped = call(capsys, "claims", f"--results={tmp_path}", "--check")
     assert stopped.code == 5
     assert SMOKE in stopped.err
+    assert "0.5 [0.5, 0.5]" in stopped.err
+
+
+def test_check_of_what_is_not_measured_does_not_pass(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    nothing = call(capsys, "claims", "smoke", f"--results={tmp_path}", "--check")
+    assert nothing.code == 3
+    assert "prune-lab reproduce experiment=smoke" in nothing.err
 
 
 def test_claims_of_an_experiment_have_names_of_their_own() -> None:
@@ -89,7 +96,7 @@ def test_a_claim_judged_on_its_interval(values: list[float], verdict: str) -> No
     claim = {"claim": "c", "source": "s", "point": {"where": {"rule": "hard"}}, "at_least": 0.8, "judged": "interval"}
     outcome = check(Expectation.model_validate(claim), runs({"hard": values}))
     assert outcome.verdict == verdict
-    assert outcome.surprising == (verdict == "fails")
+    assert outcome.surprising == (verdict != "holds")
 
 
 def test_an_expected_failure_surprises_when_it_holds() -> None:

@@ -272,3 +272,8 @@ def test_data_drawn_anew_for_each_seed_are_no_setting(drawn_from: list[tuple[int
     records = [{"recipe": {"seed": seed, "task": {"data_seed": data}}} for seed, data in drawn_from]
     folders = [Folder(Path(), record) for record in records]
     assert searches._redrawn(folders) is redrawn
+
+
+def test_settings_of_several_values_are_one_cell() -> None:
+    nested = {"task": {"classes": ("automobile", "horse")}, "search": {"multiples": (2.0, 5.0)}}
+    assert searches._dotted(nested) == {"task.classes": "automobile,horse", "search.multiples": "2,5"}

@@ -52,7 +52,7 @@ def test_one_command_makes_what_it_needs_and_says_so(
     assert first.code == 0
     assert "3 proxy runs, 1 score run, 1 prune run, 1 train run first" in first.err
     (made,) = first.objects
-    assert set(made) == {"phase", "key", "path", "status", "seconds", "metrics"}
+    assert set(made) == {"phase", "key", "name", "path", "status", "seconds", "metrics"}
     assert made["status"] == "done"
     assert 0.3 < made["metrics"]["accuracy"] <= 1
     assert made["metrics"]["loss"] > 0
@@ -174,6 +174,7 @@ def test_a_score_with_a_rule_of_its_own(
 def test_scores_leave_and_return_in_any_order(capsys: pytest.CaptureFixture[str], results: str, tmp_path: Path) -> None:
     path = tmp_path / "mine.csv"
     (made,) = call(capsys, "score", *TINY, "--json", f"export={path}", results).objects
+    assert call(capsys, "score", *TINY, f"export={path}", results).code == 0  # again, to the same end
     table = pd.read_parquet(Path(made["path"]) / "scores.parquet")
     written = pd.read_csv(path)
     np.testing.assert_allclose(written["score"], table["score"])
@@ -187,12 +188,36 @@ def test_scores_leave_and_return_in_any_order(capsys: pytest.CaptureFixture[str]
     assert refused.code in (2, 4)
     assert "150" in refused.err
     assert call(capsys, "train", *TINY, f"export={path}", results).code == 2
+    precious = path.read_text()
+    replaced = call(capsys, "score", *TINY, f"export={path}", results)
+    assert (replaced.code, path.read_text() == precious) == (2, True)
+    assert [file for file in tmp_path.iterdir() if file.name.startswith(".export")] == []
     assert call(capsys, "score", *TINY, f"export={tmp_path / 'none' / 'x.csv'}", results).code == 4
     assert call(capsys, "score", *TINY, "scorer=random,el2n", f"export={path}", results).code == 2
     missing = call(capsys, "score", *TINY, "scorer=file", f"scorer.path={tmp_path / 'none.csv'}", results)
     assert missing.code == 4
     folder = call(capsys, "score", *TINY, "scorer=file", f"scorer.path={tmp_path}", results)
     assert (folder.code, "is a folder" in folder.err) == (4, True)
+
+
+def test_what_is_kept_leaves_as_a_file(capsys: pytest.CaptureFixture[str], results: str, tmp_path: Path) -> None:
+    path = tmp_path / "drop.csv"
+    words = ["prune", *TINY, "keep=0.3", "rule=hard", "scorer.proxies=1", results]
+    answer = call(capsys, *words, f"export={path}", "--json")
+    table = pd.read_csv(path)
+    assert list(table.columns) == ["id", "label", "class", "score", "kept"]
+    assert (len(table), table["kept"].sum()) == (200, 60)
+    assert table[table["kept"]]["score"].min() >= table[~table["kept"]]["score"].max()
+    assert "60 kept and 140 dropped" in answer.err
+    kept = pd.read_parquet(Path(answer.objects[0]["path"]) / "kept.parquet")
+    assert set(table[table["kept"]]["id"]) == set(kept["id"])
+    assert call(capsys, *words, f"export={tmp_path / 'drop.npy'}").code == 2
+
+
+def test_a_model_that_guesses_is_named(capsys: pytest.CaptureFixture[str], results: str) -> None:
+    guess = call(capsys, "train", *TINY, "recipe.learning_rate=1e-9", results)
+    assert "guessing gives 0.1" in guess.err
+    assert "guessing" not in call(capsys, "train", *TINY, results).err
 
 
 def test_equal_scores_are_said_when_they_are_made_and_when_they_are_used(

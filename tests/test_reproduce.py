@@ -39,7 +39,7 @@ def experiment(tmp_path: Path) -> Path:
 def test_an_expectation_that_fails_ends_with_exit_5(
     capsys: pytest.CaptureFixture[str], experiment: Path, results: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    words = ["reproduce", f"hydra.searchpath=[file://{experiment.parent.parent}]", "experiment=mine", *TINY, results]
+    words = ["reproduce", f"experiment={experiment}", *TINY, results]
     experiment.write_text(EXPERIMENT % 0.5)
     held = call(capsys, *words, "--check", "--json")
     assert held.code == 0
@@ -63,6 +63,8 @@ def test_an_expectation_that_fails_ends_with_exit_5(
     failed = call(capsys, *words, "--check")
     assert failed.code == 5
     assert "it learns" in failed.err
+    assert "wanted at least 0.999" in failed.err
+    assert "claims: 1 fails" in failed.err
     assert call(capsys, *words).code == 0  # without --check a finding is no failure
 
 
@@ -112,3 +114,17 @@ def test_a_mistake_is_an_object_too_where_a_program_reads(capsys: pytest.Capture
     assert said["status"] == "failed"
     assert "keep=0.5" in said["error"]
     assert "keep=0.5" in answer.err
+
+
+def test_an_experiment_of_ones_own_is_a_file_anywhere(
+    capsys: pytest.CaptureFixture[str], experiment: Path, results: str
+) -> None:
+    experiment.write_text("experiment:\n  name: [mine\n")
+    broken = call(capsys, "reproduce", f"experiment={experiment}", results)
+    assert broken.code == 2
+    assert "mine.yaml, line 3" in broken.err
+    missing = call(capsys, "reproduce", "experiment=nowhere.yaml", results)
+    assert (missing.code, "no file nowhere.yaml" in missing.err) == (2, True)
+    unclaimed = call(capsys, "reproduce", "experiment=demo", results, "--check")
+    assert unclaimed.code == 2
+    assert "makes no claims" in unclaimed.err

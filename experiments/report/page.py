@@ -194,7 +194,7 @@ def judged(outcomes: Sequence[claims.Outcome]) -> dict[str, Any]:
     counts = Counter(outcome.verdict for outcome in outcomes)
     return {
         "claims": {name: counts.get(name, 0) for name in ("holds", "fails", "undecided", "no runs")},
-        "failed": [outcome.claim for outcome in outcomes if outcome.surprising],
+        "failed": [f"{one.verdict}: {one.claim}: {one.sentence}" for one in outcomes if one.surprising],
     }
 
 

@@ -155,8 +155,12 @@ def _dotted(settings: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
         if isinstance(value, Mapping):
             found |= _dotted(value, f"{prefix}{name}.")
         else:
-            found[prefix + name] = ",".join(f"{one:g}" for one in value) if isinstance(value, list | tuple) else value
+            found[prefix + name] = ",".join(map(_number, value)) if isinstance(value, list | tuple) else value
     return found
+
+
+def _number(value: Any) -> str:
+    return f"{value:g}" if isinstance(value, float | int) else str(value)
 
 
 def _setups(runs: pd.DataFrame, redrawn: bool) -> pd.Series[Any]:
