@@ -94,4 +94,10 @@ def overrides(words: list[str] | None, keep: float | None, seeds: list[int] | No
     flags = [] if keep is None else [f"keep={keep}"]
     flags += [f"seed={','.join(map(str, seeds))}"] if seeds else []
     flags += [f"launcher={launcher}"] if launcher else []
+    given: dict[str, str] = {}
+    for word in [*(words or []), *flags]:
+        key, _, value = word.partition("=")
+        if given.get(key, value) != value:
+            typer.echo(f"{word} replaces {key}={given[key]}; for both: {key}={given[key]},{value}", err=True)
+        given[key] = value
     return [*(words or []), *flags]

@@ -128,3 +128,9 @@ def test_an_experiment_of_ones_own_is_a_file_anywhere(
     unclaimed = call(capsys, "reproduce", "experiment=demo", results, "--check")
     assert unclaimed.code == 2
     assert "makes no claims" in unclaimed.err
+
+
+def test_a_setting_given_twice_is_said(capsys: pytest.CaptureFixture[str], results: str) -> None:
+    twice = call(capsys, "train", *TINY, "seed=0", "seed=1", "--dry-run", results)
+    assert "seed=1 replaces seed=0; for both: seed=0,1" in twice.err
+    assert "replaces" not in call(capsys, "train", *TINY, "seed=0,1", "--dry-run", results).err
