@@ -6,7 +6,7 @@ BIN := $(VENV)/bin
 UV := $(BIN)/uv
 LOCKED := $(VENV)/.locked
 INSTALLED := $(VENV)/.installed
-EXPERIMENT ?= demo
+EXPERIMENT ?= smoke
 
 .DEFAULT_GOAL := help
 .PHONY: help install demo test check reproduce bench clean

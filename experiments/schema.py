@@ -242,7 +242,7 @@ class Study(Settings):
     seed: Annotated[int, Field(ge=0)] = 0
     device: Annotated[str, Field(pattern=r"^(auto|cpu|mps|cuda(:\d+)?)$")] = "auto"
     results: Place = "results"
-    export: Annotated[str, Field(pattern=r"\.(npy|csv|parquet)$")] | None = None  # score: also write the scores there
+    export: Annotated[str, Field(pattern=r"\.(npy|csv|parquet)$")] | None = None  # score, prune: also write it there
     launcher: LauncherSettings = LauncherSettings()
     theory: TheorySettings = TheorySettings()
     policy: PolicySettings = UniformPolicy()
