@@ -20,6 +20,7 @@ from prune_lab.experiments.errors import ConfigError
 Checked = TypeVar("Checked", bound=BaseModel)
 CONFIGS = "prune_lab.configs"
 UNIONS = ("task", "model", "scorer", "policy")  # sections whose keys depend on the choice that `name` makes
+OWN = ".yaml"  # how the file of an experiment of one's own ends
 GROUPS = ("task", "model", "recipe", "scorer", "policy", "launcher", "experiment")
 
 
@@ -158,7 +159,8 @@ def _groups(phase: str, words: tuple[str, ...]) -> dict[str, Any]:
     except (HydraException, OmegaConfBaseException) as error:
         for word in words:
             group, _, name = word.partition("=")
-            if isinstance(error, MissingConfigException) and group in GROUPS and name not in choices(group):
+            known = group not in GROUPS or name.endswith(OWN) or name in choices(group)
+            if isinstance(error, MissingConfigException) and not known:
                 raise ConfigError(
                     _did_you_mean(f"{group}={name}", name, choices(group), f"{group}="), _sized(word)
                 ) from None
@@ -172,13 +174,16 @@ def _own(word: str) -> str:
     from omegaconf import OmegaConf
 
     group, _, name = word.partition("=")
-    if group != "experiment" or not name.endswith(".yaml"):
+    if group != "experiment" or not name.endswith(OWN):
         return word
     file = Path(name)
     if not file.is_file():
         raise ConfigError(f"there is no file {name}", f"experiment=NAME, one of {', '.join(choices('experiment'))}")
+    content = OmegaConf.load(file)
+    if "experiment" not in content:
+        raise ConfigError(f"{name} has no section experiment, with name, title and grids: the README has an example")
     choice = f"own_{file.stem}"
-    ConfigStore.instance().store(choice, OmegaConf.load(file), group=group, package="_global_")
+    ConfigStore.instance().store(choice, content, group=group, package="_global_")
     return f"{group}={choice}"
 
 

@@ -123,6 +123,14 @@ def test_an_experiment_of_ones_own_is_a_file_anywhere(
     broken = call(capsys, "reproduce", f"experiment={experiment}", results)
     assert broken.code == 2
     assert "mine.yaml, line 3" in broken.err
+    compose._groups.cache_clear()
+    for content in ("", "- a\n", "keep: 0.5\n"):
+        experiment.write_text(content)
+        empty = call(capsys, "reproduce", f"experiment={experiment}", results)
+        assert (empty.code, "has no section experiment" in empty.err) == (2, True)
+    experiment.write_text("defaults:\n  - override /task: nope\nexperiment:\n  name: mine\n")
+    nested = call(capsys, "reproduce", f"experiment={experiment}", results)
+    assert (nested.code, "nope" in nested.err) == (2, True)
     missing = call(capsys, "reproduce", "experiment=nowhere.yaml", results)
     assert (missing.code, "no file nowhere.yaml" in missing.err) == (2, True)
     unclaimed = call(capsys, "reproduce", "experiment=demo", results, "--check")
