@@ -65,7 +65,7 @@ def test_the_committed_tables_bear_out_what_is_expected(capsys: pytest.CaptureFi
     reproduced |= {"high_pruning", "lm_pruning", "transfer", "learning_law", "pruning_then_equal", "capacity"}
     reproduced |= {"across_sources", "equal_contribution"}
     assert reproduced <= {row["experiment"] for row in measured}
-    assert all(row["n"] >= 3 for row in measured if row["verdict"] != "undecided")
+    assert all(row["n"] >= 3 or "have no value" in row["sentence"] for row in measured)
 
 
 def test_check_stops_at_another_verdict_than_the_expected(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
