@@ -27,7 +27,8 @@ if TYPE_CHECKING:
 MOST = 6  # settings drawn of those figures that show one a panel; the tables have all
 POINTS = re.compile(
     r"gain|target_gain|late_mass_hardest|(area|end|acceleration)_.+|(beta|B)_(constant|found|gain)(_floored)?|lift_.+|"
-    r"(constant|found)_(held_.+_(cv|kkt_gap)|ct_cv|phi_cv|phi_kkt_gap|phi_ratio|bracket_share|bracket_corr|inactive_phi|inactive_ct|"
+    r"(constant|found)_held_.+_(cv|kkt_gap)|"
+    r"(constant|found)_(ct_cv|phi_cv|phi_kkt_gap|phi_ratio|bracket_share|bracket_corr|inactive_phi|inactive_ct|"
     r"harmful_dropped|phi_(ess|signal|gini)@.+|between_phi|between_ct)"
 )
 Settings = dict[tuple[str, str], list[Folder]]  # (setup, what is kept) -> a folder a seed

@@ -195,9 +195,8 @@ def _telling(setups: pd.DataFrame) -> list[str]:
 def _setting(name: str, value: Any) -> str:
     if isinstance(value, bool | np.bool_):
         return f"{'' if value else 'not '}{name.rpartition('.')[2]}"
-    shown = f"{value:g}" if isinstance(value, float | int) and not isinstance(value, bool) else str(value)
     last = name.rpartition(".")[2].replace("_", " ")
-    return shown if last == "name" else f"{last} {shown}"
+    return _number(value) if last == "name" else f"{last} {_number(value)}"
 
 
 def _subsets(runs: pd.DataFrame) -> pd.Series[Any]:
