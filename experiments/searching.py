@@ -29,6 +29,7 @@ if TYPE_CHECKING:
 
     from .field import Field
     from .law import Contributions
+    from .metagradient import Descent
     from .metagradient import Path as Run
     from .search import Problem, Search
 
@@ -155,8 +156,11 @@ def _problem(work: Work, task: Any, rows: Indices) -> Problem:
         f"dev dealt out: {len(parts[0])} are the target, {len(parts[1])} stop the search, {len(parts[2])} held out; "
         f"{recipe.steps} steps on all {len(rows)} examples, a trajectory of {len(start):,} numbers a step, {held}"
     )
-    if len(set(rates)) > 1:
-        work.decide("the learning rate changes: phi holds each step's, and is not compared with the loss still to go")
+    if not _still(descent):
+        work.decide(
+            "phi is not compared with the loss still to go: its sum is that loss under a constant learning rate, without "
+            "momentum and weight decay, and this recipe is another"
+        )
     return problem
 
 
@@ -225,10 +229,15 @@ def _check(work: Work, losses: Sequence[float]) -> None:
 
 
 def _end(problem: Problem, path: Run) -> float:
-    """The target loss at T; NaN where the learning rate changes: phi is then not in units of the loss still to go."""
+    """The target loss at T; NaN where the sum of phi is not the loss still to go."""
     from .search import mean_loss
 
-    return mean_loss(problem.target, path.end) if len(set(problem.descent.learning_rates)) == 1 else math.nan
+    return mean_loss(problem.target, path.end) if _still(problem.descent) else math.nan
+
+
+def _still(descent: Descent) -> bool:
+    """Whether the loss falls by one law at every step, with no state but theta: sum gamma phi is then L(t) - L(T)."""
+    return len(set(descent.learning_rates)) == 1 and not descent.momentum and not descent.weight_decay
 
 
 def _check_looks(work: Work, measured: Sequence[Mapping[str, Any]]) -> None:
