@@ -158,8 +158,8 @@ def _problem(work: Work, task: Any, rows: Indices) -> Problem:
     )
     if not _still(descent):
         work.decide(
-            "phi is not compared with the loss still to go: its sum is that loss under a constant learning rate, without "
-            "momentum and weight decay, and this recipe is another"
+            "phi is not compared with the loss still to go: its sum is that loss only under a constant learning rate, "
+            "without momentum or weight decay"
         )
     return problem
 
