@@ -136,11 +136,12 @@ def _problem(work: Work, task: Any, rows: Indices) -> Problem:
     parts = _dealt(units)
     if min(map(len, parts)) < LEAST:
         documents = len(np.unique(units))
-        of = f" of {documents} documents" if documents < number else ""
-        raise ConfigError(
-            f"the dev split has {number} examples{of}, too few for three parts",
-            f"a task.dev that gives {4 * LEAST} or more",
-        )
+        few = f"{number} examples"
+        mend = f"a task.dev that gives {4 * LEAST} or more"
+        if documents < number:
+            few = f"{number} examples of {documents} documents, which are dealt out whole"
+            mend = "more task.documents, or a larger task.dev"
+        raise ConfigError(f"the dev split has {few}: too few for three parts", mend)
     say_if_shared(work, task, rows)
     train = field_of("train", rows)
     target, stopping, held_out = (field_of("dev", part) for part in parts)

@@ -300,6 +300,7 @@ def test_the_oracle_leaves_out_what_is_known_to_be_wrong() -> None:
 def test_acceleration_golden() -> None:
     assert acceleration([4, 3, 2, 1], [4, 2, 1, 1]) == 1.5
     assert math.isnan(acceleration([4, 3, 2, 1], [4, 3, 2, 1.5]))
+    assert acceleration([4, 3, 2, 1], [4, 3, 2, 1.0000001]) == 1  # the same run again, on a GPU
 
 
 # ---- the law ---------------------------------------------------------------------------------------------------------

@@ -37,8 +37,15 @@ class Block(nn.Module):
         return activated
 
 
+class GroupNorm(nn.GroupNorm):
+    """Of what lies in order in memory: under forward mode torch 2.11 breaks on another layout (channels last)."""
+
+    def forward(self, input: Tensor) -> Tensor:
+        return super().forward(input.contiguous())
+
+
 def _normalised(channels: int, norm: Norm) -> nn.Module:
-    return nn.BatchNorm2d(channels) if norm == "batch" else nn.GroupNorm(GROUPS, channels)
+    return nn.BatchNorm2d(channels) if norm == "batch" else GroupNorm(GROUPS, channels)
 
 
 class Convnet(nn.Module):
