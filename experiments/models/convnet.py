@@ -40,8 +40,8 @@ class Block(nn.Module):
 class GroupNorm(nn.GroupNorm):
     """Of what lies in order in memory: under forward mode torch 2.11 breaks on another layout (channels last)."""
 
-    def forward(self, input: Tensor) -> Tensor:
-        return super().forward(input.contiguous())
+    def forward(self, images: Tensor) -> Tensor:
+        return super().forward(images.contiguous())
 
 
 def _normalised(channels: int, norm: Norm) -> nn.Module:
