@@ -236,3 +236,13 @@ def test_what_cannot_be_searched_is_refused(results: str, words: list[str], kind
     with pytest.raises(kind) as refused:
         searched(results, *words)
     assert said in str(refused.value)
+
+
+def test_too_few_documents_to_deal_out_whole_are_refused(results: str, tmp_path: Path) -> None:
+    for number in range(10):
+        (tmp_path / f"{number}.txt").write_text(f"the document of number {number} " * 40)
+    settings = ["task=text", f"task.path={tmp_path}", "task.dev=0.2", "task.vocabulary=257", "task.context=16"]
+    with pytest.raises(ConfigError) as refused:
+        searched(results, *settings, "model.width=16", "model.heads=2", "recipe=flow", "recipe.steps=2")
+    assert "of 2 documents, which are dealt out whole" in str(refused.value)
+    assert "more task.documents" in str(refused.value)
