@@ -14,7 +14,7 @@ from pathlib import Path
 
 import torch
 
-from . import contribution, equalising, packing, scoring, text, training
+from . import contribution, equalising, packing, scoring, sweep, text, training
 from .contest import DEVICE, settle
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -25,6 +25,7 @@ RACES = {
     "text": text,
     "equalising": equalising,
     "contribution": contribution,
+    "sweep": sweep,
 }
 MIB = 2**20
 

@@ -22,7 +22,7 @@ from .simplex import project
 
 ROUNDING = 1e-6  # relative, of a mean loss in float32
 GRID = 50  # steps at which the stopping set is looked at
-SHARE = 0.25  # of the memory that is free, which a trajectory may take
+SHARE = 0.25  # of the memory that is free, which a trajectory may take, or on a GPU a pass
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,6 +76,17 @@ def target_of(field: Field) -> Target:
         return losses.mean(), slope
 
     return of
+
+
+def room(field: Field, theta: Tensor) -> int:
+    """How many times a field's examples could share a pass on a GPU, where the launches of a small one cost most."""
+    if not theta.is_cuda:
+        return 1
+    torch.cuda.reset_peak_memory_stats(theta.device)
+    held = torch.cuda.memory_allocated(theta.device)
+    field.products(theta, theta.new_ones(field.size), theta)
+    needed = torch.cuda.max_memory_allocated(theta.device) - held
+    return max(1, int(SHARE * free_memory(theta.device) / needed))
 
 
 def run(problem: Problem, policy: Tensor) -> Path:

@@ -186,16 +186,19 @@ def _fields(work: Work, task: Any) -> tuple[Any, Tensor]:
     from .field import LinearField, NetworkField, flat
     from .metagradient import functional_losses
     from .scoring.features import head, penultimate
+    from .search import room
 
     study, seed = work.job.study, work.job.recipe["seed"]
     model = task.model(torch_stream(seed, "init"))
     if not (isinstance(study.model, LinearModel | PerceptronModel) or study.search.features):
         losses, weights = functional_losses(task, model.eval())
+        start, size = flat(weights), BATCH[task.kind]
 
         def network(split: Split, rows: Indices) -> Field:
-            return NetworkField(losses, weights, list(task.batches(split, size=BATCH[task.kind], index=rows)))
+            return NetworkField(losses, weights, list(task.batches(split, size=size, index=rows)))
 
-        return network, flat(weights)
+        size *= room(network("train", np.arange(min(size, task.size("train")))), start)
+        return network, start
     last = head(model)
     start = last.weight.detach().T  # (D, C)
     if last.bias is not None:

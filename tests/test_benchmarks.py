@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 from typer.testing import CliRunner
 
-from benchmarks import contribution, ours, plain, synthetic, text, training
+from benchmarks import contribution, ours, plain, sweep, synthetic, text, training
 from benchmarks.__main__ import app
 from prune_lab.experiments.contracts import Proxy
 from prune_lab.experiments.loading import load_data
@@ -74,6 +74,24 @@ def test_contributions_in_one_pass_are_those_of_a_gradient_each(study: tuple[str
     assert contribution.one_pass(chosen, given, mine)() == 6
     assert contribution.each_gradient(chosen, given, 4, theirs)() == 6
     torch.testing.assert_close(torch.cat(mine).float(), torch.cat(theirs), rtol=1e-3, atol=1e-5)
+
+
+@pytest.mark.parametrize(
+    ("study", "data"),
+    [
+        (sweep.IMAGES, lambda: synthetic.images(6)),
+        (text.STUDY, lambda: synthetic.tokens(6, context=text.CONTEXT, vocabulary=text.VOCABULARY)),
+    ],
+    ids=["images", "text"],
+)
+def test_a_fused_step_of_the_sweep_is_that_of_two_passes(study: tuple[str, ...], data: Any) -> None:
+    chosen, given = ours.study(*study), data()
+    mine: list[Tensor] = []
+    theirs: list[Tensor] = []
+    assert sweep.fused(chosen, given, mine)() == 6
+    assert sweep.apart(chosen, given, 4, theirs)() == 6
+    for one, other in zip(mine, [torch.cat(theirs[:-1]), theirs[-1]], strict=True):
+        torch.testing.assert_close(one, other, rtol=1e-3, atol=1e-4 * float(other.abs().max()))
 
 
 def test_an_unknown_benchmark_is_refused_by_name() -> None:
