@@ -108,11 +108,11 @@ class NetworkField:
 
     def norms(self, theta: Tensor) -> Tensor:
         """Estimated: along a Gaussian direction v, v . g_n has the mean square ||g_n||^2; off by a quarter or so."""
-        draw = torch.Generator(theta.device).manual_seed(0)
+        draw = torch.Generator().manual_seed(0)  # the CPU's, so that a GPU estimates the same
         squares = theta.new_zeros(self.size)
         for _ in range(PROBES):
-            along = torch.randn(theta.shape, generator=draw, dtype=theta.dtype, device=theta.device)
-            squares += self.rates(theta, along).square()
+            along = torch.randn(theta.shape, generator=draw, dtype=theta.dtype)
+            squares += self.rates(theta, along.to(theta.device)).square()
         return (squares / PROBES).sqrt()
 
     def _rate(self, theta: Tensor, direction: Tensor, batch: Batch) -> Tensor:
