@@ -55,12 +55,8 @@ def fused(chosen: schema.Study, data: Data, keep: list[Tensor] | None = None) ->
     """Ours; returns how many examples. `keep` gets the gradients' products, and then the Hessian's."""
     task, losses, theta, like, direction = _given(chosen, data)
     size = BATCH[task.kind]
-
-    def batches() -> list[Batch]:
-        return list(task.batches("train", size=size))
-
-    size *= room(NetworkField(losses, like, batches()[:1]), theta)
-    field = NetworkField(losses, like, batches())
+    size *= room(NetworkField(losses, like, [next(iter(task.batches("train", size=size)))]), theta)
+    field = NetworkField(losses, like, list(task.batches("train", size=size)))
     weights = theta.new_full((field.size,), 1 / field.size)
 
     def lap() -> float:

@@ -193,11 +193,12 @@ def _fields(work: Work, task: Any) -> tuple[Any, Tensor]:
     if not (isinstance(study.model, LinearModel | PerceptronModel) or study.search.features):
         losses, weights = functional_losses(task, model.eval())
         start, size = flat(weights), BATCH[task.kind]
+        first = next(iter(task.batches("train", size=size)))
+        size *= room(NetworkField(losses, weights, [first]), start)
 
         def network(split: Split, rows: Indices) -> Field:
             return NetworkField(losses, weights, list(task.batches(split, size=size, index=rows)))
 
-        size *= room(network("train", np.arange(min(size, task.size("train")))), start)
         return network, start
     last = head(model)
     start = last.weight.detach().T  # (D, C)
