@@ -57,13 +57,12 @@ def grid(overrides: Sequence[str]) -> list[tuple[str, ...]]:
 
     In a sweep over a section's choices a key goes to those that have it: `scorer=el2n,file scorer.path=mine.csv`.
     """
-    from hydra.core.override_parser.overrides_parser import OverridesParser
     from hydra.errors import HydraException
 
     axes: dict[str, list[str]] = {}
     for word in overrides:
         try:
-            override = OverridesParser.create().parse_override(word)
+            override = _parsed(word)
             key = override.get_key_element()
             if override.is_sweep_override():
                 values = [str(value) for value in override.sweep_string_iterator()]
@@ -116,14 +115,12 @@ def _study(phase: str, point: tuple[str, ...]) -> schema.Study:
 
 def _composed(phase: str, point: tuple[str, ...]) -> dict[str, Any]:
     """Hydra composes the groups (slow, so once a combination); plain values are set on a copy of what it made."""
-    from hydra.core.override_parser.overrides_parser import OverridesParser
-
     structural = tuple(word for word in point if _is_structural(word))
     content = copy.deepcopy(_groups(phase, structural))
     for word in point:
         if word in structural:
             continue
-        override = OverridesParser.create().parse_override(word)
+        override = _parsed(word)
         *parents, leaf = override.key_or_group.split(".")
         place = content
         for parent in parents:
@@ -132,6 +129,14 @@ def _composed(phase: str, point: tuple[str, ...]) -> dict[str, Any]:
             place = place[parent]
         place[leaf] = override.value()
     return content
+
+
+@lru_cache(maxsize=4096)
+def _parsed(word: str) -> Any:
+    """A word in Hydra's grammar; slow to parse, and the same in many points of a grid."""
+    from hydra.core.override_parser.overrides_parser import OverridesParser
+
+    return OverridesParser.create().parse_override(word)
 
 
 def _is_structural(word: str) -> bool:
