@@ -8,8 +8,8 @@ from __future__ import annotations
 import os
 import statistics
 
-from prune_lab.experiments.evaluation import evaluate
-from prune_lab.experiments.loading import load_data
+from prune_lab.experiments.data.load import load_data
+from prune_lab.experiments.training.evaluation import evaluate
 
 from . import ours, plain
 from .contest import Comparison, compare
@@ -23,7 +23,7 @@ DIGITS = ("task=digits", "model=convnet", "model.width=0.25")
 def comparison(quick: bool) -> Comparison:
     """Test accuracy, mean over seeds; the target is a ratio of 1 less two standard errors of the difference."""
     on_cifar10 = "PRUNE_LAB_DATA" in os.environ and not quick
-    chosen = ours.study(*(CIFAR10 if on_cifar10 else DIGITS))
+    chosen = ours.run(*(CIFAR10 if on_cifar10 else DIGITS))
     epochs, num_seeds = (1, 2) if quick else (EPOCHS, SEEDS)
     data = load_data(chosen.task)
     task = ours.task_of(chosen, data)

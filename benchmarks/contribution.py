@@ -14,9 +14,10 @@ from torch import Tensor
 from torch.func import functional_call, grad, vmap
 from torch.nn.attention import SDPBackend, sdpa_kernel
 
-from prune_lab.experiments import schema, seeds
+from prune_lab.experiments import seeds
 from prune_lab.experiments.contracts import Batch, Data
-from prune_lab.experiments.contribution import contributions, target_gradient
+from prune_lab.experiments.contribution.meter import contributions, target_gradient
+from prune_lab.experiments.phases import settings as schema
 from prune_lab.experiments.scoring.gradients import given_to_model
 
 from . import ours, synthetic, text, training
@@ -28,8 +29,8 @@ EXAMPLES = {"images": 1024, "text": 128}
 
 
 def contests(quick: bool) -> list[Contest]:
-    def contest(name: str, by: Form, study: tuple[str, ...], data: Callable[[int], Data]) -> Contest:
-        chosen, number = ours.study(*study), 8 if quick else EXAMPLES[name]
+    def contest(name: str, by: Form, run: tuple[str, ...], data: Callable[[int], Data]) -> Contest:
+        chosen, number = ours.run(*run), 8 if quick else EXAMPLES[name]
         return Contest(
             f"contribution.{name}.{by}",
             "examples/s",
@@ -45,11 +46,11 @@ def contests(quick: bool) -> list[Contest]:
         return synthetic.tokens(number, context=text.CONTEXT, vocabulary=text.VOCABULARY)
 
     forms: tuple[Form, ...] = ("derivative", "difference")
-    data = (("images", training.STUDY, synthetic.images), ("text", text.STUDY, tokens))
-    return [contest(name, by, study, made) for name, study, made in data for by in forms]
+    data = (("images", training.RUN, synthetic.images), ("text", text.RUN, tokens))
+    return [contest(name, by, run, made) for name, run, made in data for by in forms]
 
 
-def one_pass(chosen: schema.Study, data: Data, keep: list[Tensor] | None = None, by: Form = "derivative") -> Lap:
+def one_pass(chosen: schema.Run, data: Data, keep: list[Tensor] | None = None, by: Form = "derivative") -> Lap:
     """Ours; returns how many examples. `keep` gets the contributions."""
     task = ours.task_of(chosen, data)
     model = task.model(seeds.torch_stream(ours.SEED, "init")).eval()
@@ -64,7 +65,7 @@ def one_pass(chosen: schema.Study, data: Data, keep: list[Tensor] | None = None,
     return lap
 
 
-def each_gradient(chosen: schema.Study, data: Data, part: int, keep: list[Tensor] | None = None) -> Lap:
+def each_gradient(chosen: schema.Run, data: Data, part: int, keep: list[Tensor] | None = None) -> Lap:
     """The baseline; returns how many examples."""
     task = ours.task_of(chosen, data)
     model = task.model(seeds.torch_stream(ours.SEED, "init")).eval()

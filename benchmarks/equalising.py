@@ -14,9 +14,9 @@ PERIODS = 2  # measurements a lap, so that every lap has as many
 
 
 def contests(quick: bool) -> list[Contest]:
-    def contest(name: str, unit: str, study: tuple[str, ...], data: Callable[[int], Data]) -> Contest:
+    def contest(name: str, unit: str, run: tuple[str, ...], data: Callable[[int], Data]) -> Contest:
         every = ("policy.every=2",) if quick else ()
-        plain, equal = ours.study(*study), ours.study(*study, "policy=equal_contribution", *every)
+        plain, equal = ours.run(*run), ours.run(*run, "policy=equal_contribution", *every)
         period = equal.policy.every  # type: ignore[union-attr]
         number = plain.recipe.batch_size * period * PERIODS
         return Contest(
@@ -35,6 +35,6 @@ def contests(quick: bool) -> list[Contest]:
         return synthetic.tokens(number, context=text.CONTEXT, vocabulary=text.VOCABULARY)
 
     return [
-        contest("images", "images/s", training.STUDY, synthetic.images),
-        contest("text", "windows/s", text.STUDY, tokens),
+        contest("images", "images/s", training.RUN, synthetic.images),
+        contest("text", "windows/s", text.RUN, tokens),
     ]

@@ -8,8 +8,8 @@ from __future__ import annotations
 import statistics
 import time
 
-from prune_lab.experiments.evaluation import evaluate
-from prune_lab.experiments.loading import load_data
+from prune_lab.experiments.data.load import load_data
+from prune_lab.experiments.training.evaluation import evaluate
 
 from . import ours
 from .contest import Comparison, compare, settle
@@ -22,7 +22,7 @@ DIGITS = ("task=digits", "model=convnet", "model.width=0.25", "recipe.epochs=2")
 
 def comparison(quick: bool) -> Comparison:
     """Mean seconds over seeds after a first epoch that is not counted. On a CPU it takes hours."""
-    chosen = ours.study(*(DIGITS if quick else CIFAR10))
+    chosen = ours.run(*(DIGITS if quick else CIFAR10))
     epochs = int(chosen.recipe.epochs or 1)
     data = load_data(chosen.task)
     task = ours.task_of(chosen, data)

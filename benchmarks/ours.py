@@ -11,14 +11,16 @@ from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.utils.flop_counter import FlopCounterMode
 
 from prune_lab.cli import compose
-from prune_lab.experiments import devices, packing, recipes, schema, seeds
+from prune_lab.experiments import devices, seeds
 from prune_lab.experiments.contracts import Data, Indices, Policy, Proxy
-from prune_lab.experiments.equalising import EqualContribution
-from prune_lab.experiments.loading import build_model
-from prune_lab.experiments.policy import Uniform
+from prune_lab.experiments.contribution.online import EqualContribution
+from prune_lab.experiments.data.load import build_model
+from prune_lab.experiments.data.task import DeviceTask
+from prune_lab.experiments.phases import settings as schema
 from prune_lab.experiments.scoring import gradients, outputs
-from prune_lab.experiments.tasks.task import DeviceTask
-from prune_lab.experiments.training import State, train
+from prune_lab.experiments.training import packing, recipes
+from prune_lab.experiments.training.loop import State, train
+from prune_lab.experiments.training.policies import Uniform
 
 from .contest import DEVICE, Arithmetic, Lap
 
@@ -26,13 +28,13 @@ SEED = 0
 ENDLESS = 1_000_000  # steps of a schedule that no lap comes to the end of
 
 
-def study(*overrides: str) -> schema.Study:
+def run(*overrides: str) -> schema.Run:
     """The settings that the command line would make of these overrides."""
-    (found,) = compose.studies("train", overrides)
+    (found,) = compose.runs("train", overrides)
     return found
 
 
-def task_of(chosen: schema.Study, data: Data) -> DeviceTask:
+def task_of(chosen: schema.Run, data: Data) -> DeviceTask:
     return DeviceTask(
         data,
         lambda examples, init: build_model(chosen.model, data, examples, init),
@@ -42,8 +44,8 @@ def task_of(chosen: schema.Study, data: Data) -> DeviceTask:
     )
 
 
-def training_lap(chosen: schema.Study, data: Data, kept: Indices | None = None) -> Lap:
-    """A lap is an epoch over `kept` examples under the study's policy; returns how many."""
+def training_lap(chosen: schema.Run, data: Data, kept: Indices | None = None) -> Lap:
+    """A lap is an epoch over `kept` examples under the run's policy; returns how many."""
     _as_in_a_run()
     task = task_of(chosen, data)
     recipe = chosen.recipe
@@ -72,9 +74,7 @@ def training_lap(chosen: schema.Study, data: Data, kept: Indices | None = None) 
     return lap
 
 
-def trained(
-    chosen: schema.Study, task: DeviceTask, *, epochs: int, seed: int, kept: Indices | None = None
-) -> nn.Module:
+def trained(chosen: schema.Run, task: DeviceTask, *, epochs: int, seed: int, kept: Indices | None = None) -> nn.Module:
     """The model after a whole schedule of `epochs` over `kept` examples."""
     _as_in_a_run()
     recipe = chosen.recipe
@@ -99,7 +99,7 @@ def trained(
     return model
 
 
-def packed_lap(chosen: schema.Study, data: Data, models: int, share: float, epochs: int) -> Lap:
+def packed_lap(chosen: schema.Run, data: Data, models: int, share: float, epochs: int) -> Lap:
     """A lap trains `models` on random subsets together; returns how many."""
     _as_in_a_run()
     task, recipe = task_of(chosen, data), chosen.recipe
@@ -132,7 +132,7 @@ def packed_lap(chosen: schema.Study, data: Data, models: int, share: float, epoc
     return lap
 
 
-def single_lap(chosen: schema.Study, data: Data, models: int, share: float, epochs: int) -> Lap:
+def single_lap(chosen: schema.Run, data: Data, models: int, share: float, epochs: int) -> Lap:
     """A lap trains `models` on the same subsets, one after the other; returns how many."""
     task = task_of(chosen, data)
     size = task.size("train")
@@ -146,7 +146,7 @@ def single_lap(chosen: schema.Study, data: Data, models: int, share: float, epoc
     return lap
 
 
-def scoring_lap(chosen: schema.Study, data: Data, scorer: str) -> Lap:
+def scoring_lap(chosen: schema.Run, data: Data, scorer: str) -> Lap:
     """A lap scores every training image; returns how many."""
     _as_in_a_run()
     task = task_of(chosen, data)
@@ -160,7 +160,7 @@ def scoring_lap(chosen: schema.Study, data: Data, scorer: str) -> Lap:
     return lap
 
 
-def arithmetic(chosen: schema.Study, data: Data, *, trains: bool, backward: bool) -> Arithmetic:
+def arithmetic(chosen: schema.Run, data: Data, *, trains: bool, backward: bool) -> Arithmetic:
     """Of an example: forward, and backward where asked; in the precision that it trains in, or in float32."""
     task = task_of(chosen, data)
     model = task.model(seeds.torch_stream(SEED, "init"))
@@ -174,7 +174,7 @@ def arithmetic(chosen: schema.Study, data: Data, *, trains: bool, backward: bool
 
 
 def _policy(
-    chosen: schema.Study, task: DeviceTask, model: nn.Module, kept: Indices | None, precision: torch.dtype
+    chosen: schema.Run, task: DeviceTask, model: nn.Module, kept: Indices | None, precision: torch.dtype
 ) -> Policy:
     settings = chosen.policy
     if isinstance(settings, schema.EqualContributionPolicy):
@@ -193,7 +193,7 @@ def _policy(
     return Uniform(kept)
 
 
-def _state(chosen: schema.Study, task: DeviceTask, model: nn.Module, steps: int) -> State:
+def _state(chosen: schema.Run, task: DeviceTask, model: nn.Module, steps: int) -> State:
     recipe = chosen.recipe
     optimizers = recipes.optimizers(
         model,

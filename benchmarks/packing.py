@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-from prune_lab.experiments.loading import load_data
+from prune_lab.experiments.data.load import load_data
 
 from . import ours
 from .contest import Contest
 
 MODELS, SHARE = 32, 0.7
-STUDY = ("task=digits",)
+RUN = ("task=digits",)
 
 
 def contests(quick: bool) -> list[Contest]:
-    chosen = ours.study(*STUDY)
+    chosen = ours.run(*RUN)
     models, epochs = (2, 1) if quick else (MODELS, 5)
     return [
         Contest(

@@ -15,10 +15,12 @@ from torch.nn import functional
 from torch.optim.lr_scheduler import LambdaLR
 from torch.utils.data import DataLoader, Dataset, Subset
 
-from prune_lab.experiments import recipes, schema, seeds
+from prune_lab.experiments import seeds
 from prune_lab.experiments.contracts import IGNORED, Data, Indices
+from prune_lab.experiments.data.task import NORMALISATION_SAMPLE, DeviceTask
 from prune_lab.experiments.models.gpt import Attention, Gpt, rotate
-from prune_lab.experiments.tasks.task import NORMALISATION_SAMPLE, DeviceTask
+from prune_lab.experiments.phases import settings as schema
+from prune_lab.experiments.training import recipes
 
 from .contest import DEVICE, Lap
 from .ours import ENDLESS, SEED, task_of
@@ -97,7 +99,7 @@ def plain_model(task: DeviceTask, seed: int = SEED) -> nn.Module:
     return model
 
 
-def training_lap(chosen: schema.Study, data: Data, kept: Indices | None = None) -> Lap:
+def training_lap(chosen: schema.Run, data: Data, kept: Indices | None = None) -> Lap:
     """A lap is an epoch over `kept` examples; returns how many."""
     model = plain_model(task_of(chosen, data))
     rows: Dataset[tuple[Tensor, Tensor]] = _rows(chosen, data)  # type: ignore[assignment]
@@ -113,7 +115,7 @@ def training_lap(chosen: schema.Study, data: Data, kept: Indices | None = None) 
     return lap
 
 
-def trained(chosen: schema.Study, data: Data, task: DeviceTask, *, epochs: int, seed: int) -> nn.Module:
+def trained(chosen: schema.Run, data: Data, task: DeviceTask, *, epochs: int, seed: int) -> nn.Module:
     """The model after a whole schedule of `epochs`."""
     torch.manual_seed(seed)
     loader = DataLoader(_rows(chosen, data), batch_size=chosen.recipe.batch_size, shuffle=True, num_workers=0)
@@ -124,7 +126,7 @@ def trained(chosen: schema.Study, data: Data, task: DeviceTask, *, epochs: int, 
     return model
 
 
-def scoring_lap(chosen: schema.Study, data: Data, scorer: str, examples: int) -> Lap:
+def scoring_lap(chosen: schema.Run, data: Data, scorer: str, examples: int) -> Lap:
     """A lap scores the first `examples` one by one; returns how many."""
     model = plain_model(task_of(chosen, data)).eval()
     rows = Images(data)
@@ -153,7 +155,7 @@ def scores(model: nn.Module, rows: Images, scorer: str, examples: int) -> Iterat
             yield torch.stack(norms).norm().item()
 
 
-def _rows(chosen: schema.Study, data: Data) -> Images | Windows:
+def _rows(chosen: schema.Run, data: Data) -> Images | Windows:
     if data.kind == "text":
         return Windows(data)
     return Images(data, flip=chosen.recipe.flip, shift=chosen.recipe.shift)

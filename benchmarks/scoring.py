@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from . import ours, plain, synthetic
 from .contest import Contest
-from .training import STUDY
+from .training import RUN
 
 TARGET = 20.0
 IMAGES = 10_000
@@ -13,7 +13,7 @@ LOOPED = {"el2n": 300, "grand": 200}  # images a lap of the baseline
 
 
 def contests(quick: bool) -> list[Contest]:
-    chosen = ours.study(*STUDY)
+    chosen = ours.run(*RUN)
 
     def contest(scorer: str) -> Contest:
         scored, looped = (64, 8) if quick else (SCORED[scorer], LOOPED[scorer])

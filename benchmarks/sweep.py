@@ -14,25 +14,26 @@ from torch import Tensor
 from torch.func import grad, jvp
 from torch.nn.attention import SDPBackend, sdpa_kernel
 
-from prune_lab.experiments import schema, seeds
+from prune_lab.experiments import seeds
 from prune_lab.experiments.contracts import Batch, Data
-from prune_lab.experiments.contribution import target_gradient
-from prune_lab.experiments.evaluation import BATCH
-from prune_lab.experiments.field import NetworkField, flat, shaped
-from prune_lab.experiments.metagradient import OfWeights, functional_losses
-from prune_lab.experiments.search import room
-from prune_lab.experiments.tasks.task import DeviceTask
+from prune_lab.experiments.contribution.adjoint import OfWeights, functional_losses
+from prune_lab.experiments.contribution.field import NetworkField, flat, shaped
+from prune_lab.experiments.contribution.meter import target_gradient
+from prune_lab.experiments.contribution.search import room
+from prune_lab.experiments.data.task import DeviceTask
+from prune_lab.experiments.phases import settings as schema
+from prune_lab.experiments.training.evaluation import BATCH
 
 from . import contribution, ours, synthetic, text, training
 from .contest import DEVICE, Contest, Lap
 
 ON_GPU = 4  # times as many examples
-IMAGES = (*training.STUDY, "model.norm=group")
+IMAGES = (*training.RUN, "model.norm=group")
 
 
 def contests(quick: bool) -> list[Contest]:
-    def contest(name: str, study: tuple[str, ...], data: Callable[[int], Data]) -> Contest:
-        chosen, part = ours.study(*study), contribution.PART[name]
+    def contest(name: str, run: tuple[str, ...], data: Callable[[int], Data]) -> Contest:
+        chosen, part = ours.run(*run), contribution.PART[name]
         number = 8 if quick else contribution.EXAMPLES[name] * (ON_GPU if DEVICE.type == "cuda" else 1)
         return Contest(
             f"sweep.{name}",
@@ -48,10 +49,10 @@ def contests(quick: bool) -> list[Contest]:
     def tokens(number: int) -> Data:
         return synthetic.tokens(number, context=text.CONTEXT, vocabulary=text.VOCABULARY)
 
-    return [contest("images", IMAGES, synthetic.images), contest("text", text.STUDY, tokens)]
+    return [contest("images", IMAGES, synthetic.images), contest("text", text.RUN, tokens)]
 
 
-def fused(chosen: schema.Study, data: Data, keep: list[Tensor] | None = None) -> Lap:
+def fused(chosen: schema.Run, data: Data, keep: list[Tensor] | None = None) -> Lap:
     """Ours; returns how many examples. `keep` gets the gradients' products, and then the Hessian's."""
     task, losses, theta, like, direction = _given(chosen, data)
     size = BATCH[task.kind]
@@ -68,7 +69,7 @@ def fused(chosen: schema.Study, data: Data, keep: list[Tensor] | None = None) ->
     return lap
 
 
-def apart(chosen: schema.Study, data: Data, part: int, keep: list[Tensor] | None = None) -> Lap:
+def apart(chosen: schema.Run, data: Data, part: int, keep: list[Tensor] | None = None) -> Lap:
     """The baseline; the same, the gradients' products in parts."""
     task, losses, theta, weights, direction = _given(chosen, data)
     sizes = {name: value.shape for name, value in weights.items()}
@@ -90,7 +91,7 @@ def apart(chosen: schema.Study, data: Data, part: int, keep: list[Tensor] | None
     return lap
 
 
-def _given(chosen: schema.Study, data: Data) -> tuple[DeviceTask, OfWeights, Tensor, dict[str, Tensor], Tensor]:
+def _given(chosen: schema.Run, data: Data) -> tuple[DeviceTask, OfWeights, Tensor, dict[str, Tensor], Tensor]:
     """The task, its losses, theta as it is drawn, weights of its shapes, and the target's gradient for a direction."""
     task = ours.task_of(chosen, data)
     model = task.model(seeds.torch_stream(ours.SEED, "init")).eval()

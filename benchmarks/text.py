@@ -12,11 +12,11 @@ from .contest import AMX, Arithmetic, Contest, Lap
 TARGET = 2.5
 CONTEXT = 128  # tokens
 VOCABULARY = 1024
-STUDY = ("task=pydoc", f"task.context={CONTEXT}", "model.width=128", "model.depth=4", "model.heads=4")
+RUN = ("task=pydoc", f"task.context={CONTEXT}", "model.width=128", "model.depth=4", "model.heads=4")
 
 
 def contests(quick: bool) -> list[Contest]:
-    chosen = ours.study(*STUDY)
+    chosen = ours.run(*RUN)
     windows = chosen.recipe.batch_size * (1 if quick else 6)
 
     def in_tokens(lap: Lap) -> Lap:

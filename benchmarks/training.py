@@ -8,14 +8,14 @@ from . import ours, plain, synthetic
 from .contest import AMX, DEVICE, Contest
 
 TARGET = 4.0
-STUDY = ("task=cifar10", "model.width=0.25")  # 16, 64, 64 channels, batches of 128, mirror and shift
+RUN = ("task=cifar10", "model.width=0.25")  # 16, 64, 64 channels, batches of 128, mirror and shift
 WIDE = ("task=cifar10", "model.width=1")  # 64, 256, 256: what a GPU is for
 
 
 def contests(quick: bool) -> list[Contest]:
     on_gpu = DEVICE.type == "cuda"
     number = 256 if quick else 12_800 if on_gpu else 1280
-    chosen = ours.study(*(WIDE if on_gpu else STUDY))
+    chosen = ours.run(*(WIDE if on_gpu else RUN))
     channels = "64, 256, 256" if on_gpu else "16, 64, 64"
     kept = {"full": None, "half": np.arange(0, number, 2)}
     return [

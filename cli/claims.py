@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from prune_lab.experiments.errors import ClaimFailed, MissingInput
-from prune_lab.experiments.expectations import Expectation
+from prune_lab.experiments.laws.expectations import Expectation
 
 from . import compose
 from .show import Show
@@ -58,7 +58,7 @@ def _claims(name: str, results: Path) -> Iterator[dict[str, Any]]:
 
 def _measured(results: Path, name: str, claim: Expectation) -> dict[str, Any]:
     """What the runs of the experiment's page say of a claim; the user's own page goes before the reference."""
-    from prune_lab.experiments.claims import check, runs_of
+    from prune_lab.experiments.laws.claims import check, runs_of
 
     for place in REPORTS:
         path = results / place / name

@@ -1,4 +1,4 @@
-"""All of Hydra: overrides to a grid of validated studies, with the nearest right word for a wrong one; completion."""
+"""All of Hydra: overrides to a grid of validated runs, with the nearest right word for a wrong one; completion."""
 
 from __future__ import annotations
 
@@ -14,8 +14,9 @@ from typing import Any, TypeVar, get_args
 
 from pydantic import BaseModel, ValidationError
 
-from prune_lab.experiments import expectations, schema
 from prune_lab.experiments.errors import ConfigError
+from prune_lab.experiments.laws import expectations
+from prune_lab.experiments.phases import settings as schema
 
 Checked = TypeVar("Checked", bound=BaseModel)
 CONFIGS = "prune_lab.configs"
@@ -24,16 +25,16 @@ OWN = ".yaml"  # how the file of an experiment of one's own ends
 GROUPS = ("task", "model", "recipe", "scorer", "policy", "launcher", "experiment")
 
 
-def studies(phase: str, overrides: Sequence[str]) -> list[schema.Study]:
-    """One validated study for each point of the grid that the overrides span (`seed=0,1,2 keep=0.5,1`)."""
+def runs(phase: str, overrides: Sequence[str]) -> list[schema.Run]:
+    """One validated run for each point of the grid that the overrides span (`seed=0,1,2 keep=0.5,1`)."""
     for word in overrides:
         if word.startswith("experiment="):
             raise ConfigError(f"{word} spans many runs, and {phase} is one phase", f"prune-lab reproduce {word}")
-    return [_study(phase, point) for point in grid(overrides)]
+    return [_run(phase, point) for point in grid(overrides)]
 
 
-def experiment(overrides: Sequence[str]) -> tuple[expectations.Experiment, list[schema.Study]]:
-    """The experiment that `experiment=NAME` names, and its studies; the other overrides apply to every one of them."""
+def experiment(overrides: Sequence[str]) -> tuple[expectations.Experiment, list[schema.Run]]:
+    """The experiment that `experiment=NAME` names, and its runs; the other overrides apply to every one of them."""
     grid(overrides)  # a word that is no override is answered first
     chosen = [word.partition("=")[2] for word in overrides if word.startswith("experiment=")]
     if len(chosen) != 1 or "," in chosen[0]:
@@ -43,12 +44,12 @@ def experiment(overrides: Sequence[str]) -> tuple[expectations.Experiment, list[
     found = described(overrides)
     size = found.chosen
     spanned = [point for words in size.grids for point in grid([*size.settings, *words, *overrides])]
-    unique = {repr(study): study for point in spanned for study in [_study("evaluate", point)]}
+    unique = {repr(run): run for point in spanned for run in [_run("evaluate", point)]}
     return found, list(unique.values())
 
 
 def described(overrides: Sequence[str]) -> expectations.Experiment:
-    """The experiment that the overrides name, without its studies."""
+    """The experiment that the overrides name, without its runs."""
     return _validated(expectations.Experiment, _composed("evaluate", grid(overrides)[0])["experiment"])
 
 
@@ -93,7 +94,7 @@ def choices(group: str) -> list[str]:
 
 def keys() -> list[str]:
     """Every key that can be overridden, dotted."""
-    return sorted({*_dotted(schema.Study), "experiment"})
+    return sorted({*_dotted(schema.Run), "experiment"})
 
 
 def complete(incomplete: str) -> Iterator[str]:
@@ -107,10 +108,10 @@ def complete(incomplete: str) -> Iterator[str]:
     yield from (f"{key}={name}" for name in known if name.startswith(value))
 
 
-def _study(phase: str, point: tuple[str, ...]) -> schema.Study:
+def _run(phase: str, point: tuple[str, ...]) -> schema.Run:
     content = _composed(phase, point)
     content.pop("experiment", None)
-    return _validated(schema.Study, content)
+    return _validated(schema.Run, content)
 
 
 def _composed(phase: str, point: tuple[str, ...]) -> dict[str, Any]:
@@ -280,7 +281,7 @@ def _spelled(word: str) -> str:
 
 def _owners(place: Sequence[str]) -> list[str]:
     """The choices of a section that have the key, where it is one of the others' keys."""
-    arms = schema.arms(schema.Study.model_fields[place[0]].annotation) if place[0] in UNIONS else []
+    arms = schema.arms(schema.Run.model_fields[place[0]].annotation) if place[0] in UNIONS else []
     return [
         name for arm in arms if place[-1] in arm.model_fields for name in get_args(arm.model_fields["name"].annotation)
     ]
@@ -299,9 +300,7 @@ def _siblings(place: Sequence[str | int]) -> list[str]:
         return [name for name in keys() if "." not in name]
     if len(place) == 2 or place[0] not in UNIONS:
         return [name for name in keys() if name.startswith(f"{place[0]}.") and name.count(".") == 1]
-    arms = [
-        arm for arm in schema.arms(schema.Study.model_fields[str(place[0])].annotation) if _name(arm, str(place[1]))
-    ]
+    arms = [arm for arm in schema.arms(schema.Run.model_fields[str(place[0])].annotation) if _name(arm, str(place[1]))]
     return [f"{place[0]}.{name}" for arm in arms for name in arm.model_fields]
 
 
@@ -333,5 +332,5 @@ def _literals(key: str) -> list[str]:
             words = get_args(entry.annotation) if entry.annotation is not bool else ("true", "false")
             found.update((word, None) for word in words if isinstance(word, str))
 
-    visit(schema.Study, key.split("."))
+    visit(schema.Run, key.split("."))
     return list(found)

@@ -43,10 +43,10 @@ def _phase(phase: str, words: list[str], *, dry_run: bool, as_json: bool) -> Non
     from .run import export, run
     from .show import Show, exit_code
 
-    studies, show = compose.studies(phase, words), Show(as_json=as_json)
-    outcomes = run(phase, studies, show, dry_run=dry_run)
-    if studies[0].export is not None and not dry_run and not exit_code(outcomes):
-        export(phase, studies[0], show)
+    runs, show = compose.runs(phase, words), Show(as_json=as_json)
+    outcomes = run(phase, runs, show, dry_run=dry_run)
+    if runs[0].export is not None and not dry_run and not exit_code(outcomes):
+        export(phase, runs[0], show)
     raise typer.Exit(exit_code(outcomes))
 
 

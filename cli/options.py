@@ -46,7 +46,7 @@ def _launchers(incomplete: str) -> list[str]:
 
 
 def _phases(incomplete: str) -> list[str]:
-    from prune_lab.experiments.store import PHASES
+    from prune_lab.experiments.store.folders import PHASES
 
     return [name for name in PHASES if name.startswith(incomplete)]
 

@@ -5,10 +5,11 @@ from __future__ import annotations
 import shlex
 from collections.abc import Sequence
 
-from prune_lab.experiments import expectations, schema
 from prune_lab.experiments.errors import ClaimFailed, ConfigError
-from prune_lab.experiments.jobs import job_of
-from prune_lab.experiments.store import Store, key_of
+from prune_lab.experiments.laws import expectations
+from prune_lab.experiments.phases import settings as schema
+from prune_lab.experiments.phases.plan import job_of
+from prune_lab.experiments.store.folders import Store, key_of
 
 from . import compose
 from .run import run
@@ -22,28 +23,28 @@ def report(words: Sequence[str], *, dry_run: bool, as_json: bool) -> int:
     show = Show(as_json=as_json)
     if any(word.startswith("experiment=") for word in words):
         return reproduce(words, dry_run=dry_run, as_json=as_json, check=False)
-    studies = compose.studies("report", words)
+    runs = compose.runs("report", words)
     if all(word.startswith("results=") for word in words):
-        return 0 if dry_run else _page(studies[0].results, None, "all", "Every evaluated run", (), words, show)
-    return _run_and_page(studies, None, words, show, dry_run=dry_run)
+        return 0 if dry_run else _page(runs[0].results, None, "all", "Every evaluated run", (), words, show)
+    return _run_and_page(runs, None, words, show, dry_run=dry_run)
 
 
 def search(words: Sequence[str], *, dry_run: bool, as_json: bool) -> int:
     """Searches of policies, and a page on them."""
-    studies = compose.studies("search", words)
-    return _run_and_page(studies, None, words, Show(as_json=as_json), dry_run=dry_run, phase="search")
+    runs = compose.runs("search", words)
+    return _run_and_page(runs, None, words, Show(as_json=as_json), dry_run=dry_run, phase="search")
 
 
 def reproduce(words: Sequence[str], *, dry_run: bool, as_json: bool, check: bool) -> int:
     """Every phase of an experiment, its page, and with `check` an exit code for its expectations."""
-    experiment, studies = compose.experiment(words)
+    experiment, runs = compose.experiment(words)
     if check and not experiment.chosen.expect:
         raise ConfigError(f"{experiment.folder} makes no claims: a check of it would always pass", "leave --check out")
-    return _run_and_page(studies, experiment, words, Show(as_json=as_json), dry_run=dry_run, check=check)
+    return _run_and_page(runs, experiment, words, Show(as_json=as_json), dry_run=dry_run, check=check)
 
 
 def _run_and_page(
-    studies: Sequence[schema.Study],
+    runs: Sequence[schema.Run],
     experiment: expectations.Experiment | None,
     words: Sequence[str],
     show: Show,
@@ -53,20 +54,20 @@ def _run_and_page(
     phase: str = "evaluate",
 ) -> int:
     phase = phase if experiment is None else experiment.phase
-    outcomes = run(phase, studies, show, dry_run=dry_run)
+    outcomes = run(phase, runs, show, dry_run=dry_run)
     if dry_run or exit_code(outcomes):
         return exit_code(outcomes)
-    keys = list(dict.fromkeys(job_of(phase, study).key for study in studies))
+    keys = list(dict.fromkeys(job_of(phase, run).key for run in runs))
     if experiment is None:
         number = f"{len(keys)} {'searches' if phase == 'search' else 'runs'}"
         asked = " ".join(word for word in words if not word.startswith(ELSEWHERE))
         name, title = key_of({"runs": sorted(keys)}), f"{number}: {asked}" if asked else number
-        return _page(studies[0].results, keys, name, title, (), words, show, phase=phase)
+        return _page(runs[0].results, keys, name, title, (), words, show, phase=phase)
     name, title, expect = experiment.folder, experiment.chosen.title or experiment.title, experiment.chosen.expect
     changed = [word for word in words if not word.startswith(("experiment=", "experiment.size=", *ELSEWHERE))]
     if changed:  # another experiment than the file's: its page does not take that one's place
         name, title = f"{name}_{key_of({'changed': sorted(changed)})[:6]}", f"{title} ({', '.join(changed)})"
-    return _page(studies[0].results, keys, name, title, expect, words, show, phase=phase, check=check)
+    return _page(runs[0].results, keys, name, title, expect, words, show, phase=phase, check=check)
 
 
 def _page(
@@ -81,7 +82,8 @@ def _page(
     phase: str = "evaluate",
     check: bool = False,
 ) -> int:
-    from prune_lab.experiments.report import equality, page, theory
+    from prune_lab.experiments.report import equality, page
+    from prune_lab.experiments.studies.perceptron import report as theory
 
     store = Store(results)
     for error in store.damaged().values() if keys is None else ():

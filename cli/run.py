@@ -1,4 +1,4 @@
-"""From validated studies to outcomes, the same for every phase: plan, say it, launch, show."""
+"""From validated runs to outcomes, the same for every phase: plan, say it, launch, show."""
 
 from __future__ import annotations
 
@@ -6,22 +6,23 @@ from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 
-from prune_lab.experiments import launch, schema
 from prune_lab.experiments.errors import ConfigError, DataUnavailable
-from prune_lab.experiments.jobs import Job, closure, job_of
-from prune_lab.experiments.launch import Outcome
-from prune_lab.experiments.provenance import code_version
-from prune_lab.experiments.store import Store
+from prune_lab.experiments.phases import launch
+from prune_lab.experiments.phases import settings as schema
+from prune_lab.experiments.phases.launch import Outcome
+from prune_lab.experiments.phases.plan import Job, closure, job_of
+from prune_lab.experiments.store.folders import Store
+from prune_lab.experiments.store.provenance import code_version
 
 from .show import Show
 
 
-def run(phase: str, studies: Sequence[schema.Study], show: Show, *, dry_run: bool) -> list[Outcome]:
-    """The outcomes of a phase for these studies, after all that they need."""
-    store = Store(studies[0].results)
-    targets = {job.key: job for job in (job_of(phase, study) for study in studies)}
-    _check_export(studies[0].export, phase, len(targets))
-    _check_search(phase, studies)
+def run(phase: str, runs: Sequence[schema.Run], show: Show, *, dry_run: bool) -> list[Outcome]:
+    """The outcomes of a phase for these runs, after all that they need."""
+    store = Store(runs[0].results)
+    targets = {job.key: job for job in (job_of(phase, run) for run in runs)}
+    _check_export(runs[0].export, phase, len(targets))
+    _check_search(phase, runs)
     jobs = closure(targets.values())
     todo = [job for job in jobs if store.find(job.phase, job.key) is None]
     before = [job for job in todo if job.key not in targets]
@@ -33,7 +34,7 @@ def run(phase: str, studies: Sequence[schema.Study], show: Show, *, dry_run: boo
     outcomes = []
     show.start(len(jobs))
     try:
-        for outcome in launch.launch(jobs, store, studies[0].launcher, show.watch):
+        for outcome in launch.launch(jobs, store, runs[0].launcher, show.watch):
             show.outcome(outcome, asked_for=outcome.key in targets)
             outcomes.append(outcome)
     finally:
@@ -41,18 +42,18 @@ def run(phase: str, studies: Sequence[schema.Study], show: Show, *, dry_run: boo
     return outcomes
 
 
-def export(phase: str, study: schema.Study, show: Show) -> None:
+def export(phase: str, run: schema.Run, show: Show) -> None:
     """Write what a finished score or prune run says of each example to the file that `export` names."""
-    from prune_lab.experiments import exporting
+    from prune_lab.experiments.phases import export as exporting
 
-    store, job = Store(study.results), job_of(phase, study)
-    show.say(exporting.export(store, store.get(phase, job.key), study.task, Path(str(study.export))))
+    store, job = Store(run.results), job_of(phase, run)
+    show.say(exporting.export(store, store.get(phase, job.key), run.task, Path(str(run.export))))
 
 
-def _check_search(phase: str, studies: Sequence[schema.Study]) -> None:
+def _check_search(phase: str, runs: Sequence[schema.Run]) -> None:
     """Refuse settings of a search that nothing here reads; beside a policy that does, they are no fault."""
-    unread = all(not isinstance(study.policy, schema.LearningLawPolicy) for study in studies)
-    if phase != "search" and unread and any(study.search != schema.SearchSettings() for study in studies):
+    unread = all(not isinstance(run.policy, schema.LearningLawPolicy) for run in runs)
+    if phase != "search" and unread and any(run.search != schema.SearchSettings() for run in runs):
         raise ConfigError(
             "search is read by prune-lab search and by policy=learning_law, and would be ignored", "policy=learning_law"
         )

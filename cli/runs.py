@@ -6,7 +6,7 @@ import json
 import shutil
 
 from prune_lab.experiments.errors import ConfigError, MissingInput
-from prune_lab.experiments.store import PHASES, Folder, Store
+from prune_lab.experiments.store.folders import PHASES, Folder, Store
 
 from .show import Show, headline
 

@@ -13,8 +13,8 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextC
 from rich.table import Table
 
 from prune_lab.experiments.errors import LabError
-from prune_lab.experiments.jobs import Job
-from prune_lab.experiments.launch import Outcome
+from prune_lab.experiments.phases.launch import Outcome
+from prune_lab.experiments.phases.plan import Job
 
 QUIET_SECONDS = 60.0  # off a terminal, one line of progress in this time
 HEADLINES = ("accuracy", "loss", "bits_per_byte", "gain", "kept", "examples")

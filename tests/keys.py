@@ -13,7 +13,7 @@ from typing import Any
 from unittest import mock
 
 from prune_lab.cli import compose
-from prune_lab.experiments import jobs
+from prune_lab.experiments.phases import plan as jobs
 
 TABLE = Path(__file__).parent / "keys.csv"
 FITTING = {  # what a choice needs beside its name to be a valid run
@@ -42,18 +42,18 @@ def rows() -> Iterator[str]:
     with known():
         for name in compose.choices("experiment"):
             for size in ("cpu", *compose.described([f"experiment={name}"]).sizes):
-                experiment, studies = compose.experiment([f"experiment={name}", f"experiment.size={size}"])
+                experiment, runs = compose.experiment([f"experiment={name}", f"experiment.size={size}"])
                 if experiment.phase == "simulate":
-                    continue  # its recipe names its study now
+                    continue  # its recipe names its run now
                 keys: dict[str, set[str]] = {}
-                for job in jobs.closure(jobs.job_of(experiment.phase, study) for study in studies):
+                for job in jobs.closure(jobs.job_of(experiment.phase, run) for run in runs):
                     keys.setdefault(job.phase, set()).add(job.key)
                 for phase, found in sorted(keys.items()):
                     whole = hashlib.sha256(" ".join(sorted(found)).encode()).hexdigest()[:16]
                     yield f"{name},{size},{phase},{len(found)},{whole}"
         for phase, words in singles():
-            (study,) = compose.studies(phase, words)
-            yield f"{' '.join(words)},{phase},{jobs.job_of(phase, study).key}"
+            (run,) = compose.runs(phase, words)
+            yield f"{' '.join(words)},{phase},{jobs.job_of(phase, run).key}"
 
 
 def singles() -> Iterator[tuple[str, list[str]]]:

@@ -15,15 +15,12 @@ import torch
 from numpy.typing import NDArray
 from scipy.stats import rankdata
 
-from prune_lab.experiments import packing
 from prune_lab.experiments.contracts import Data, Examples, Floats, Indices, Proxy, Split
-from prune_lab.experiments.contrastive import contrast, projecting
-from prune_lab.experiments.fitting import fit
-from prune_lab.experiments.masking import learn
-from prune_lab.experiments.metagradient import Descent
+from prune_lab.experiments.contribution.adjoint import Descent
+from prune_lab.experiments.contribution.masks import learn
+from prune_lab.experiments.data import digits
+from prune_lab.experiments.data.task import DeviceTask
 from prune_lab.experiments.models.dense import mlp
-from prune_lab.experiments.policy import Uniform
-from prune_lab.experiments.recipes import Plan, optimizers, plan, schedulers
 from prune_lab.experiments.scoring import (
     attribution,
     duplicates,
@@ -36,9 +33,12 @@ from prune_lab.experiments.scoring import (
     trajectory,
 )
 from prune_lab.experiments.seeds import numpy_stream, torch_stream
-from prune_lab.experiments.tasks import digits
-from prune_lab.experiments.tasks.task import DeviceTask
-from prune_lab.experiments.training import State
+from prune_lab.experiments.training import packing
+from prune_lab.experiments.training.contrastive import contrast, projecting
+from prune_lab.experiments.training.loop import State
+from prune_lab.experiments.training.policies import Uniform
+from prune_lab.experiments.training.recipes import Plan, optimizers, plan, schedulers
+from prune_lab.experiments.training.run import fit
 
 NUMBER, PLANTED, COPIES, EPOCHS, MODELS = 500, 50, 3, 30, 64
 KINDS = ("flipped", "blended", "copied")

@@ -16,10 +16,10 @@ import torch
 from scipy.stats import rankdata
 
 from prune_lab.experiments.contracts import IGNORED, Floats, Indices, Proxy
-from prune_lab.experiments.fitting import fit
+from prune_lab.experiments.data import text
+from prune_lab.experiments.data.task import DeviceTask
 from prune_lab.experiments.models.gpt import gpt
-from prune_lab.experiments.policy import Uniform
-from prune_lab.experiments.recipes import optimizers, plan, schedulers
+from prune_lab.experiments.phases.work import fold_of
 from prune_lab.experiments.scoring import (
     attribution,
     continuation,
@@ -32,10 +32,10 @@ from prune_lab.experiments.scoring import (
     trajectory,
 )
 from prune_lab.experiments.seeds import numpy_stream, torch_stream
-from prune_lab.experiments.tasks import text
-from prune_lab.experiments.tasks.task import DeviceTask
-from prune_lab.experiments.training import State
-from prune_lab.experiments.workplace import fold_of
+from prune_lab.experiments.training.loop import State
+from prune_lab.experiments.training.policies import Uniform
+from prune_lab.experiments.training.recipes import optimizers, plan, schedulers
+from prune_lab.experiments.training.run import fit
 
 PLAIN, GARBAGE, COPIED, COPIES, EPOCHS = 120, 20, 10, 4, 20
 KINDS = ("garbage", "copied")

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from prune_lab.experiments.store import Store, key_of
+from prune_lab.experiments.store.folders import Store, key_of
 
 MACHINE = {"system": "Linux", "processor": "a processor", "cores": 2, "memory_gib": 8.0, "torch": "2.11.0"}
 CODE = {"version": "0.1.0", "commit": "0123456789abcdef", "dirty": False}
@@ -46,7 +46,7 @@ def build(
     noise: float = 0.02,
     data: str = "",
 ) -> Store:
-    """A study: error falls as a power law unpruned; hard-keeping helps large pools and hurts small ones.
+    """A run: error falls as a power law unpruned; hard-keeping helps large pools and hurts small ones.
 
     `data` is the fingerprint: two calls with different ones are runs on two data sets.
     """

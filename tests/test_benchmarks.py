@@ -14,7 +14,7 @@ from typer.testing import CliRunner
 from benchmarks import contribution, ours, plain, sweep, synthetic, text, training
 from benchmarks.__main__ import app
 from prune_lab.experiments.contracts import Proxy
-from prune_lab.experiments.loading import load_data
+from prune_lab.experiments.data.load import load_data
 from prune_lab.experiments.scoring import gradients, outputs
 from prune_lab.experiments.seeds import torch_stream
 
@@ -60,15 +60,15 @@ def test_the_overhead_of_equal_contribution_is_a_ratio_to_our_own_loop() -> None
 
 
 @pytest.mark.parametrize(
-    ("study", "data"),
+    ("run", "data"),
     [
-        (training.STUDY, lambda: synthetic.images(6)),
-        (text.STUDY, lambda: synthetic.tokens(6, context=text.CONTEXT, vocabulary=text.VOCABULARY)),
+        (training.RUN, lambda: synthetic.images(6)),
+        (text.RUN, lambda: synthetic.tokens(6, context=text.CONTEXT, vocabulary=text.VOCABULARY)),
     ],
     ids=["images", "text"],
 )
-def test_contributions_in_one_pass_are_those_of_a_gradient_each(study: tuple[str, ...], data: Any) -> None:
-    chosen, given = ours.study(*study), data()
+def test_contributions_in_one_pass_are_those_of_a_gradient_each(run: tuple[str, ...], data: Any) -> None:
+    chosen, given = ours.run(*run), data()
     mine: list[Tensor] = []
     theirs: list[Tensor] = []
     assert contribution.one_pass(chosen, given, mine)() == 6
@@ -77,15 +77,15 @@ def test_contributions_in_one_pass_are_those_of_a_gradient_each(study: tuple[str
 
 
 @pytest.mark.parametrize(
-    ("study", "data"),
+    ("run", "data"),
     [
         (sweep.IMAGES, lambda: synthetic.images(6)),
-        (text.STUDY, lambda: synthetic.tokens(6, context=text.CONTEXT, vocabulary=text.VOCABULARY)),
+        (text.RUN, lambda: synthetic.tokens(6, context=text.CONTEXT, vocabulary=text.VOCABULARY)),
     ],
     ids=["images", "text"],
 )
-def test_a_fused_step_of_the_sweep_is_that_of_two_passes(study: tuple[str, ...], data: Any) -> None:
-    chosen, given = ours.study(*study), data()
+def test_a_fused_step_of_the_sweep_is_that_of_two_passes(run: tuple[str, ...], data: Any) -> None:
+    chosen, given = ours.run(*run), data()
     mine: list[Tensor] = []
     theirs: list[Tensor] = []
     assert sweep.fused(chosen, given, mine)() == 6
@@ -102,7 +102,7 @@ def test_an_unknown_benchmark_is_refused_by_name() -> None:
 
 @pytest.mark.parametrize("scorer", ["el2n", "grand"])
 def test_the_loop_over_examples_scores_as_ours(scorer: str) -> None:
-    chosen, data = ours.study(*training.STUDY), synthetic.images(6)
+    chosen, data = ours.run(*training.RUN), synthetic.images(6)
     task = ours.task_of(chosen, data)
     proxy = Proxy(task.model(torch_stream(0, "init")).eval(), {})
     scored = {"el2n": outputs.el2n, "grand": gradients.grand}[scorer](task, [proxy])[0]
@@ -111,7 +111,7 @@ def test_the_loop_over_examples_scores_as_ours(scorer: str) -> None:
 
 
 def test_the_arithmetic_of_a_linear_model_is_its_matrix_products() -> None:
-    chosen = ours.study("task=digits", "model=linear")
+    chosen = ours.run("task=digits", "model=linear")
     data = load_data(chosen.task)
     forward, both = (ours.arithmetic(chosen, data, trains=False, backward=too).flops for too in (False, True))
     assert forward == 2 * 64 * 10
@@ -120,7 +120,7 @@ def test_the_arithmetic_of_a_linear_model_is_its_matrix_products() -> None:
 
 def test_attention_written_out_is_ours() -> None:
     data = synthetic.tokens(2, context=16, vocabulary=64)
-    task = ours.task_of(ours.study(*text.STUDY), data)
+    task = ours.task_of(ours.run(*text.RUN), data)
     (batch,) = task.batches("train", size=2)
     model = task.model(torch_stream(0, "init"))
     torch.testing.assert_close(plain.plain_model(task)(batch.inputs), model(batch.inputs))

@@ -14,10 +14,11 @@ from matplotlib.axes import Axes
 
 from ..contracts import Floats
 from ..errors import ConfigError
-from ..theory.perceptron import Rule, crossover, generalization_error
-from . import figures, style
+from ..figures import style
+from ..figures.style import Drawing
+from ..studies.perceptron.theory import Rule, crossover, generalization_error
+from . import figures
 from .laws import BUDGETS, SETTINGS, WEIGHING
-from .style import Drawing
 from .table import named
 
 RULES: tuple[Rule, ...] = ("hard", "easy")

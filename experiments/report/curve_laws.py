@@ -13,9 +13,9 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from .. import scaling
 from ..contracts import Floats
-from ..store import Folder
+from ..laws import scaling
+from ..store.folders import Folder
 from . import searches
 from .forms import change, interval
 from .table import mean_interval

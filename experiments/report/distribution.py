@@ -12,10 +12,10 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.patches import Rectangle
 
-from ..distribution import EXPECTED, NOTHING
-from ..store import Store
+from ..figures.style import COLOURS, RULES, Drawing, count_label, name_of
+from ..pruning.distribution import EXPECTED, NOTHING
+from ..store.folders import Store
 from .laws import BUDGETS, Panel
-from .style import COLOURS, RULES, Drawing, count_label, name_of
 from .table import POINT
 
 FILE = "distribution.parquet"

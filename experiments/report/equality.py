@@ -12,17 +12,18 @@ from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
-from .. import claims
-from ..store import Folder, Store
-from . import curve_laws, forms, groups, searches, style
+from ..figures import style
+from ..figures.style import Drawing, figure
+from ..laws import claims
+from ..store.folders import Folder, Store
+from . import curve_laws, forms, groups, searches
 from . import equality_figures as draw
 from .page import judged, plain, render
 from .provenance import origin
-from .style import Drawing, figure
 from .table import write
 
 if TYPE_CHECKING:
-    from ..expectations import Expectation
+    from ..laws.expectations import Expectation
 
 MOST = 6  # settings drawn of those figures that show one a panel; the tables have all
 POINTS = re.compile(

@@ -12,11 +12,11 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.colors import TwoSlopeNorm
 
-from .. import findings
 from ..contracts import Floats
-from ..store import Folder
+from ..contribution import findings
+from ..figures.style import COLOURS, GRID, INK, MUTED, Drawing, legend_below, limits, log_axis, shade
+from ..store.folders import Folder
 from . import searches
-from .style import COLOURS, GRID, INK, MUTED, Drawing, legend_below, limits, log_axis, shade
 from .table import mean_interval
 
 CT, PHI, GAP = COLOURS["easy"], COLOURS["hard"], COLOURS["middle"]

@@ -9,9 +9,9 @@ from typing import Any
 
 import pandas as pd
 
-from ..store import Store
+from ..figures.style import COLOURS, Drawing, name_of
+from ..store.folders import Store
 from .figures import kept_drawing
-from .style import COLOURS, Drawing, name_of
 from .table import named
 
 SNIPPET = 240  # characters of a text example

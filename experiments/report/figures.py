@@ -6,10 +6,8 @@ import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 
-from .. import claims, scaling
 from ..contracts import Floats
-from .laws import BUDGETS, Law, Panel
-from .style import (
+from ..figures.style import (
     CARD,
     COLOURS,
     INK,
@@ -24,6 +22,8 @@ from .style import (
     percent_label,
     shade,
 )
+from ..laws import claims, scaling
+from .laws import BUDGETS, Law, Panel
 
 EXAMPLES = "training examples"
 CLASSES = 12  # bars of one panel at most

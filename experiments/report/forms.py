@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from .. import claims
+from ..laws import claims
 from .table import mean_interval
 
 CRITERION = (

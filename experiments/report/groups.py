@@ -11,10 +11,10 @@ import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 
-from ..findings import LAST
-from ..store import Folder
+from ..contribution.findings import LAST
+from ..figures.style import COLOURS, INK, Drawing, legend_below
+from ..store.folders import Folder
 from .forms import interval
-from .style import COLOURS, INK, Drawing, legend_below
 
 WORDS = (
     "Left: the share of all weight that the found policy gives to each source as training goes on; dotted: its share "

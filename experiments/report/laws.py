@@ -8,9 +8,9 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
-from .. import frontier, scaling
 from ..contracts import Floats, Indices
-from .style import RULES, name_of
+from ..figures.style import RULES, name_of
+from ..laws import frontier, scaling
 from .table import POINT, error_metric, named, newest, points
 
 BUDGETS = {

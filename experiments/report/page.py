@@ -16,15 +16,16 @@ import pandas as pd
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
-from .. import claims, frontier, scaling
-from ..store import Store
-from . import capacity, distribution, examples, figures, laws, style
+from ..figures import style
+from ..figures.style import figure
+from ..laws import claims, frontier, scaling
+from ..store.folders import Store
+from . import capacity, distribution, examples, figures, laws
 from .provenance import provenance
-from .style import figure
 from .table import named, newest, points, table, write
 
 if TYPE_CHECKING:
-    from ..expectations import Expectation
+    from ..laws.expectations import Expectation
 
 ACCURACIES = (("accuracy", "accuracy, last epoch"), ("accuracy_best", "accuracy, best dev epoch"))
 COLUMNS = (

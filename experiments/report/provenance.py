@@ -7,7 +7,7 @@ from typing import Any
 
 import pandas as pd
 
-from ..store import Store
+from ..store.folders import Store
 
 BUDGET = {
     "epochs": "Equal epochs: a pruned set is passed over as often as the whole pool, so it trains for fewer steps.",

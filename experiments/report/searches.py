@@ -9,11 +9,11 @@ import numpy as np
 import pandas as pd
 
 from ..contracts import Floats
-from ..dispersion import ACTIVE
-from ..findings import LAST
-from ..schema import completed
-from ..store import Folder, Store, key_of
-from .style import COLOURS, name_of
+from ..contribution.dispersion import ACTIVE
+from ..contribution.findings import LAST
+from ..figures.style import COLOURS, name_of
+from ..phases.settings import completed
+from ..store.folders import Folder, Store, key_of
 from .table import mean_interval, name_of_task
 
 QUANTILES = (0.1, 0.25, 0.5, 0.75, 0.9)

@@ -11,8 +11,8 @@ import pandas as pd
 from scipy import stats
 
 from ..errors import LabError, MissingInput
-from ..schema import CHOOSING, completed
-from ..store import Folder, Store, key_of
+from ..phases.settings import CHOOSING, completed
+from ..store.folders import Folder, Store, key_of
 
 LEVEL = 0.95  # of every interval over seeds
 POINT = (

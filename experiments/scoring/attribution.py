@@ -16,7 +16,7 @@ from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.utils.data import DataLoader, TensorDataset
 
 from ..contracts import Floats, Proxy, Split, Task
-from ..contribution import contributions
+from ..contribution.meter import contributions
 from ..errors import ConfigError, DataUnavailable
 from .gradients import chunk_size, given_to_model
 

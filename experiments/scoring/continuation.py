@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from ..contracts import IGNORED, Batch, Floats, Proxy, Task
-from ..evaluation import BATCH, evaluating, place
+from ..training.evaluation import BATCH, evaluating, place
 
 
 def continuation(task: Task, proxies: Sequence[Proxy], *, prompt: float = 0.5) -> Floats:

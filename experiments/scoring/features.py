@@ -10,8 +10,8 @@ from torch import Tensor, nn
 
 from ..contracts import IGNORED, Floats, Indices, Proxy, Split, Task
 from ..errors import ConfigError
-from ..evaluation import BATCH, evaluating, place
 from ..seeds import derive
+from ..training.evaluation import BATCH, evaluating, place
 
 
 def head(model: nn.Module) -> nn.Linear:

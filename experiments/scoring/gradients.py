@@ -12,9 +12,9 @@ from torch.func import functional_call, grad, vmap
 from torch.nn.attention import SDPBackend, sdpa_kernel
 
 from ..contracts import Batch, Floats, Proxy, Task
+from ..contribution.losses import Losses
 from ..errors import ConfigError
-from ..evaluation import BATCH, evaluating, place
-from ..functional import Losses
+from ..training.evaluation import BATCH, evaluating, place
 from .features import head
 
 MEMORY = {"cpu": 256 * 2**20, "cuda": 2**31}  # bytes for the gradients of a chunk

@@ -13,7 +13,7 @@ import numpy as np
 import torch
 
 from ..contracts import IGNORED, Floats, Proxy, Task
-from ..evaluation import BATCH, examine, place
+from ..training.evaluation import BATCH, examine, place
 
 Measure = Literal["logits", "probabilities"]
 

@@ -1,0 +1,384 @@
+"""What the runs say about a claim, and about every rule against random selection. Torch-free; intervals are 95 % t."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+import numpy as np
+
+from ..contracts import Floats
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from .expectations import Expectation, Point
+
+Verdict = Literal["holds", "fails", "undecided", "no runs"]
+SEEDS = 3  # fewer decide nothing
+LEVEL = 0.95
+LOWER_IS_BETTER = ("error", "loss", "bits_per_byte", "perplexity")
+COMPARED = (
+    "task", "fingerprint", "model", "width", "setup", "policy", "label_noise", "pool", "balance", "budget", "split",
+    "keep",
+)  # fmt: skip
+SAME = ("task.", "model.", "recipe.", "finetune.", "shifted.", "fingerprint", "prune.", "scorer.")
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """An expectation and what came out."""
+
+    claim: str
+    source: str
+    effect: float | None  # mean of the metric, or of the difference to `versus`
+    low: float | None  # 95 % t interval over seeds
+    high: float | None
+    n: int  # seeds; pairs of them where paired, the smaller side's where not
+    wanted: str
+    verdict: Verdict
+    sentence: str
+    differs: str  # in what our setting is not the source's
+    expected: str  # the verdict that the experiment file expects
+
+    @property
+    def surprising(self) -> bool:
+        """Whether `--check` stops here: a verdict other than the expected one, undecided and no runs among them."""
+        return self.verdict != self.expected
+
+
+@dataclass(frozen=True, slots=True)
+class _Effect:
+    mean: float
+    low: float
+    high: float
+    n: int
+    paired: bool
+    how: str
+
+
+def check(expectation: Expectation, runs: pd.DataFrame) -> Outcome:
+    """Judge one expectation on its mean or its interval, as it asks; fewer than 3 seeds decide nothing.
+
+    On the mean: at_least holds from the bound up, is undecided down to bound - tolerance, and fails below; at_most is
+    the mirror image. On the interval: it holds inside the bounds, fails outside, and is undecided across one. Where a
+    run that matches has no value (a loss level that it never reached), the others are a selection and decide nothing.
+    """
+    wanted = _wanted(expectation)
+
+    def outcome(verdict: Verdict, sentence: str, effect: _Effect | None = None) -> Outcome:
+        claim, source, more = expectation.claim, expectation.source, (expectation.differs, expectation.expected)
+        if effect is None:
+            return Outcome(claim, source, None, None, None, 0, wanted, verdict, sentence, *more)
+        low, high = _end(effect.low), _end(effect.high)
+        return Outcome(claim, source, effect.mean, low, high, effect.n, wanted, verdict, sentence, *more)
+
+    sides, lacking = [], 0
+    for name, point in (("point", expectation.point), ("versus", expectation.versus)):
+        if point is None:
+            continue
+        values, notes, without = _by_seed(point, runs)
+        lacking += without
+        if not values:
+            return outcome("no runs", f"{name}: {notes}")
+        sides.append((values, notes))
+    effect = _effect(sides)
+    verdict, reason = _judge(expectation, effect)
+    if lacking:
+        verdict, reason = "undecided", f"{lacking} of the runs that match have no value, and the others are a selection"
+    low, high = (f"{end:.4g}" if math.isfinite(end) else "?" for end in (effect.low, effect.high))
+    value = f"{effect.mean:.4g} [{low}, {high}], n = {effect.n}{effect.how}"
+    return outcome(verdict, f"{expectation.point.metric}: {value}; wanted {wanted}: {reason}", effect)
+
+
+def runs_of(table: Path) -> pd.DataFrame:
+    """The runs in a page's table.csv."""
+    import pandas as pd
+
+    return pd.read_csv(table, keep_default_na=False, na_values=[""])  # a rule is called none
+
+
+def advantage(runs: pd.DataFrame) -> pd.DataFrame:
+    """Every rule against random selection of as many examples from the same pool under the same budget.
+
+    One row for each point of a score-based rule; `effect` is paired by seed and positive where the rule is better
+    (accuracy gained, or bits per byte saved; last epoch's model). better or worse: the 95 % t interval excludes 0, with
+    at least 3 seeds, uncorrected for the number of comparisons, which is the number of rows.
+    """
+    import pandas as pd
+
+    rows = []
+    pruned = runs[~runs["rule"].isin(["none", "random"])]
+    for key, group in pruned.groupby([*COMPARED, "rule", "scorer", "selection"], dropna=False, sort=True):
+        setting = dict(zip([*COMPARED, "rule", "scorer", "selection"], key, strict=True))
+        where = {name: setting[name] for name in COMPARED if name != "balance"}
+        random = runs[runs["rule"].isin(["random", "none"]) & _mask(runs, where)]  # none: where everything is kept
+        same_balance = random[random["balance"] == setting["balance"]]
+        random = random[random["balance"] == 0] if same_balance.empty else same_balance
+        row = setting | {"examples": float(group["examples"].mean())} | _gain(group, random)
+        rows.append(row if row["n"] else row | {"verdict": "no random"})
+    measured = ["metric", "examples", "effect", "low", "high", "n", "paired", "verdict"]
+    return pd.DataFrame(rows, columns=[*COMPARED, "rule", "scorer", "selection", *measured])
+
+
+def by_policy(runs: pd.DataFrame) -> pd.DataFrame:
+    """Every policy that weighs what is kept against uniform weights on the same, all other settings equal.
+
+    One row for each setting; `effect`, `low`, `high`, `n` and `verdict` as in `advantage`.
+    """
+    import pandas as pd
+
+    same = ["rule", "scorer", "selection", "keep", "balance", "budget"]
+    same += [name for name in runs.columns if name.startswith(SAME) and name != "prune.seed"]
+    words = runs[same].map(str).agg("|".join, axis=1)
+    own = ["policy", *(name for name in runs.columns if name.startswith("policy."))]
+    others = runs[runs["policy"] != "uniform"]
+    keys = [words[others.index], others[own].map(str).agg("|".join, axis=1)] if len(others) else ["policy"]
+    rows = []
+    for _, group in others.groupby(keys, sort=False):
+        uniform = runs[(runs["policy"] == "uniform") & (words == words[group.index[0]])]
+        known = ("policy", "task", "model", "rule", "keep", "budget", "pool", "label_noise")
+        row = {name: group.iloc[0][name] for name in known} | _gain(group, uniform)
+        if row["n"]:
+            rows.append(row)
+    return pd.DataFrame(rows)
+
+
+def _gain(own: pd.DataFrame, other: pd.DataFrame) -> dict[str, Any]:
+    """Accuracy gained, or bits per byte saved, with interval and verdict; n is 0 where the other side has no run."""
+    metric = "bits_per_byte" if _has(own, "bits_per_byte") else "accuracy"
+    mine, theirs = (_seeds(side, metric) for side in (own, other))
+    if not theirs:
+        missing = dict.fromkeys(("effect", "low", "high"), math.nan)
+        return {"metric": metric, **missing, "n": 0, "paired": False, "verdict": "undecided"}
+    sign, found = -1.0 if metric in LOWER_IS_BETTER else 1.0, _effect([(mine, ""), (theirs, "")])
+    low, high = sorted((sign * found.low, sign * found.high))
+    measured = {"metric": metric, "effect": sign * found.mean, "low": low, "high": high}
+    return measured | {"n": found.n, "paired": found.paired, "verdict": _better(low, high, found.n)}
+
+
+def weighed(found: pd.DataFrame) -> str:
+    """What `by_policy` found, in a sentence; nothing where it found nothing."""
+    if found.empty:
+        return ""
+    parts = []
+    for policy, group in found.groupby("policy", sort=False):
+        if len(group) == 1:
+            row = group.iloc[0]
+            effect = describe(row["effect"], row["low"], row["high"], row["metric"])
+            few = "" if row["n"] >= SEEDS else f", fewer than {SEEDS} seeds"
+            parts.append(f"{policy}: {effect}, {row['verdict']}{few}")
+        else:
+            counts = {verdict: int((group["verdict"] == verdict).sum()) for verdict in ("better", "worse", "undecided")}
+            said = ", ".join(f"{verdict} in {number}" for verdict, number in counts.items())
+            parts.append(f"{policy}: {said} of {len(group)} settings")
+    return f"Against uniform weights on the same examples: {'; '.join(parts)}."
+
+
+def summary(found: pd.DataFrame) -> str:
+    """The page's verdict: how often a rule beat random selection, and by how much at best and at worst.
+
+    A single comparison is given whole; `place`, where it is a column, names a comparison's setup.
+    """
+    compared = found[found["verdict"] != "no random"]
+    if compared.empty:
+        return "No rule was compared with random selection: no runs of both under one budget (rule=hard,random)."
+    if len(compared) == 1:
+        return _only(compared.iloc[0])
+    counts = {verdict: int((compared["verdict"] == verdict).sum()) for verdict in ("better", "worse", "undecided")}
+    number = len(compared)
+    sentence = (
+        f"Against random selection of as many examples under the same budget, choosing by score was better in "
+        f"{counts['better']}, worse in {counts['worse']} and undecided in {counts['undecided']} of {number} "
+        "comparisons"
+    )
+    several = any(compared[name].nunique(dropna=False) > 1 for name in ("setup", "label_noise"))
+    ends = []
+    for metric, group in compared.groupby("metric"):
+        of = f" in {metric}" if compared["metric"].nunique() > 1 else ""
+        for word, verdict, sign in (("largest gain", "better", 1), ("largest loss", "worse", -1)):
+            decided = group[group["verdict"] == verdict]
+            if len(decided):
+                ends.append(f"{word}{of}: {_named(decided.iloc[int(np.argmax(sign * decided['effect']))], several)}")
+    return sentence + (f" ({'; '.join(ends)})." if ends else ".")
+
+
+def caveat(found: pd.DataFrame) -> str:
+    """What the intervals are, how many comparisons there were, and how many would exclude 0 by chance (from 1 up)."""
+    number = int((found["verdict"] != "no random").sum())
+    sentence = "Last epoch's model, test split; 95 % t intervals over seeds, paired by seed"
+    if number < 2:
+        return sentence + "."
+    chance = number * (1 - LEVEL)
+    expected = f": about {chance:.1f} of them would exclude 0 by chance alone" if round(chance, 9) >= 1 else ""
+    return f"{sentence}; not corrected for the number of comparisons, which is {number}{expected}."
+
+
+def describe(effect: float, low: float, high: float, metric: str) -> str:
+    """An effect in its unit: percentage points of accuracy, or bits per byte."""
+    factor, unit, digits = (1.0, "bits per byte", 3) if metric == "bits_per_byte" else (100.0, "points", 1)
+
+    def signed(value: float) -> str:
+        return f"{round(factor * value, digits) + 0.0:+.{digits}f}".replace("-", "−")
+
+    ends = f" [{signed(low)}, {signed(high)}]" if math.isfinite(low + high) else ""
+    return f"{signed(effect)} {unit}{ends}"
+
+
+def _only(row: pd.Series[Any]) -> str:
+    rule = {"hard": "the hardest", "easy": "the easiest", "middle": "the middle"}.get(row["rule"], f"a {row['rule']}")
+    few = f" (fewer than {SEEDS} seeds)" if row["n"] < SEEDS else ""
+    return (
+        f"Keeping {rule} {row['keep']:g} by {row['scorer']}{_under(row)} against random: "
+        f"{describe(row['effect'], row['low'], row['high'], row['metric'])}, "
+        f"{row['n']} seed{'' if row['n'] == 1 else 's'}, equal {row['budget']}: {row['verdict']}{few}."
+    )
+
+
+def _named(row: pd.Series[Any], several: bool) -> str:
+    place = f"{row.get('place', row['task'] + ', ' + row['model'])}: " if several else ""
+    by = "" if row["scorer"] == "none" else f" by {row['scorer']}"
+    return (
+        f"{place}{row['rule']}{by}, keep {row['keep']:g} of {row['pool']:,.0f}{_under(row)}, equal {row['budget']}, "
+        f"{describe(row['effect'], row['low'], row['high'], row['metric'])}"
+    )
+
+
+def _under(row: pd.Series[Any]) -> str:
+    return "" if row["policy"] == "uniform" else f" under {row['policy']}"
+
+
+def _judge(expectation: Expectation, effect: _Effect) -> tuple[Verdict, str]:
+    least = -math.inf if expectation.at_least is None else expectation.at_least
+    most = math.inf if expectation.at_most is None else expectation.at_most
+    if effect.n < SEEDS:
+        return "undecided", f"{effect.n} seed{'' if effect.n == 1 else 's'}, fewer than {SEEDS}"
+    if expectation.judged == "interval":
+        if not math.isfinite(effect.low + effect.high):
+            return "undecided", "no interval"
+        if least <= effect.low and effect.high <= most:
+            return "holds", "the interval lies inside"
+        outside = effect.high < least - expectation.tolerance or effect.low > most + expectation.tolerance
+        return ("fails", "the interval lies outside") if outside else ("undecided", "the interval crosses the bound")
+    if not least - expectation.tolerance <= effect.mean <= most + expectation.tolerance:
+        return "fails", "outside, beyond the tolerance"
+    if not least <= effect.mean <= most:
+        return "undecided", "outside, within the tolerance"
+    return "holds", "inside"
+
+
+def _effect(sides: list[tuple[dict[int, float], str]]) -> _Effect:
+    """The mean of one side, or the difference of two: paired by seeds that both have, Welch's t where they are few."""
+    notes = "".join(f", {note}" for _, note in sides if note)
+    if len(sides) == 1:
+        values = np.array(list(sides[0][0].values()))
+        return _Effect(*_mean_interval(values), len(values), False, notes)
+    first, second = sides[0][0], sides[1][0]
+    both = sorted(set(first) & set(second))
+    if len(both) >= min(SEEDS, len(first), len(second)):
+        values = np.array([first[seed] - second[seed] for seed in both])
+        return _Effect(*_mean_interval(values), len(values), True, ", paired by seed" + notes)
+    left, right = np.array(list(first.values())), np.array(list(second.values()))
+    return _Effect(*_welch(left, right), min(len(left), len(right)), False, ", unpaired (the seeds differ)" + notes)
+
+
+def _mean_interval(values: Floats) -> tuple[float, float, float]:
+    from scipy import stats
+
+    n, mean = len(values), float(values.mean())
+    if n < 2:
+        return mean, math.nan, math.nan
+    reach = float(stats.t.ppf(0.5 + LEVEL / 2, n - 1) * values.std(ddof=1) / math.sqrt(n))
+    return mean, mean - reach, mean + reach
+
+
+def _welch(left: Floats, right: Floats) -> tuple[float, float, float]:
+    from scipy import stats
+
+    difference = float(left.mean() - right.mean())
+    if min(len(left), len(right)) < 2:
+        return difference, math.nan, math.nan
+    if left.std() == 0 and right.std() == 0:
+        return difference, difference, difference
+    ends = stats.ttest_ind(left, right, equal_var=False).confidence_interval(LEVEL)
+    return difference, float(ends.low), float(ends.high)
+
+
+def _by_seed(point: Point, runs: pd.DataFrame) -> tuple[dict[int, float], str, int]:
+    """Seed -> metric of the runs that match, a note, and how many of them have none.
+
+    Nothing, and why, where none match, or those of two data sets.
+    """
+    unknown = [name for name in [*point.where, point.metric] if name not in runs.columns]
+    if unknown:
+        return {}, f"no column {', '.join(unknown)} in the table", 0
+    every = runs[_mask(runs, point.where)]
+    matching = every[every[point.metric].notna()]
+    if matching.empty:
+        return {}, "no run matches " + ", ".join(f"{name}={value}" for name, value in point.where.items()), 0
+    sets = dict(zip(matching["fingerprint"], matching["task"], strict=True)) if "fingerprint" in matching else {}
+    if len(sets) > 1:
+        named = " and ".join(f"fingerprint={fingerprint} ({task})" for fingerprint, task in sets.items())
+        return {}, f"the runs that match are of {len(sets)} data sets: their mean says nothing; name one of {named}", 0
+    most = int(matching.groupby("seed").size().max())
+    note = f"each seed the mean of up to {most} runs that match" if most > 1 else ""
+    return _seeds(matching, point.metric), note, len(every) - len(matching)
+
+
+def _seeds(runs: pd.DataFrame, metric: str) -> dict[int, float]:
+    if runs.empty:
+        return {}
+    means = runs[runs[metric].notna()].groupby("seed")[metric].mean()
+    return {int(str(seed)): float(value) for seed, value in means.items()}
+
+
+def _mask(runs: pd.DataFrame, where: Mapping[str, Any]) -> pd.Series[bool]:
+    """Rows in which every setting matches. An unpruned run is of both budgets."""
+    import pandas as pd
+
+    mask = pd.Series(True, index=runs.index)
+    for name, wanted in where.items():
+        same = runs[name].isin([value for value in runs[name].unique() if _same(value, wanted)])
+        mask &= (same | (runs[name] == "both")) if name == "budget" else same
+    return mask
+
+
+def _same(value: Any, wanted: Any) -> bool:
+    if isinstance(wanted, list | tuple):  # as the table has it
+        wanted = ",".join(map(str, wanted))
+    missing = [one is None or (isinstance(one, float) and math.isnan(one)) for one in (value, wanted)]
+    if any(missing):
+        return all(missing)
+    flags = [isinstance(one, bool | np.bool_) for one in (value, wanted)]
+    if any(flags):
+        return all(flags) and bool(value) == bool(wanted)
+    if isinstance(value, int | float | np.number) and isinstance(wanted, int | float | np.number):
+        return math.isclose(float(value), float(wanted), rel_tol=1e-9, abs_tol=1e-12)
+    return str(value) == str(wanted)
+
+
+def _better(low: float, high: float, n: int) -> str:
+    if n < SEEDS or not math.isfinite(low + high):
+        return "undecided"
+    return "better" if low > 0 else "worse" if high < 0 else "undecided"
+
+
+def _has(runs: pd.DataFrame, metric: str) -> bool:
+    return metric in runs.columns and bool(runs[metric].notna().any())
+
+
+def _end(value: float) -> float | None:
+    return value if math.isfinite(value) else None
+
+
+def _wanted(expectation: Expectation) -> str:
+    parts = []
+    if expectation.at_least is not None:
+        parts.append(f"at least {expectation.at_least:g}")
+    if expectation.at_most is not None:
+        parts.append(f"at most {expectation.at_most:g}")
+    tolerance = f" (tolerance {expectation.tolerance:g})" if expectation.tolerance else ""
+    return " and ".join(parts) + tolerance

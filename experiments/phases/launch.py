@@ -1,0 +1,215 @@
+"""Run jobs here, in processes, or on a cluster: an Outcome each, never an exception.
+
+All launchers are one loop: a job starts when its inputs are there and a place is free.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import threading
+import time
+import traceback
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import Future, ProcessPoolExecutor
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from multiprocessing import get_context, parent_process
+from multiprocessing.connection import wait
+from multiprocessing.queues import SimpleQueue
+from typing import Any, Literal, Protocol
+
+from ..errors import DataUnavailable, LabError, RunFailed
+from ..store.folders import Store
+from .plan import Job
+from .settings import LauncherSettings
+
+Status = Literal["done", "cached", "failed", "blocked", "planned"]
+Watch = Callable[[Job, str, float], None]  # the job, a sentence or "", and the share of it that is done
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What became of a job."""
+
+    phase: str
+    key: str
+    path: str
+    status: Status
+    seconds: float = 0.0
+    metrics: dict[str, Any] = field(default_factory=dict)
+    error: LabError | None = None
+    name: str = ""
+
+    def as_json(self) -> dict[str, Any]:
+        """The object that `--json` prints."""
+        names = ("phase", "key", "name", "path", "status", "seconds", "metrics")
+        content = {name: getattr(self, name) for name in names}
+        return content if self.error is None else content | {"error": str(self.error)}
+
+
+class _Pending(Protocol):
+    """A future, as the standard library and submitit both have it."""
+
+    def done(self) -> bool: ...
+    def result(self) -> Outcome: ...
+
+
+def launch(jobs: Sequence[Job], store: Store, settings: LauncherSettings, watch: Watch) -> Iterator[Outcome]:
+    """Outcomes of jobs, which are ordered inputs first, as they come. What is in the store is not run again."""
+    todo = [job for job in jobs if store.find(job.phase, job.key) is None]
+    done = {job.key for job in jobs} - {job.key for job in todo}
+    yield from (found(job, store) for job in jobs if job.key in done)
+    if not todo:
+        return
+    starters = {"local": _local, "processes": _processes, "submitit": _submitit}
+    with starters[settings.name](todo, store, settings, watch) as (submit, places, pause):
+        yield from _schedule(todo, done, submit, places, pause, store)
+
+
+def work(job: Job, store: Store, watch: Watch) -> Outcome:
+    """Run one job to its outcome. Only an interrupt passes."""
+    from . import run as phases
+
+    started = time.monotonic()
+    try:
+        if store.find(job.phase, job.key) is not None:
+            return found(job, store)  # another process made it since the plan
+        folder = phases.run(job, store, lambda sentence, share: watch(job, sentence, share))
+    except LabError as error:
+        return _failed(job, store, error, time.monotonic() - started)
+    except Exception as error:
+        trace = "".join(traceback.format_exception(error)[-4:])
+        failure = RunFailed(
+            f"{job.phase} {job.key} broke: {error!r} (a defect of prune-lab; please report it)\n{trace}"
+        )
+        return _failed(job, store, failure, time.monotonic() - started)
+    seconds, metrics = float(folder.record["seconds"]), folder.record["metrics"]
+    return Outcome(job.phase, job.key, str(folder.path), "done", seconds, metrics, name=job.name)
+
+
+def found(job: Job, store: Store) -> Outcome:
+    """The outcome of a job that ran before."""
+    folder = store.get(job.phase, job.key)
+    return Outcome(job.phase, job.key, str(folder.path), "cached", 0.0, folder.record["metrics"], name=job.name)
+
+
+def _failed(job: Job, store: Store, error: LabError, seconds: float = 0.0) -> Outcome:
+    path = str(store.path(job.phase, job.key))
+    return Outcome(job.phase, job.key, path, "failed", round(seconds, 3), error=error, name=job.name)
+
+
+def _schedule(
+    todo: Sequence[Job],
+    done: set[str],
+    submit: Callable[[Job], _Pending],
+    places: int,
+    pause: float,
+    store: Store,
+) -> Iterator[Outcome]:
+    waiting, lost = list(todo), set[str]()
+    running: dict[str, tuple[Job, _Pending]] = {}
+    while waiting or running:
+        for job in list(waiting):
+            needed = {needed.key for needed in job.inputs.values()}
+            if needed & lost:
+                waiting.remove(job)
+                lost.add(job.key)
+                yield Outcome(job.phase, job.key, str(store.path(job.phase, job.key)), "blocked", name=job.name)
+            elif needed <= done and len(running) < places:
+                waiting.remove(job)
+                running[job.key] = job, submit(job)
+        settled = [key for key, (_, pending) in running.items() if pending.done()]
+        for key in settled:
+            job, pending = running.pop(key)
+            outcome = _settle(job, pending, store)
+            (lost if outcome.status == "failed" else done).add(key)
+            yield outcome
+        if not settled and running:
+            time.sleep(pause)
+
+
+def _settle(job: Job, pending: _Pending, store: Store) -> Outcome:
+    try:
+        return pending.result()
+    except Exception as error:  # the worker itself died: out of memory, killed, lost node
+        return _failed(job, store, RunFailed(f"the worker of {job.phase} {job.key} died ({error!r})", "fewer workers"))
+
+
+Starter = tuple[Callable[[Job], _Pending], int, float]  # submit, places, seconds between looks
+
+
+@contextmanager
+def _local(todo: Sequence[Job], store: Store, settings: LauncherSettings, watch: Watch) -> Iterator[Starter]:
+    """One after the other, in this process, with all of its threads."""
+
+    def submit(job: Job) -> _Pending:
+        future: Future[Outcome] = Future()
+        future.set_result(work(job, store, watch))
+        return future
+
+    yield submit, 1, 0.0
+
+
+@contextmanager
+def _processes(todo: Sequence[Job], store: Store, settings: LauncherSettings, watch: Watch) -> Iterator[Starter]:
+    """Several at once. Every worker gets its share of the cores: two that each start two threads on two cores crawl."""
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    workers = min(settings.workers or cores, 64)
+    os.environ["OMP_NUM_THREADS"] = str(max(1, cores // workers))  # read by the workers as they start
+    spawn = get_context("spawn")
+    dealt = spawn.SimpleQueue()
+    for gpu in deal(workers, todo):
+        dealt.put(gpu)
+    pool = ProcessPoolExecutor(workers, mp_context=spawn, initializer=_be_a_worker, initargs=(dealt,))
+    try:
+        yield lambda job: pool.submit(_quietly, job, store), workers, 0.05
+    finally:
+        for process in list((pool._processes or {}).values()):
+            process.terminate()
+        pool.shutdown(wait=True, cancel_futures=True)  # its thread ends here: at exit it would meet closed pipes
+
+
+@contextmanager
+def _submitit(todo: Sequence[Job], store: Store, settings: LauncherSettings, watch: Watch) -> Iterator[Starter]:
+    """On a Slurm cluster (or, where there is none, as submitit's local jobs). `results` must be on a shared disk."""
+    try:
+        import submitit
+    except ImportError as error:
+        raise DataUnavailable("launcher=submitit needs submitit", "pip install 'prune-lab[cluster]'") from error
+    executor = submitit.AutoExecutor(folder=store.root / ".submitit")
+    executor.update_parameters(timeout_min=settings.minutes, name="prune-lab")
+    if settings.partition is not None:
+        executor.update_parameters(slurm_partition=settings.partition)
+    yield lambda job: executor.submit(_quietly, job, store), settings.workers or 256, 1.0
+
+
+def _quietly(job: Job, store: Store) -> Outcome:
+    return work(job, store, lambda *_: None)
+
+
+def deal(workers: int, jobs: Sequence[Job]) -> list[str | None]:
+    """The GPU of each worker, dealt in turn from those that this process may use; None: as the job's device says."""
+    if any(job.run.device not in ("auto", "cuda") for job in jobs):
+        return [None] * workers
+    import torch
+
+    visible = os.environ.get("CUDA_VISIBLE_DEVICES")
+    gpus = visible.split(",") if visible else [str(number) for number in range(torch.cuda.device_count())]
+    return [gpus[worker % len(gpus)] if gpus else None for worker in range(workers)]
+
+
+def _be_a_worker(dealt: SimpleQueue[str | None]) -> None:
+    """Take a GPU; leave Ctrl-C to the parent, which ends its workers; and end with it however it ends."""
+    gpu = dealt.get()
+    if gpu is not None:
+        os.environ["CUDA_VISIBLE_DEVICES"] = gpu
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    parent = parent_process()
+    assert parent is not None
+
+    def end_with_parent() -> None:
+        wait([parent.sentinel])
+        os._exit(1)
+
+    threading.Thread(target=end_with_parent, daemon=True).start()

@@ -1,0 +1,221 @@
+"""Overrides to runs: groups, sweeps, and the nearest right word for a wrong one."""
+
+from __future__ import annotations
+
+import re
+from importlib.metadata import version
+from pathlib import Path
+from types import SimpleNamespace
+
+import pytest
+
+from prune_lab.cli import compose, options
+from prune_lab.experiments.errors import ConfigError
+
+from ..command_line import call
+
+
+def test_a_task_brings_its_model_and_recipe_and_a_word_for_them_wins() -> None:
+    (run,) = compose.runs("train", ["task=cifar10"])
+    assert (run.model.name, run.recipe.flip, run.recipe.epochs) == ("convnet", True, 8)
+    (run,) = compose.runs("train", ["model=resnet18", "task=cifar10", "recipe.epochs=3"])
+    assert (run.model.name, run.recipe.epochs) == ("resnet18", 3)
+
+
+def test_a_sweep_is_the_product_and_a_later_word_replaces() -> None:
+    runs = compose.runs("train", ["keep=0.5", "seed=0,1", "rule=random,easy", "keep=0.25"])
+    assert [(s.keep, s.seed, s.rule) for s in runs] == [
+        (0.25, 0, "random"), (0.25, 0, "easy"), (0.25, 1, "random"), (0.25, 1, "easy"),
+    ]  # fmt: skip
+
+
+def test_in_a_sweep_over_choices_a_key_goes_to_those_that_have_it() -> None:
+    words = ["scorer=margin,el2n,file", "scorer.path=mine.csv", "scorer.epoch=1,2"]
+    assert compose.grid(words) == [
+        ("scorer=margin",),
+        ("scorer=el2n", "scorer.epoch=1"),
+        ("scorer=el2n", "scorer.epoch=2"),
+        ("scorer=file", "scorer.path=mine.csv"),
+    ]
+    with pytest.raises(ConfigError, match="belongs to scorer=file"):
+        compose.runs("train", ["scorer=margin,el2n", "scorer.path=mine.csv"])
+
+
+def test_range_sweeps_and_quoted_values() -> None:
+    assert [s.seed for s in compose.runs("train", ["seed=range(0,3)"])] == [0, 1, 2]
+    (run,) = compose.runs("train", ["task=images", "task.path='a folder, with = signs'"])
+    assert run.task.path == "a folder, with = signs"  # type: ignore[union-attr]
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (["kep=0.5"], "Did you mean keep?"),
+        (["task=cifar"], "Did you mean task=cifar10?"),
+        (["scorer=e12n"], "Did you mean scorer=el2n?"),
+        (["task.exampels=3"], "Did you mean task.examples?"),
+        (["model.widht=3"], "Did you mean model.width?"),
+        (["recipe.epoch=3"], "Did you mean recipe.epochs?"),
+        (["recipe.epochs=-1"], "recipe.epochs=-1"),
+        (["scorer=file"], "scorer.path"),
+        (["task=images", "task.path="], "task.path"),
+        (["experiment=demo"], "prune-lab reproduce experiment=demo"),
+        (["keep=0"], "keep=0"),
+        (["keep=1.2"], "keep=1.2"),
+        (["keep=nan"], "keep=nan"),
+        (["rule=hardest"], "rule=hardest"),
+        (["seed=-1"], "seed=-1"),
+        (["keep"], "key=value"),
+        (["recipe.steps=10"], "recipe.epochs=null"),
+        (["task=imdb", "model=mlp"], "model=gpt"),
+        (["scorer=perplexity"], "scorer=loss"),
+        (["task=pydoc", "balance=0.5"], "balance=0"),
+        (["drop_hardest=0.1"], "rule=stratified"),
+        (["rule=stratified", "drop_hardest=0.6", "keep=0.5"], "drop_hardest"),
+        (["task=perceptron", "recipe.flip=true"], "recipe.flip"),
+        (["task=images"], "task.path"),
+        (["device=tpu"], "device=tpu"),
+        (["keep.more=1"], "keep"),
+        (["task=pydoc", "model.width=30"], "model.heads"),
+        (["task=pydoc", "scorer=forgetting"], "scorer=forgetting"),
+        (["keep=50"], "to mend it: keep=0.5"),
+        (["keep=50%"], "to mend it: keep=0.5"),
+        (["keep=1.5"], "to mend it: keep=0.5"),  # not keep=0.015
+        (["keep=0"], "to mend it: keep=0.5"),
+        (["seed=abc"], "to mend it: seed=0"),
+        (["seed=0..2"], "to mend it: seed=0,1,2"),
+        (["seed=0-99"], "to mend it: seed=range(0,100)"),
+        (["rule=hrd"], "to mend it: rule=hard"),
+        (["keep==0.5"], "to mend it: keep=0.5"),
+        (["keep = 0.5"], "to mend it: keep=0.5"),
+        (["keep=0.3,"], "to mend it: keep=0.3"),
+        (["epochs=3"], "recipe.epochs"),
+        (["path=x"], " or task.path"),
+        (["task.path=a (b)"], "\"task.path='a (b)'\""),
+        (["cifar10"], "to mend it: task=cifar10"),
+        (["demo"], "prune-lab reproduce experiment=demo"),
+        (["scorer.clusters=3"], "scorer.clusters belongs to scorer=prototypes, duplicates, and this is scorer=el2n"),
+        (["model.stride=2"], "model.stride belongs to model=convnet, and this is model=mlp"),
+        (["task=pydoc", "scorer=dual"], "scorer=perplexity"),
+        (["task=pydoc", "scorer=d2", "scorer.base=forgetting"], "scorer.base=el2n"),
+        (["rule=beta"], "scorer=dual"),
+        (["rule=quota", "scorer=dual"], "scorer=class_error"),
+        (["scorer=dual", "scorer.epochs=5"], "scorer.window=5"),
+        (["scorer=tdds", "scorer.window=91"], "scorer.window=90"),
+        (["scorer=tdds", "scorer.window=2"], "scorer.window=2"),
+        (["scorer=ensemble_disagreement", "scorer.proxies=1"], "scorer.proxies=1"),
+        (["scorer=d2", "scorer.proxies=3"], "scorer.proxies"),
+        (["scorer=mask", "model=convnet"], "model=mlp"),
+        (["task=pydoc", "task.path=books"], "task=text task.path"),
+        (["scorer=mask", "recipe.optimizer=adamw"], "recipe.optimizer=sgd"),
+        (["scorer=mask", "scorer.keep=1"], "scorer.keep=1"),
+        (["scorer=duplicates", "scorer.proxies=3"], "scorer.proxies"),
+        (["task=pydoc", "scorer=continuation", "scorer.prompt=1"], "scorer.prompt=1"),
+    ],
+)
+def test_a_wrong_word_is_answered_with_the_right_one(words: list[str], said: str) -> None:
+    with pytest.raises(ConfigError) as caught:
+        compose.runs("train", words)
+    assert said in str(caught.value)
+    assert caught.value.exit_code == 2
+    assert "expecting" not in str(caught.value)  # the parser's words
+
+
+def test_every_config_composes_and_validates() -> None:
+    needs = {
+        ("task", "images"): ["task.path=x"],
+        ("task", "text"): ["task.path=x"],
+        ("scorer", "file"): ["scorer.path=x"],
+        ("recipe", "images"): ["task=cifar10"],
+        ("recipe", "resnet"): ["task=cifar10"],
+    }
+    fitting = {"gpt": "pydoc", "text": "pydoc", "perceptron": "perceptron"}
+    fitting |= dict.fromkeys(("perplexity", "continuation", "ngram_importance"), "pydoc")
+    for group in ("task", "model", "recipe", "scorer", "launcher"):
+        for name in compose.choices(group):
+            task = [] if group == "task" else [f"task={fitting.get(name, 'digits')}"]
+            (run,) = compose.runs("train", [*task, f"{group}={name}", *needs.get((group, name), [])])
+            if group != "recipe":
+                assert getattr(run, group).name == name
+
+
+def test_an_experiment_applies_its_own_settings_and_the_users_after() -> None:
+    experiment, runs = compose.experiment(["experiment=cifar10_pruning", "seed=7"])
+    assert experiment.folder == "cifar10_pruning"
+    assert {run.seed for run in runs} == {7}
+    assert {(run.model.width, run.recipe.epochs) for run in runs} == {(0.25, 4), (1, 12)}
+    assert len([run for run in runs if run.keep == 1]) == 1
+    experiment, runs = compose.experiment(["experiment=high_pruning", "experiment.size=smoke", "seed=7"])
+    assert experiment.folder == "high_pruning_smoke"
+    assert {run.task.name for run in runs} == {"digits"}
+
+
+def test_a_pages_folder_is_answered_with_its_experiment_and_size() -> None:
+    with pytest.raises(ConfigError, match=r"to mend it: experiment=capacity experiment\.size=digits"):
+        compose.described(["experiment=capacity_digits"])
+
+
+def test_an_experiment_must_be_named() -> None:
+    with pytest.raises(ConfigError, match="experiment=demo"):
+        compose.experiment(["keep=0.5"])
+    with pytest.raises(ConfigError, match="to mend it: prune-lab reproduce experiment=demo"):
+        compose.experiment(["demo"])
+    with pytest.raises(ConfigError, match="Did you mean experiment=demo"):
+        compose.experiment(["experiment=demmo"])
+
+
+def test_completion_offers_keys_then_values() -> None:
+    assert "task=" in list(compose.complete("ta"))
+    assert "recipe.learning_rate=" in list(compose.complete("recipe.l"))
+    assert list(compose.complete("scorer=el")) == ["scorer=el2n"]
+    assert list(compose.complete("rul")) == [
+        f"rule={rule}" for rule in ("hard", "easy", "middle", "random", "stratified", "beta", "quota")
+    ]
+    assert list(compose.complete("rule=s")) == ["rule=stratified"]
+    assert list(compose.complete("model.positions=l")) == ["model.positions=learned"]
+    assert list(compose.complete("model.tied=")) == ["model.tied=true", "model.tied=false"]
+
+
+def test_completion_of_flags_and_runs(tmp_path: Path) -> None:
+    assert options._launchers("") == ["local", "processes", "submitit"]
+    assert options._phases("tr") == ["train"]
+    (tmp_path / "train" / "3f2a").mkdir(parents=True)
+    (tmp_path / "train" / ".3f2a.resume").mkdir()
+    context = SimpleNamespace(params={"results": str(tmp_path)})
+    assert options._keys(context, "3f") == ["3f2a"]  # type: ignore[arg-type]
+
+
+def test_help_names_the_common_settings_and_all_their_choices(capsys: pytest.CaptureFixture[str]) -> None:
+    shown = call(capsys, "--help")
+    assert (shown.code, shown.out.count("Common settings")) == (0, 1)
+    words = set(re.findall(r"[a-z0-9_]+", options.SETTINGS))
+    for name in ("task", "scorer", "rule", "keep", "budget", "balance", "seed", "device"):
+        assert {name, *(compose.choices(name) if name in compose.GROUPS else compose._literals(name))} <= words
+
+
+def test_the_version(capsys: pytest.CaptureFixture[str]) -> None:
+    assert call(capsys, "--version").out == f"prune-lab {version('prune-lab')}\n"
+
+
+def test_configs_from_a_folder_of_the_users_own(tmp_path: object) -> None:
+    folder = tmp_path / "scorer"  # type: ignore[operator]
+    folder.mkdir()
+    (folder / "mine.yaml").write_text("name: el2n\nproxies: 7\n")
+    (run,) = compose.runs("train", [f"hydra.searchpath=[file://{tmp_path}]", "scorer=mine"])
+    assert run.scorer.proxies == 7  # type: ignore[union-attr]
+
+
+@pytest.mark.parametrize("name", compose.choices("experiment"))
+def test_every_size_of_every_experiment_is_valid(name: str) -> None:
+    experiment = compose.described([f"experiment={name}"])
+    assert experiment.folder == experiment.name == name
+    for size in ("cpu", *experiment.sizes):
+        words = [f"experiment={name}", f"experiment.size={size}"]
+        chosen = compose.described(words).chosen
+        for line in chosen.grids:  # a point of each: the others differ in plain values
+            assert compose._run("evaluate", compose.grid([*chosen.settings, *line, *words])[-1])
+
+
+def test_a_wrong_size_is_refused_with_the_right_ones() -> None:
+    with pytest.raises(ConfigError, match=r"experiment\.size=huge.*cpu, digits, smoke, paper"):
+        compose.experiment(["experiment=capacity", "experiment.size=huge"])

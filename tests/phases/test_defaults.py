@@ -1,0 +1,85 @@
+"""Keys leave out settings at their defaults, so a default that changes its meaning would serve old results as new."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+from pydantic import BaseModel
+
+from prune_lab.experiments.phases import settings as schema
+from prune_lab.experiments.phases.plan import PHASE_VERSION, job_of
+from prune_lab.experiments.store.folders import key_of
+
+FROZEN = "ffa7015597a82bd4"
+VERSIONS = {"score": 1, "prune": 1, "train": 1, "evaluate": 1, "simulate": 1, "search": 1}
+
+
+def defaults(model: type[BaseModel]) -> dict[str, Any]:
+    return {name: json.loads(json.dumps(field.default, default=str)) for name, field in model.model_fields.items()}
+
+
+def test_defaults_are_frozen_or_a_phase_version_is_raised() -> None:
+    names = ("task", "model", "recipe", "scorer", "theory", "policy", "shifted", "finetune", "search")
+    sections = [arm for name in names for arm in schema.arms(schema.Run.model_fields[name].annotation)]
+    found = {section.__name__: defaults(section) for section in sections}
+    assert dict(PHASE_VERSION) == VERSIONS, "a new phase version: freeze the defaults again"
+    assert key_of(found) == FROZEN, "a default changed: raise PHASE_VERSION of the phases that it touches"
+
+
+def run(**changes: Any) -> schema.Run:
+    content = {
+        "task": {"name": "digits"},
+        "model": {"name": "linear"},
+        "recipe": {"epochs": 2},
+        "scorer": {"name": "el2n"},
+        **changes,
+    }
+    return schema.Run.model_validate(content)
+
+
+def test_an_older_record_is_read_with_the_settings_that_came_later() -> None:
+    whole = job_of("train", run(model={"name": "convnet", "width": 0.5})).recipe
+    again = json.loads(json.dumps(whole))
+    older = {**whole, "model": {"name": "convnet", "width": 0.5, "stride": None}}
+    older["task"] = {name: value for name, value in whole["task"].items() if name != "classes"}
+    assert schema.completed(older) == again
+    assert schema.completed(again) == again
+    assert schema.completed({"model": {"name": "of the future", "depth": 3}, "keep": 0.5}) == {
+        "model": {"name": "of the future", "depth": 3}, "keep": 0.5,
+    }  # fmt: skip
+
+
+def test_a_key_depends_on_what_the_result_depends_on_and_on_nothing_else() -> None:
+    key = job_of("train", run(keep=0.5)).key
+    assert job_of("train", run(keep=0.5, results="elsewhere", device="cpu", launcher={"name": "processes"})).key == key
+    assert job_of("train", run(keep=0.5, scorer={"name": "el2n", "proxies": 3})).key == key  # its default, spelled out
+    for change in (
+        {"seed": 1}, {"keep": 0.4}, {"rule": "easy"}, {"balance": 0.5}, {"budget": "steps"},
+        {"scorer": {"name": "grand"}}, {"model": {"name": "mlp"}}, {"recipe": {"epochs": 3}},
+        {"task": {"name": "digits", "label_noise": 0.1}},
+    ):  # fmt: skip
+        assert job_of("train", run(**{"keep": 0.5, **change})).key != key, change
+
+
+def test_an_unpruned_run_does_not_depend_on_how_it_would_be_pruned() -> None:
+    key = job_of("train", run()).key
+    assert job_of("train", run(rule="easy", budget="steps", scorer={"name": "grand"})).key == key
+
+
+def test_a_hard_choice_does_not_depend_on_the_seed_and_a_random_one_needs_no_scores() -> None:
+    assert job_of("prune", run(keep=0.5, seed=1)).key == job_of("prune", run(keep=0.5, seed=2)).key
+    random = job_of("prune", run(keep=0.5, rule="random"))
+    assert random.inputs == {}
+    assert random.key != job_of("prune", run(keep=0.5, rule="random", seed=2)).key
+
+
+def test_scores_of_one_schedule_share_its_proxies_and_only_tdds_asks_for_more() -> None:
+    """An older proxy of aum serves dyn_unc as it is; none can stand in for one that records movement."""
+
+    def proxies(name: str) -> set[str]:
+        return {proxy.key for proxy in job_of("score", run(scorer={"name": name})).inputs.values()}
+
+    assert proxies("dyn_unc") == proxies("aum") == proxies("forgetting")
+    assert proxies("loss") > proxies("d2")
+    assert not proxies("tdds") & proxies("aum")

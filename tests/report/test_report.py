@@ -1,0 +1,350 @@
+"""The page stands alone, says what the runs say, and copes with thin studies."""
+
+from __future__ import annotations
+
+import json
+import re
+from html.parser import HTMLParser
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import pytest
+from matplotlib.figure import Figure
+from matplotlib.text import Annotation
+
+from prune_lab.experiments.errors import MissingInput
+from prune_lab.experiments.figures import style
+from prune_lab.experiments.laws import claims
+from prune_lab.experiments.laws.expectations import Expectation, Point
+from prune_lab.experiments.report import figures, laws, page
+from prune_lab.experiments.report.table import named, newest, points, table, write
+from prune_lab.experiments.store.folders import Store
+
+from ..synthetic_store import build
+
+COMMAND = "prune-lab reproduce experiment=demo 'task.path=<here>'"
+
+
+class Page(HTMLParser):
+    """What the tests ask of a page: identifiers, references and addresses."""
+
+    def __init__(self, text: str) -> None:
+        super().__init__()
+        self.ids: list[str] = []
+        self.references: list[str] = []
+        self.addresses: list[str] = []
+        self.tags: list[str] = []
+        self.feed(text)
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.tags.append(tag)
+        for name, value in attrs:
+            if name == "id" and value:
+                self.ids.append(value)
+            self.references += re.findall(r"url\(#([^)]+)\)", value or "")
+            if name in ("href", "xlink:href", "src") and value:
+                (self.references if value.startswith("#") else self.addresses).append(value.lstrip("#"))
+
+
+@pytest.fixture(scope="module")
+def study(tmp_path_factory: pytest.TempPathFactory) -> Store:
+    root = tmp_path_factory.mktemp("study")
+    build(root, pools=(2000, 8000, 32_000), keeps=(0.8, 0.2), rules=("random", "hard"), budgets=("epochs",))
+    return build(
+        root, task="pydoc", model="gpt", width=64, pools=(2000,), keeps=(0.5,), rules=("random", "middle"),
+        budgets=("epochs",), scorer="perplexity", seeds=2,
+    )  # fmt: skip
+
+
+def expected(at_least: float, rule: str = "hard") -> Expectation:
+    where = {"task": "cifar10", "rule": rule, "keep": 0.2, "pool": 32_000}
+    return Expectation(
+        claim=f"keep {rule} pays <on> a large pool", source="arXiv:2206.14486", point=Point(where=where),
+        versus=Point(where=where | {"rule": "random"}), at_least=at_least,
+    )  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def built(study: Store, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, dict[str, Any]]:
+    folder = tmp_path_factory.mktemp("page")
+    wanted = (expected(0.0), expected(0.5), expected(0.0, "nonsense"))
+    rows = table(study)
+    keys = list(rows[rows["task"] == "cifar10"]["evaluate"])
+    return folder, page.build(
+        study, keys, folder, title="A <b>title</b>", command=COMMAND, expectations=wanted, replicates=12
+    )
+
+
+def test_metrics_say_what_came_out(built: tuple[Path, dict[str, Any]]) -> None:
+    folder, metrics = built
+    assert metrics["runs"] == 3 * (3 + 2 * 2 * 3)
+    assert metrics["points"] == 3 * (1 + 2 * 2)
+    assert metrics["claims"] == {"holds": 1, "fails": 1, "undecided": 0, "no runs": 1}
+    said = [one.split(":")[:2] for one in metrics["failed"]]
+    assert said == [
+        ["fails", " keep hard pays <on> a large pool"],
+        ["no runs", " keep nonsense pays <on> a large pool"],
+    ]
+    assert "of 6 comparisons" in metrics["verdict"]
+    assert len(pd.read_csv(folder / "table.csv")) == metrics["runs"]
+    assert len(pd.read_csv(folder / "points.csv")) == metrics["points"]
+    written = json.loads((folder / "claims.json").read_text())
+    assert [one["verdict"] for one in written["expectations"]] == ["holds", "fails", "no runs"]
+    assert len(written["advantage"]) == 6
+
+
+def test_the_page_is_self_contained(built: tuple[Path, dict[str, Any]]) -> None:
+    folder, metrics = built
+    text = (folder / "index.html").read_text()
+    found = Page(text)
+    remote = [address for address in found.addresses if not address.startswith("data:image/png;base64,")]
+    assert remote
+    assert all((folder / address).is_file() for address in remote)
+    assert not re.search(r"(@import|url\(['\"]?https?:|<link|<script[^>]+src|<\?xml)", text)
+    assert metrics["verdict"] in text
+    assert sum(address.startswith("data:image") for address in found.addresses) == 24
+
+
+def test_identifiers_of_several_drawings_do_not_clash(built: tuple[Path, dict[str, Any]]) -> None:
+    found = Page((built[0] / "index.html").read_text())
+    assert found.tags.count("svg") >= 4
+    assert len(found.ids) == len(set(found.ids))
+    assert found.references
+    assert set(found.references) <= set(found.ids)
+
+
+def test_what_people_wrote_is_escaped(built: tuple[Path, dict[str, Any]]) -> None:
+    text = (built[0] / "index.html").read_text()
+    assert "A &lt;b&gt;title&lt;/b&gt;" in text
+    assert "<b>" not in text
+    assert "&lt;here&gt;" in text
+
+
+def test_the_page_says_budget_epoch_seeds_and_reasons(built: tuple[Path, dict[str, Any]]) -> None:
+    text = re.sub(r"\s+", " ", (built[0] / "index.html").read_text())
+    for words in (
+        "Equal epochs: a pruned set is passed over as often",
+        "best dev epoch",
+        "which is 6",
+        "0123456789ab",
+        "processor a processor",
+        "recipe.batch_size",
+    ):
+        assert words in text, words
+
+
+def test_whole_numbers_are_integers_beside_missing_values(tmp_path: Path) -> None:
+    rows = pd.DataFrame({"kept": [28500.0, None], "steps": [None, 7], "keep": [1.0, 0.5], "error": [0.1, 1 / 3]})
+    write(rows, tmp_path / "table.csv")
+    assert (tmp_path / "table.csv").read_text() == (
+        "kept,steps,keep,error\n28500,,1.0,0.1\n,7,0.5,0.3333333333333333\n"
+    )
+
+
+def test_figures_of_record_are_written(built: tuple[Path, dict[str, Any]]) -> None:
+    names = {path.name for path in (built[0] / "figures").iterdir()}
+    for stem in ("scaling", "advantage", "kept"):
+        assert {f"{stem}.svg", f"{stem}.pdf", f"{stem}.png"} <= names
+
+
+@pytest.fixture
+def _page_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Leave out the figures' own files: they are half of the time, and tested once."""
+    monkeypatch.setattr(style, "save", lambda drawings, stem, **_: None)
+
+
+@pytest.mark.usefixtures("_page_alone")
+def test_files_of_several_setups_have_names_of_their_own(study: Store, tmp_path: Path) -> None:
+    runs = newest(table(study))
+    files = page._save(laws.panels(runs, claims.advantage(runs), replicates=2), [], tmp_path)
+    stems = ["cifar10-convnet-0-25-el2n", "pydoc-gpt-64-perplexity"]
+    assert [file["name"] for file in files] == [f"{kind}-{stem}" for stem in stems for kind in ("scaling", "advantage")]
+
+
+def test_the_verdict_names_the_setup_of_the_largest_gain(study: Store) -> None:
+    """Two widths of one network differ in nothing else that a comparison says of itself."""
+    runs = newest(table(study))
+    wide = runs[runs["task"] == "cifar10"].assign(setup="wide", width=1.0, **{"model.width": 1.0})
+    wide.loc[wide["rule"] == "hard", "accuracy"] += 0.3
+    both = pd.concat([runs, wide])
+    sentence = claims.summary(laws.placed(named(claims.advantage(both)), both))
+    assert re.search(r"largest gain in accuracy: cifar10 · convnet 1: hard by el2n", sentence)
+
+
+@pytest.mark.usefixtures("_page_alone")
+def test_some_runs_alone_can_be_asked_for(study: Store, tmp_path: Path) -> None:
+    rows = table(study)
+    text = rows[rows["task"] == "pydoc"]
+    metrics = page.build(study, list(text["evaluate"]), tmp_path, title="t", command="c", replicates=2)
+    assert metrics["runs"] == len(text)
+    assert metrics["verdict"].startswith("Keeping the middle 0.5 by perplexity against random: ")
+    assert metrics["verdict"].endswith("2 seeds, equal epochs: undecided (fewer than 3 seeds).")
+    written = (tmp_path / "index.html").read_text()
+    for words in (
+        "bits per byte saved",
+        "the &lt;b&gt;film&lt;/b&gt; is a &amp; b",
+        "3 of 3 points have fewer than 3 seeds",
+        "1 size of training set: a law needs at least 3",
+    ):
+        assert words in written, words
+    assert "<b>film" not in written
+    assert written.count("a law needs at least 3") == 1
+
+
+def test_nothing_evaluated_says_what_to_run(tmp_path: Path) -> None:
+    with pytest.raises(MissingInput) as error:
+        page.build(Store(tmp_path), None, tmp_path / "page", title="t", command="c")
+    assert error.value.mend == "prune-lab reproduce experiment=demo"
+    assert not (tmp_path / "page").exists()
+
+
+@pytest.mark.usefixtures("_page_alone")
+@pytest.mark.parametrize("rules", [(), ("random",)])
+def test_a_study_without_scores_still_makes_a_page(rules: tuple[str, ...], tmp_path: Path) -> None:
+    store = build(tmp_path / "store", pools=(2000, 4000), keeps=(0.5,), rules=rules, seeds=1, budgets=("steps",))
+    metrics = page.build(store, None, tmp_path / "page", title="t", command="c", replicates=2)
+    assert "No rule was compared" in metrics["verdict"]
+    assert "no score-based rule was run" in (tmp_path / "page" / "index.html").read_text()
+
+
+def test_a_drawing_is_the_same_every_time(study: Store) -> None:
+    runs = newest(table(study))
+    panel = laws.panels(runs[runs["task"] == "pydoc"], claims.advantage(runs), replicates=2)[0]
+    drawing = figures.scaling_drawings(panel)[0]
+    first = style.inline(drawing, "a")
+    assert first == style.inline(drawing, "a")
+    assert first.startswith("<svg")
+    assert "var(--ink" in first
+    assert ' width="' not in first.split(">", 1)[0]
+
+
+def test_the_envelope_belongs_to_pruned_points(study: Store) -> None:
+    runs = newest(table(study))
+    found = laws.panels(runs[runs["task"] == "cifar10"], claims.advantage(runs), replicates=4)
+    assert len(found) == 1
+    panel = found[0]
+    assert panel.unpruned.comparison.power is not None
+    assert panel.unpruned.comparison.power.rate == pytest.approx(0.35, abs=0.03)
+    assert panel.envelope is not None
+    assert (panel.envelope.curve.y[:-1] > panel.envelope.curve.y[1:]).all()
+    assert "are pruned" in panel.envelope_note
+    harmful = runs.copy()
+    harmful.loc[harmful["rule"] == "hard", "error"] = 0.95
+    harmful = harmful[(harmful["task"] == "cifar10") & ((harmful["pool"] > 2000) | (harmful["rule"] == "none"))]
+    worse = laws.panels(harmful[harmful["examples"] >= 2000], claims.advantage(runs), replicates=2)[0]
+    assert worse.envelope is None
+    assert "no pruned point" in worse.envelope_note
+
+
+def test_setups_that_differ_in_one_setting_are_named_by_it(tmp_path: Path) -> None:
+    runs = table(build(tmp_path, pools=(2000,), keeps=(0.5,), rules=("random", "hard"), budgets=("epochs",)))
+    other = runs.assign(setup="other", **{"recipe.epochs": 24.0})
+    both = pd.concat([runs, other], ignore_index=True)
+    names = [panel.setup for panel in laws.panels(both, claims.advantage(both), replicates=2)]
+    assert names == ["cifar10 · convnet 0.25, epochs 12", "cifar10 · convnet 0.25, epochs 24"]
+
+
+@pytest.mark.usefixtures("_page_alone")
+def test_two_data_sets_of_one_task_and_size_are_told_apart(tmp_path: Path) -> None:
+    for data in ("aaaaaa1111", "bbbbbb2222"):
+        build(
+            tmp_path / "store", task="images", pools=(2000,), keeps=(0.5,), rules=("random", "hard"),
+            budgets=("epochs",), data=data,
+        )  # fmt: skip
+    every = table(Store(tmp_path / "store"))
+    assert sorted(every["fingerprint"].unique()) == ["aaaaaa1111", "bbbbbb2222"]
+    runs = newest(every)
+    assert len(runs) == len(every) == 2 * 3 * 3
+    grouped = points(runs)
+    assert len(grouped) == 2 * 3
+    assert set(grouped["n"]) == {3}
+    other = runs["fingerprint"] == "bbbbbb2222"
+    found = claims.advantage(runs.assign(accuracy=runs["accuracy"] + 0.5 * other))
+    assert found["n"].tolist() == [3, 3]
+    assert found["effect"].iloc[0] == pytest.approx(found["effect"].iloc[1])
+    unlike = runs[(runs["rule"] != "random") | other]
+    assert sorted(claims.advantage(unlike)["verdict"] == "no random") == [False, True]
+    names = [panel.setup for panel in laws.panels(runs, found, replicates=2)]
+    assert names == ["images aaaaaa · convnet 0.25", "images bbbbbb · convnet 0.25"]
+    metrics = page.build(Store(tmp_path / "store"), None, tmp_path / "page", title="t", command="c", replicates=2)
+    text = (tmp_path / "page" / "index.html").read_text()
+    assert "of 2 comparisons" in metrics["verdict"]
+    assert "older run" not in text
+    assert "images aaaaaa: keep the hardest 0.5" in text
+    assert "images bbbbbb: keep the hardest 0.5" in text
+    assert pd.read_csv(tmp_path / "page" / "table.csv")["fingerprint"].nunique() == 2
+
+
+@pytest.mark.parametrize("pools", [(2000,), (2000, 4000)])
+def test_every_interval_lies_inside_its_axes(pools: tuple[int, ...], tmp_path: Path) -> None:
+    store = build(
+        tmp_path, pools=pools, keeps=(0.5, 0.25), rules=("random", "hard", "easy"), budgets=("epochs",), seeds=3,
+        noise=0.15,
+    )  # fmt: skip
+    runs = newest(table(store))
+    panel = laws.panels(runs, claims.advantage(runs), replicates=2)[0]
+    drawn = [*figures.scaling_drawings(panel), *figures.advantage_drawings(panel)]
+    assert len(drawn) == (2 if len(pools) == 1 else 5)
+    for drawing in drawn:
+        axes = Figure().subplots()
+        drawing.draw(axes)
+        (left, right), (bottom, top) = axes.get_xlim(), axes.get_ylim()
+        bars = [part for container in axes.containers for part in container[2][0].get_segments()]
+        assert bars, drawing.title
+        for (x, low), (_, high) in bars:
+            assert left < x < right, drawing.title
+            assert bottom < low <= high < top, drawing.title
+        places = [x for (x, low), (_, high) in bars if high > low]
+        assert len(places) == len(set(places)), drawing.title
+        for text in axes.texts:
+            if isinstance(text, Annotation) and text.get_text() == "unpruned":
+                assert text.xy[1] == pytest.approx(bars[-1][0][1])
+
+
+@pytest.mark.usefixtures("_page_alone")
+def test_reasons_are_said_once_and_a_single_seed_is_one(tmp_path: Path) -> None:
+    store = build(tmp_path / "store", pools=(2000,), keeps=(0.5,), rules=("random", "hard"), seeds=1)
+    page.build(store, None, tmp_path / "page", title="t", command="c", replicates=2)
+    text = re.sub(r"\s+", " ", (tmp_path / "page" / "index.html").read_text())
+    assert text.count("a law needs at least 3") == 1
+    assert text.count("one pool size: an envelope") == 1
+    assert text.count("1 seed a point") == 2
+    assert "1 seeds" not in text
+
+
+def test_an_unset_setting_is_no_word_of_a_setup(tmp_path: Path) -> None:
+    runs = table(build(tmp_path, pools=(2000,), keeps=(0.5,), rules=("random", "hard"), budgets=("epochs",)))
+    sizes = [runs.assign(setup=f"{size}", **{"task.size": size}) for size in (None, 16.0)]
+    both = pd.concat(sizes, ignore_index=True)
+    names = [panel.setup for panel in laws.panels(both, claims.advantage(both), replicates=2)]
+    assert names == ["cifar10 · convnet 0.25", "cifar10 · convnet 0.25, size 16"]
+
+
+def test_a_model_without_width_is_a_setup_like_any_other(tmp_path: Path) -> None:
+    build(tmp_path, task="perceptron", model="perceptron", width=None, pools=(500,), keeps=(0.5,), rules=("random",))
+    store = build(
+        tmp_path, task="perceptron", model="perceptron", width=None, pools=(500,), keeps=(0.5,), rules=("hard",)
+    )
+    runs = table(store)
+    advantage = claims.advantage(runs)
+    assert advantage["n"].tolist() == [3, 3]
+    found = laws.panels(runs, advantage, replicates=2)
+    assert [panel.setup for panel in found] == ["perceptron · perceptron"] * 2
+    assert [len(panel.points) for panel in found] == [3, 3]
+    assert [len(figures.advantage_drawings(panel)) for panel in found] == [1, 1]
+
+
+@pytest.mark.parametrize(("low", "high"), [(0.02, 0.9), (0.05, 0.06), (1.6, 2.1), (400, 32_000), (900, 1000)])
+def test_a_log_axis_has_readable_ticks(low: float, high: float) -> None:
+    ticks = style.log_ticks(low, high)
+    assert 2 <= len(ticks) <= 8
+    assert all(low <= tick <= high for tick in ticks)
+
+
+def test_labels_are_moved_apart() -> None:
+    places = style.spread([0.5, 0.51, 0.1, 0.52], 0.1)
+    ordered = sorted(places)
+    assert all(second - first >= 0.099 for first, second in pairwise(ordered))
+    assert sorted(range(4), key=lambda row: places[row]) == [2, 0, 1, 3]

@@ -1,0 +1,61 @@
+"""D2: the graph, the message and the greedy choice."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from torch import nn
+
+from prune_lab.experiments.errors import ConfigError
+from prune_lab.experiments.scoring import graph
+
+from ..training.test_evaluation import MemoryTask
+from .test_scoring import proxy
+
+
+def test_d2_golden() -> None:
+    """Points at 0, 1 and 3 hear 1, 0 and 1: 1 + .8/e = 1.294, .8 + 1/e = 1.168, .5 + .8/e^2 = .608.
+
+    With gamma = ln 2 the first takes half of its value from the second, 1.168 - .647 = .521: the third comes before it.
+    """
+    task = MemoryTask(torch.tensor([[0.0], [1.0], [3.0]]), torch.tensor([0, 0, 1]))
+    base = np.array([[1.0, 0.8, 0.5]])
+    scores = graph.d2(task, [proxy(nn.Linear(1, 2))], base, neighbours=1, gamma=math.log(2))
+    assert scores.tolist() == [[2, 0, 1]]
+    far = graph.d2(task, [proxy(nn.Linear(1, 2))], base, neighbours=1, gamma=50.0)
+    assert far.tolist() == [[2, 1, 0]]  # nothing is lost at a distance: the messages' own order
+
+
+def test_neighbours_are_other_examples_even_where_there_are_copies() -> None:
+    points = np.array([[0.0, 0.0], [0.0, 0.0], [3.0, 4.0], [3.0, 5.0]])
+    near, distances = graph.nearest(points, 2)
+    assert near[:2, 0].tolist() == [1, 0]
+    assert near[2].tolist()[0] == 3
+    np.testing.assert_allclose(distances[:, 0], [0, 0, 1, 1], atol=1e-6)
+    np.testing.assert_allclose(distances[:2, 1], [5, 5], rtol=1e-6)
+    with pytest.raises(ConfigError, match=r"scorer\.neighbours=4"):
+        graph.nearest(points, 4)
+
+
+@settings(max_examples=100, deadline=None)
+@given(st.integers(2, 40), st.integers(1, 4), st.integers(0, 2**32 - 1), st.booleans())
+def test_the_greedy_choice_is_the_plain_one(size: int, neighbours: int, seed: int, ties: bool) -> None:
+    """Against the highest value looked up anew at every turn; values below zero give where others lose."""
+    draw = np.random.default_rng(seed)
+    values = draw.integers(0, 3, size).astype(np.float64) if ties else draw.normal(size=size)
+    near = np.stack([draw.permutation(np.delete(np.arange(size), row))[:neighbours] for row in range(size)])
+    weights = draw.random(near.shape)
+    turns = graph.greedy(values, near, weights)
+    left, plain = values.copy(), []
+    while len(plain) < size:
+        rest = [row for row in range(size) if row not in plain]
+        taken = max(rest, key=lambda row: (left[row], -row))
+        plain.append(taken)
+        for other, weight in zip(near[taken], weights[taken], strict=True):
+            left[other] -= weight * left[taken]
+    assert np.argsort(-turns).tolist() == plain

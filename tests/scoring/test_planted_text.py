@@ -1,0 +1,57 @@
+"""What each score for text finds among random words and among documents that are there four times."""
+
+from __future__ import annotations
+
+from typing import get_args
+
+import numpy as np
+import pytest
+
+from prune_lab.experiments.scoring.settings import CLASSES_ONLY, ForgettingScorer
+
+from ..planted_text import KINDS, SCORES, PlantedText, plant
+from .test_planted import AVOIDS, BLIND, FINDS, SCORERS
+
+# Probability that a window of a kind scores above a plain one: random words, copied documents.
+# Four draws lie inside these bounds.
+EXPECTED: dict[str, tuple[tuple[float, float], tuple[float, float]]] = {
+    "el2n": (FINDS, BLIND),
+    "grand": (FINDS, BLIND),
+    "margin": (FINDS, BLIND),
+    "aum": (FINDS, (0.35, 0.6)),
+    "loss": (FINDS, (0.3, 0.5)),
+    "entropy": (FINDS, BLIND),
+    "prototypes": (AVOIDS, (0.3, 0.55)),  # to the proxy all random words are alike, and have a centre of their own
+    "d2": (BLIND, (0.45, 0.65)),
+    "ensemble_disagreement": (FINDS, (0.35, 0.65)),
+    "tracin": ((0.2, 0.6), (0.4, 0.75)),  # what helps dev is another matter: the draws lie far apart
+    "perplexity": (FINDS, BLIND),
+    "continuation": ((0.75, 0.95), (0.35, 0.55)),
+    "ngram_importance": (FINDS, (0.4, 0.55)),
+    "duplicates": (AVOIDS, AVOIDS),
+}
+
+
+@pytest.fixture(scope="module")
+def planted(tmp_path_factory: pytest.TempPathFactory) -> PlantedText:
+    return plant(tmp_path_factory.mktemp("planted"))
+
+
+@pytest.mark.parametrize("name", SCORES)
+def test_what_a_score_finds_in_text(planted: PlantedText, name: str) -> None:
+    scores = SCORES[name](planted)
+    for kind, (low, high) in zip(KINDS, EXPECTED[name], strict=True):
+        assert low <= planted.auroc(scores, kind) <= high, kind
+
+
+def test_every_scorer_that_text_has_is_judged_here() -> None:
+    arms = (*CLASSES_ONLY, ForgettingScorer)
+    classes_only = {name for arm in arms for name in get_args(arm.model_fields["name"].annotation)}
+    assert set(SCORES) == SCORERS - classes_only - {"random", "file"}
+
+
+def test_the_hardest_half_by_duplicates_holds_no_copy_twice(planted: PlantedText) -> None:
+    scores = SCORES["duplicates"](planted)[0]
+    kept = set(np.argsort(-scores, kind="stable")[: len(scores) // 2].tolist())
+    held = [planted.texts[row] for row, kind in enumerate(planted.kinds) if kind == "copied" and row in kept]
+    assert len(held) == len(set(held)) > 10

@@ -1,0 +1,268 @@
+"""The loop: a subset of the ordering, separate streams, both budgets, and resuming to the bit."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+
+from prune_lab.cli import compose
+from prune_lab.experiments.contracts import Data, Examples
+from prune_lab.experiments.data.load import build_task
+from prune_lab.experiments.data.task import DeviceTask
+from prune_lab.experiments.errors import ConfigError
+from prune_lab.experiments.models.dense import mlp
+from prune_lab.experiments.seeds import derive, numpy_stream, torch_stream
+from prune_lab.experiments.training.loop import State, train
+from prune_lab.experiments.training.policies import Uniform
+from prune_lab.experiments.training.recipes import num_batches, optimizers, plan, schedulers
+from prune_lab.experiments.training.run import Fit, fit
+
+CPU = torch.device("cpu")
+KEPT = np.arange(0, 90, 3)
+
+
+def image_task(*, flip: bool = False, shift: int = 0, size: int = 8) -> DeviceTask:
+    """90 random images of 3 channels and 3 classes."""
+    draw = numpy_stream(0, "test")
+
+    def split(number: int) -> Examples:
+        images = draw.integers(0, 256, (number, 3, size, size), dtype=np.uint8)
+        return Examples(images, draw.integers(0, 3, number), np.array([str(n) for n in range(number)]))
+
+    data = Data("test", "images", {"train": split(90), "dev": split(30), "test": split(30)}, ("a", "b", "c"))
+
+    def architecture(examples: torch.Tensor, init: torch.Generator) -> torch.nn.Module:
+        return mlp(examples, init, classes=3, width=16, depth=1)
+
+    return DeviceTask(data, architecture, device=CPU, flip=flip, shift=shift)
+
+
+def order_of(task: DeviceTask, index: np.ndarray[Any, Any] | None, epoch: int = 0) -> list[int]:
+    batches = task.batches("train", size=10, index=index, order=torch_stream(5, "order", epoch))
+    return [int(row) for batch in batches for row in batch.index]
+
+
+def fitted(
+    tmp_path: Path, *, stop_after: int | None = None, optimizer: str = "sgd", support: Any = None, observe: bool = True
+) -> tuple[State, Fit]:
+    """Train for 4 epochs with a checkpoint at every step; interrupted after some steps if asked."""
+    task = image_task(flip=True, shift=1)
+    model = task.model(torch_stream(3, "init"))
+    made = optimizers(model, optimizer, learning_rate=0.05, momentum=0.9, weight_decay=1e-3)
+    duration = plan(90, 90 if support is None else len(support), batch_size=16, budget="epochs", epochs=4)
+    state = State(model, made, schedulers(made, "linear", steps=duration.steps, warmup=0.2))
+
+    def notify(sentence: str, share: float) -> None:
+        if stop_after is not None and state.step > stop_after:
+            raise KeyboardInterrupt
+
+    result = fit(
+        task, state, Uniform(support), duration, seed=3, batch_size=16, precision=torch.float32,
+        checkpoint=tmp_path / "checkpoint.pt", notify=notify, observe=observe, movement=observe, checkpoint_seconds=0.0,
+    )  # fmt: skip
+    return state, result
+
+
+@pytest.mark.parametrize("optimizer", ["sgd", "adamw", "muon"])
+@pytest.mark.parametrize("stop_after", [1, 6, 15])
+def test_interrupted_and_resumed_is_the_same_to_the_bit(tmp_path: Path, optimizer: str, stop_after: int) -> None:
+    whole, recorded = fitted(tmp_path / "whole", optimizer=optimizer)
+    with pytest.raises(KeyboardInterrupt):
+        fitted(tmp_path / "cut", stop_after=stop_after, optimizer=optimizer)
+    resumed, recorded_again = fitted(tmp_path / "cut", optimizer=optimizer)
+    for name, weight in whole.model.state_dict().items():
+        assert torch.equal(weight, resumed.model.state_dict()[name]), name
+    assert recorded.steps == recorded_again.steps
+    assert recorded.epochs == recorded_again.epochs
+    assert recorded.metrics == recorded_again.metrics
+    for name, values in recorded.trajectory.items():
+        np.testing.assert_array_equal(values, recorded_again.trajectory[name])
+
+
+def test_a_resumed_run_does_not_begin_again(tmp_path: Path) -> None:
+    with pytest.raises(KeyboardInterrupt):
+        fitted(tmp_path, stop_after=9)
+    before = torch.load(tmp_path / "checkpoint.pt", weights_only=True)["step"]
+    assert 8 <= before <= 10
+    task, seen = image_task(), []
+    model = task.model(torch_stream(3, "init"))
+    made = optimizers(model, "sgd", learning_rate=0.05, momentum=0.9, weight_decay=1e-3)
+    duration = plan(90, 90, batch_size=16, budget="epochs", epochs=4)
+    state = State(model, made, schedulers(made, "linear", steps=duration.steps, warmup=0.2))
+    state.load(tmp_path / "checkpoint.pt", CPU)
+    for step in train(task, state, Uniform(), duration, seed=3, batch_size=16, device=CPU, precision=torch.float32):
+        seen.append(step.number)
+    assert seen == list(range(before + 1, duration.steps + 1))
+
+
+def test_a_checkpoint_from_before_policies_goes_on_to_the_same_bits(tmp_path: Path) -> None:
+    whole, _ = fitted(tmp_path / "whole")
+    with pytest.raises(KeyboardInterrupt):
+        fitted(tmp_path / "cut", stop_after=9)
+    path = tmp_path / "cut" / "checkpoint.pt"
+    content = torch.load(path, weights_only=True)
+    for place, name in (
+        (content, "epoch"),
+        (content, "taken"),
+        (content["extra"], "policy"),
+    ):
+        del place[name]
+    torch.save(content, path)
+    resumed, _ = fitted(tmp_path / "cut")
+    for name, weight in whole.model.state_dict().items():
+        assert torch.equal(weight, resumed.model.state_dict()[name]), name
+
+
+def test_keeping_everything_is_uniform_to_the_bit(tmp_path: Path) -> None:
+    uniform, _ = fitted(tmp_path / "a")
+    kept, _ = fitted(tmp_path / "b", support=np.arange(90))
+    for name, weight in uniform.model.state_dict().items():
+        assert torch.equal(weight, kept.model.state_dict()[name])
+
+
+def test_a_subset_is_visited_in_the_order_of_the_whole() -> None:
+    task = image_task()
+    whole, subset = order_of(task, None), order_of(task, KEPT)
+    assert sorted(whole) == list(range(90))
+    assert subset == [row for row in whole if row in set(KEPT)]
+    assert order_of(task, None, epoch=1) != whole
+
+
+def test_augmentation_of_an_example_does_not_depend_on_the_others() -> None:
+    task = image_task(flip=True, shift=2)
+
+    def pictures(index: np.ndarray[Any, Any] | None) -> dict[int, torch.Tensor]:
+        batches = task.batches("train", size=10, index=index, augmentation=torch_stream(1, "augmentation", 0))
+        return {int(row): picture for batch in batches for row, picture in zip(batch.index, batch.inputs, strict=True)}
+
+    whole, subset = pictures(None), pictures(KEPT)
+    assert set(subset) == set(KEPT.tolist())
+    for row, picture in subset.items():
+        assert torch.equal(picture, whole[row])
+    plain = {int(row): p for b in task.batches("train", size=90) for row, p in zip(b.index, b.inputs, strict=True)}
+    original = torch.from_numpy(np.array(task.examples("train").inputs))
+    assert all(torch.equal(plain[row], original[row]) for row in range(90))
+    assert sum(not torch.equal(whole[row], original[row]) for row in range(90)) > 60
+
+
+def test_a_crop_shows_the_image_moved_and_mirrored() -> None:
+    task = image_task(flip=True, shift=1)
+    (batch,) = task.batches("train", size=90, augmentation=torch_stream(1, "augmentation", 0))
+    padded = np.pad(task.examples("train").inputs, ((0, 0), (0, 0), (1, 1), (1, 1)), mode="reflect")
+    for row in range(20):
+        moved = [padded[row, :, d : d + 8, r : r + 8] for d in range(3) for r in range(3)]
+        candidates = moved + [picture[..., ::-1] for picture in moved]
+        assert any(np.array_equal(batch.inputs[row].numpy(), candidate) for candidate in candidates)
+
+
+@pytest.mark.parametrize(("examples", "size", "batches"), [(90, 16, 6), (5, 16, 1), (100, 64, 2), (95, 64, 1)])
+def test_batches_are_of_near_equal_size(examples: int, size: int, batches: int) -> None:
+    assert num_batches(examples, size) == batches
+
+
+def test_a_plan_counts_both_budgets() -> None:
+    assert plan(1000, 250, batch_size=50, budget="epochs", epochs=4).steps == 20
+    assert plan(1000, 250, batch_size=50, budget="steps", epochs=4).steps == 80
+    assert plan(1000, 250, batch_size=50, budget="epochs", steps=80).steps == 20
+    assert plan(1000, 1000, batch_size=50, budget="epochs", examples=5000).steps == 100
+    early = plan(1000, 1000, batch_size=50, budget="epochs", epochs=20, stop_share=0.1)
+    assert (early.steps, early.stop) == (400, 40)
+    assert plan(1000, 1000, batch_size=50, budget="epochs", epochs=4, stop_share=0.1).stop == 20
+    assert plan(1000, 1000, batch_size=50, budget="epochs", epochs=20, most_epochs=10).stop == 200
+    assert plan(1000, 1000, batch_size=50, budget="epochs", epochs=4, stop_epoch=0).stop == 0
+    with pytest.raises(ConfigError, match="beyond"):
+        plan(1000, 1000, batch_size=50, budget="epochs", epochs=4, stop_epoch=5)
+
+
+@pytest.mark.parametrize(("name", "middle"), [("constant", 1.0), ("linear", 0.5), ("cosine", 0.5)])
+def test_schedules_rise_and_fall(name: str, middle: float) -> None:
+    weight = torch.nn.Parameter(torch.zeros(1))
+    optimizer = torch.optim.SGD([weight], 2.0)
+    (scheduler,) = schedulers([optimizer], name, steps=100, warmup=0.2)
+    rates = []
+    for _ in range(100):
+        rates.append(scheduler.get_last_lr()[0] / 2.0)
+        optimizer.step()
+        scheduler.step()
+    assert rates[:20] == sorted(rates[:20])
+    assert rates[0] < 0.1
+    assert rates[60] == pytest.approx(middle, abs=0.01)
+
+
+def test_streams_are_apart_and_repeatable() -> None:
+    assert derive(0, "init") == derive(0, "init")
+    assert len({derive(seed, name, n) for seed in (0, 1) for name in ("init", "order") for n in range(3)}) == 12
+    assert torch.equal(torch.rand(3, generator=torch_stream(1, "a")), torch.rand(3, generator=torch_stream(1, "a")))
+
+
+@pytest.mark.parametrize("pixels", [8, 16, 32, 48, 64])
+@pytest.mark.parametrize("name", ["convnet", "resnet18"])
+def test_networks_take_images_of_8_to_64_pixels(name: str, pixels: int) -> None:
+    from prune_lab.experiments.data.load import build_model
+    from prune_lab.experiments.phases import settings as schema
+
+    model = schema.ConvnetModel(name="convnet", width=0.125) if name == "convnet" else schema.ResnetModel(
+        name="resnet18", width=0.125
+    )  # fmt: skip
+    data = Data("test", "images", {}, ("a", "b", "c"))
+    images = torch.rand(8, 3, pixels, pixels, generator=torch_stream(0, "images"))
+    assert build_model(model, data, images, torch_stream(0, "init"))(images).shape == (8, 3)
+    with pytest.raises(ConfigError, match="8 to 64"):
+        build_model(model, data, torch.rand(8, 3, 72, 72), torch_stream(0, "init"))
+
+
+def test_the_stem_whitens() -> None:
+    from prune_lab.experiments.models.convnet import whitening_filters
+
+    images = torch.rand(50, 3, 8, 8, generator=torch_stream(0, "images")) - 0.5
+    responses = torch.nn.functional.conv2d(images, whitening_filters(images))[:, :12]
+    flat = responses.transpose(0, 1).flatten(1).double()
+    covariance = flat @ flat.T / flat.shape[1]
+    torch.testing.assert_close(covariance, torch.eye(12, dtype=torch.double), atol=0.02, rtol=0)
+
+
+def test_a_gpt_does_not_see_the_future_and_knows_positions() -> None:
+    from prune_lab.experiments.models.gpt import gpt
+
+    tokens = torch.tensor([[5, 6, 7, 8]])
+    for positions in ("rotary", "learned"):
+        size = {"vocabulary": 20, "context": 4, "width": 16, "depth": 2, "heads": 2}
+        model = gpt(torch_stream(0, "init"), **size, positions=positions, tied=True)
+        before, after = model(tokens), model(torch.tensor([[5, 6, 9, 9]]))
+        torch.testing.assert_close(before[:, :2], after[:, :2])
+        assert not torch.allclose(before[:, 2:], after[:, 2:])
+        swapped = model(torch.tensor([[6, 5, 7, 8]]))
+        assert not torch.allclose(before[:, 3], swapped[:, 3])
+
+
+def test_attention_and_norm_of_a_gpt_are_the_standard_ones() -> None:
+    from prune_lab.experiments.models.gpt import Norm, attend
+
+    generator = torch_stream(0, "vectors")
+    query, key, value = (torch.randn(2, 3, 5, 4, generator=generator) for _ in range(3))
+    expected = torch.nn.functional.scaled_dot_product_attention(query, key, value, is_causal=True)
+    torch.testing.assert_close(attend(query, key, value), expected)
+    written_out = attend(query.bfloat16(), key.bfloat16(), value.bfloat16())
+    torch.testing.assert_close(written_out.float(), expected, atol=0.03, rtol=0.03)
+    torch.testing.assert_close(Norm(4)(query), torch.nn.RMSNorm(4)(query))
+    assert Norm(4)(torch.zeros(1, 4)).tolist() == [[0, 0, 0, 0]]
+
+
+def test_precision_float32_is_kept_and_bfloat16_is_close() -> None:
+    from prune_lab.experiments.devices import autocast, resolve_precision
+
+    assert resolve_precision("float32", CPU)[0] == torch.float32
+    (run,) = compose.runs("train", ["task=digits"])
+    task = build_task(run, CPU)
+    model = task.model(torch_stream(0, "init"))
+    batch = next(task.batches("train", size=32))
+    exact = task.outputs(model, batch)
+    with autocast(CPU, torch.bfloat16):
+        rough = task.outputs(model, batch)
+    assert rough.dtype == torch.float32
+    assert not torch.equal(exact, rough)
+    torch.testing.assert_close(exact, rough, atol=0.05, rtol=0.05)
