@@ -17,8 +17,8 @@ from torch.nn.attention import SDPBackend, sdpa_kernel
 from prune_lab.experiments import seeds
 from prune_lab.experiments.contracts import Batch, Data
 from prune_lab.experiments.contribution.meter import contributions, target_gradient
-from prune_lab.experiments.phases import settings as schema
-from prune_lab.experiments.scoring.gradients import given_to_model
+from prune_lab.experiments.contribution.norms import given_to_model
+from prune_lab.experiments.phases.settings import Run
 
 from . import ours, synthetic, text, training
 from .contest import Contest, Lap
@@ -50,7 +50,7 @@ def contests(quick: bool) -> list[Contest]:
     return [contest(name, by, run, made) for name, run, made in data for by in forms]
 
 
-def one_pass(chosen: schema.Run, data: Data, keep: list[Tensor] | None = None, by: Form = "derivative") -> Lap:
+def one_pass(chosen: Run, data: Data, keep: list[Tensor] | None = None, by: Form = "derivative") -> Lap:
     """Ours; returns how many examples. `keep` gets the contributions."""
     task = ours.task_of(chosen, data)
     model = task.model(seeds.torch_stream(ours.SEED, "init")).eval()
@@ -65,7 +65,7 @@ def one_pass(chosen: schema.Run, data: Data, keep: list[Tensor] | None = None, b
     return lap
 
 
-def each_gradient(chosen: schema.Run, data: Data, part: int, keep: list[Tensor] | None = None) -> Lap:
+def each_gradient(chosen: Run, data: Data, part: int, keep: list[Tensor] | None = None) -> Lap:
     """The baseline; returns how many examples."""
     task = ours.task_of(chosen, data)
     model = task.model(seeds.torch_stream(ours.SEED, "init")).eval()

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from functools import partial
 
 import numpy as np
 import torch
@@ -11,16 +11,15 @@ from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.utils.flop_counter import FlopCounterMode
 
 from prune_lab.cli import compose
-from prune_lab.experiments import devices, seeds
-from prune_lab.experiments.contracts import Data, Indices, Policy, Proxy
-from prune_lab.experiments.contribution.online import EqualContribution
-from prune_lab.experiments.data.load import build_model
+from prune_lab.experiments import choices, devices, seeds
+from prune_lab.experiments.contracts import Data, Descent, Indices, Policy, Proxy, ScorerChoice, num_batches
 from prune_lab.experiments.data.task import DeviceTask
-from prune_lab.experiments.phases import settings as schema
-from prune_lab.experiments.scoring import gradients, outputs
+from prune_lab.experiments.phases.settings import Run
+from prune_lab.experiments.scoring.evidence import Given
 from prune_lab.experiments.training import packing, recipes
+from prune_lab.experiments.training.begin import state_of
 from prune_lab.experiments.training.loop import State, train
-from prune_lab.experiments.training.policies import Uniform
+from prune_lab.experiments.training.policies.uniform import Uniform
 
 from .contest import DEVICE, Arithmetic, Lap
 
@@ -28,30 +27,30 @@ SEED = 0
 ENDLESS = 1_000_000  # steps of a schedule that no lap comes to the end of
 
 
-def run(*overrides: str) -> schema.Run:
+def run(*overrides: str) -> Run:
     """The settings that the command line would make of these overrides."""
     (found,) = compose.runs("train", overrides)
     return found
 
 
-def task_of(chosen: schema.Run, data: Data) -> DeviceTask:
+def task_of(chosen: Run, data: Data) -> DeviceTask:
     return DeviceTask(
         data,
-        lambda examples, init: build_model(chosen.model, data, examples, init),
+        partial(chosen.model.build, data),
         device=DEVICE,
         flip=chosen.recipe.flip,
         shift=chosen.recipe.shift,
     )
 
 
-def training_lap(chosen: schema.Run, data: Data, kept: Indices | None = None) -> Lap:
+def training_lap(chosen: Run, data: Data, kept: Indices | None = None) -> Lap:
     """A lap is an epoch over `kept` examples under the run's policy; returns how many."""
     _as_in_a_run()
     task = task_of(chosen, data)
     recipe = chosen.recipe
     state = _state(chosen, task, task.model(seeds.torch_stream(SEED, "init")), ENDLESS)
     visited = task.size("train") if kept is None else len(kept)
-    steps = recipes.num_batches(visited, recipe.batch_size)
+    steps = num_batches(visited, recipe.batch_size)
     precision, _ = devices.resolve_precision(recipe.precision, DEVICE)
     policy = _policy(chosen, task, state.model, kept, precision)
 
@@ -74,7 +73,7 @@ def training_lap(chosen: schema.Run, data: Data, kept: Indices | None = None) ->
     return lap
 
 
-def trained(chosen: schema.Run, task: DeviceTask, *, epochs: int, seed: int, kept: Indices | None = None) -> nn.Module:
+def trained(chosen: Run, task: DeviceTask, *, epochs: int, seed: int, kept: Indices | None = None) -> nn.Module:
     """The model after a whole schedule of `epochs` over `kept` examples."""
     _as_in_a_run()
     recipe = chosen.recipe
@@ -99,7 +98,7 @@ def trained(chosen: schema.Run, task: DeviceTask, *, epochs: int, seed: int, kep
     return model
 
 
-def packed_lap(chosen: schema.Run, data: Data, models: int, share: float, epochs: int) -> Lap:
+def packed_lap(chosen: Run, data: Data, models: int, share: float, epochs: int) -> Lap:
     """A lap trains `models` on random subsets together; returns how many."""
     _as_in_a_run()
     task, recipe = task_of(chosen, data), chosen.recipe
@@ -132,7 +131,7 @@ def packed_lap(chosen: schema.Run, data: Data, models: int, share: float, epochs
     return lap
 
 
-def single_lap(chosen: schema.Run, data: Data, models: int, share: float, epochs: int) -> Lap:
+def single_lap(chosen: Run, data: Data, models: int, share: float, epochs: int) -> Lap:
     """A lap trains `models` on the same subsets, one after the other; returns how many."""
     task = task_of(chosen, data)
     size = task.size("train")
@@ -146,21 +145,22 @@ def single_lap(chosen: schema.Run, data: Data, models: int, share: float, epochs
     return lap
 
 
-def scoring_lap(chosen: schema.Run, data: Data, scorer: str) -> Lap:
+def scoring_lap(chosen: Run, data: Data, scorer: str) -> Lap:
     """A lap scores every training image; returns how many."""
     _as_in_a_run()
     task = task_of(chosen, data)
     proxy = Proxy(task.model(seeds.torch_stream(SEED, "init")).eval(), {})
-    score: Callable[..., object] = {"el2n": outputs.el2n, "grand": gradients.grand}[scorer]
+    score, evidence = choices.get("scorer", scorer)(), Given(task, [proxy])
+    assert isinstance(score, ScorerChoice)
 
     def lap() -> float:
-        score(task, [proxy])
+        score.score(evidence)
         return task.size("train")
 
     return lap
 
 
-def arithmetic(chosen: schema.Run, data: Data, *, trains: bool, backward: bool) -> Arithmetic:
+def arithmetic(chosen: Run, data: Data, *, trains: bool, backward: bool) -> Arithmetic:
     """Of an example: forward, and backward where asked; in the precision that it trains in, or in float32."""
     task = task_of(chosen, data)
     model = task.model(seeds.torch_stream(SEED, "init"))
@@ -173,36 +173,13 @@ def arithmetic(chosen: schema.Run, data: Data, *, trains: bool, backward: bool) 
     return Arithmetic(counter.get_total_flops() / len(batch.index), precision)
 
 
-def _policy(
-    chosen: schema.Run, task: DeviceTask, model: nn.Module, kept: Indices | None, precision: torch.dtype
-) -> Policy:
-    settings = chosen.policy
-    if isinstance(settings, schema.EqualContributionPolicy):
-        return EqualContribution(
-            task,
-            model,
-            kept,
-            every=settings.every,
-            target=settings.target or chosen.recipe.batch_size,
-            rate=settings.rate,
-            bound=settings.bound,
-            seed=SEED,
-            precision=precision,
-        )
-    assert isinstance(settings, schema.UniformPolicy)
-    return Uniform(kept)
+def _policy(chosen: Run, task: DeviceTask, model: nn.Module, kept: Indices | None, precision: torch.dtype) -> Policy:
+    descent = Descent(task, model, kept, SEED, chosen.recipe.batch_size, precision, {}, lambda _: None)
+    return chosen.policy.build(descent)
 
 
-def _state(chosen: schema.Run, task: DeviceTask, model: nn.Module, steps: int) -> State:
-    recipe = chosen.recipe
-    optimizers = recipes.optimizers(
-        model,
-        recipe.optimizer,
-        learning_rate=recipe.learning_rate,
-        momentum=recipe.momentum,
-        weight_decay=recipe.weight_decay,
-    )
-    return State(model, optimizers, recipes.schedulers(optimizers, recipe.schedule, steps=steps, warmup=recipe.warmup))
+def _state(chosen: Run, task: DeviceTask, model: nn.Module, steps: int) -> State:
+    return state_of(model, chosen.recipe, steps)
 
 
 def _as_in_a_run() -> None:

@@ -18,9 +18,10 @@ from torch.utils.data import DataLoader, Dataset, Subset
 from prune_lab.experiments import seeds
 from prune_lab.experiments.contracts import IGNORED, Data, Indices
 from prune_lab.experiments.data.task import NORMALISATION_SAMPLE, DeviceTask
-from prune_lab.experiments.models.gpt import Attention, Gpt, rotate
-from prune_lab.experiments.phases import settings as schema
-from prune_lab.experiments.training import recipes
+from prune_lab.experiments.models.networks.gpt import Attention, Gpt, rotate
+from prune_lab.experiments.phases.settings import Run
+from prune_lab.experiments.training.optimizers import schedulers
+from prune_lab.experiments.training.recipes import Recipe
 
 from .contest import DEVICE, Lap
 from .ours import ENDLESS, SEED, task_of
@@ -99,7 +100,7 @@ def plain_model(task: DeviceTask, seed: int = SEED) -> nn.Module:
     return model
 
 
-def training_lap(chosen: schema.Run, data: Data, kept: Indices | None = None) -> Lap:
+def training_lap(chosen: Run, data: Data, kept: Indices | None = None) -> Lap:
     """A lap is an epoch over `kept` examples; returns how many."""
     model = plain_model(task_of(chosen, data))
     rows: Dataset[tuple[Tensor, Tensor]] = _rows(chosen, data)  # type: ignore[assignment]
@@ -115,7 +116,7 @@ def training_lap(chosen: schema.Run, data: Data, kept: Indices | None = None) ->
     return lap
 
 
-def trained(chosen: schema.Run, data: Data, task: DeviceTask, *, epochs: int, seed: int) -> nn.Module:
+def trained(chosen: Run, data: Data, task: DeviceTask, *, epochs: int, seed: int) -> nn.Module:
     """The model after a whole schedule of `epochs`."""
     torch.manual_seed(seed)
     loader = DataLoader(_rows(chosen, data), batch_size=chosen.recipe.batch_size, shuffle=True, num_workers=0)
@@ -126,7 +127,7 @@ def trained(chosen: schema.Run, data: Data, task: DeviceTask, *, epochs: int, se
     return model
 
 
-def scoring_lap(chosen: schema.Run, data: Data, scorer: str, examples: int) -> Lap:
+def scoring_lap(chosen: Run, data: Data, scorer: str, examples: int) -> Lap:
     """A lap scores the first `examples` one by one; returns how many."""
     model = plain_model(task_of(chosen, data)).eval()
     rows = Images(data)
@@ -155,13 +156,13 @@ def scores(model: nn.Module, rows: Images, scorer: str, examples: int) -> Iterat
             yield torch.stack(norms).norm().item()
 
 
-def _rows(chosen: schema.Run, data: Data) -> Images | Windows:
+def _rows(chosen: Run, data: Data) -> Images | Windows:
     if data.kind == "text":
         return Windows(data)
     return Images(data, flip=chosen.recipe.flip, shift=chosen.recipe.shift)
 
 
-def _optimizer(recipe: schema.RecipeSettings, model: nn.Module, steps: int) -> tuple[torch.optim.Optimizer, LambdaLR]:
+def _optimizer(recipe: Recipe, model: nn.Module, steps: int) -> tuple[torch.optim.Optimizer, LambdaLR]:
     """PyTorch's optimiser as its defaults run it (not fused), with our recipe's numbers and groups."""
     trainable = [weight for weight in model.parameters() if weight.requires_grad]
     groups = [
@@ -174,7 +175,7 @@ def _optimizer(recipe: schema.RecipeSettings, model: nn.Module, steps: int) -> t
     else:
         assert recipe.optimizer == "adamw", f"no baseline for optimizer={recipe.optimizer}"
         optimizer = torch.optim.AdamW(groups, recipe.learning_rate, betas=(0.9, 0.95))
-    (schedule,) = recipes.schedulers([optimizer], recipe.schedule, steps=steps, warmup=recipe.warmup)
+    (schedule,) = schedulers([optimizer], recipe.schedule, steps=steps, warmup=recipe.warmup)
     return optimizer, schedule
 
 

@@ -21,8 +21,8 @@ from prune_lab.experiments.contribution.field import NetworkField, flat, shaped
 from prune_lab.experiments.contribution.meter import target_gradient
 from prune_lab.experiments.contribution.search import room
 from prune_lab.experiments.data.task import DeviceTask
-from prune_lab.experiments.phases import settings as schema
-from prune_lab.experiments.training.evaluation import BATCH
+from prune_lab.experiments.models.outputs import BATCH
+from prune_lab.experiments.phases.settings import Run
 
 from . import contribution, ours, synthetic, text, training
 from .contest import DEVICE, Contest, Lap
@@ -52,7 +52,7 @@ def contests(quick: bool) -> list[Contest]:
     return [contest("images", IMAGES, synthetic.images), contest("text", text.RUN, tokens)]
 
 
-def fused(chosen: schema.Run, data: Data, keep: list[Tensor] | None = None) -> Lap:
+def fused(chosen: Run, data: Data, keep: list[Tensor] | None = None) -> Lap:
     """Ours; returns how many examples. `keep` gets the gradients' products, and then the Hessian's."""
     task, losses, theta, like, direction = _given(chosen, data)
     size = BATCH[task.kind]
@@ -69,7 +69,7 @@ def fused(chosen: schema.Run, data: Data, keep: list[Tensor] | None = None) -> L
     return lap
 
 
-def apart(chosen: schema.Run, data: Data, part: int, keep: list[Tensor] | None = None) -> Lap:
+def apart(chosen: Run, data: Data, part: int, keep: list[Tensor] | None = None) -> Lap:
     """The baseline; the same, the gradients' products in parts."""
     task, losses, theta, weights, direction = _given(chosen, data)
     sizes = {name: value.shape for name, value in weights.items()}
@@ -91,7 +91,7 @@ def apart(chosen: schema.Run, data: Data, part: int, keep: list[Tensor] | None =
     return lap
 
 
-def _given(chosen: schema.Run, data: Data) -> tuple[DeviceTask, OfWeights, Tensor, dict[str, Tensor], Tensor]:
+def _given(chosen: Run, data: Data) -> tuple[DeviceTask, OfWeights, Tensor, dict[str, Tensor], Tensor]:
     """The task, its losses, theta as it is drawn, weights of its shapes, and the target's gradient for a direction."""
     task = ours.task_of(chosen, data)
     model = task.model(seeds.torch_stream(ours.SEED, "init")).eval()

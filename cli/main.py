@@ -3,20 +3,52 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Callable
 
 import typer
 
 from . import options
-from .options import DryRun, Json, Keep, Launcher, Overrides, Phase, Run, Seeds
+from .options import Check, DryRun, Json, Keep, Kind, Launcher, Overrides, Phase, Plugins, Results, Run, Seeds
 
 INTERRUPTED = 130
 AFTER_INTERRUPT = (
     "\nprune-lab: interrupted; finished runs are kept, and the same command goes on, a run from its last checkpoint"
 )
+PHASES = {
+    "score": (
+        "Give every training example a difficulty: higher is harder.",
+        "prune-lab score scorer=grand  |  prune-lab score task=cifar10 export=scores.csv",
+    ),
+    "prune": (
+        "Choose which examples are kept.",
+        "prune-lab prune --keep 0.3 balance=0.5  |  prune-lab prune rule=stratified rule.drop_hardest=0.1",
+    ),
+    "train": (
+        "Train a model on what is kept; scores and prunes first where that is needed.",
+        "prune-lab train --keep 0.5 scorer=el2n rule=hard task=cifar10  |  prune-lab train --seed 0 --seed 1",
+    ),
+    "evaluate": (
+        "Measure the test split under a trained model.",
+        "prune-lab evaluate --keep 0.5 --json  |  prune-lab evaluate task=pydoc rule=middle keep=0.5,1.0",
+    ),
+    "search": (
+        "Search how much each example should weigh at each step; a page says what every one contributes.",
+        "prune-lab search task=perceptron recipe=flow seed=0,1,2  |  prune-lab search recipe=flow --keep 0.5",
+    ),
+    "simulate": (
+        "Run a study, a question that is no pipeline run; a page shows what it measured.",
+        "prune-lab simulate study=perceptron study.keep=0.2,0.5,1 seed=0,1,2  |  prune-lab choices study",
+    ),
+    "report": (
+        "Draw the evaluated runs as a page: scaling curves, what was kept, the verdict.",
+        "prune-lab report (every run in the store)  |  prune-lab report keep=0.5,1.0 seed=0,1,2",
+    ),
+}
+PAGES = ("search", "simulate", "report")  # verbs that end in a page
 
 app = typer.Typer(
     help="Which training data matters? Score, prune, train, evaluate, report: data pruning, re-tested.",
-    epilog=options.SETTINGS,
+    epilog=options.settings(),
     no_args_is_help=True,
     pretty_exceptions_enable=False,
     rich_markup_mode="rich",
@@ -38,7 +70,36 @@ def _options(
     """What stands before a verb."""
 
 
-def _phase(phase: str, words: list[str], *, dry_run: bool, as_json: bool) -> None:
+def _verb(name: str) -> Callable[..., None]:
+    """The command of a phase: all of them take the same words."""
+
+    def verb(
+        settings: Overrides = None,
+        keep: Keep = None,
+        seed: Seeds = None,
+        dry_run: DryRun = False,
+        json: Json = False,
+        launcher: Launcher = None,
+        plugin: Plugins = None,
+    ) -> None:
+        options.load(plugin)
+        words = options.overrides(settings, keep, seed, launcher)
+        if name in PAGES:
+            from . import reports
+
+            raise typer.Exit(getattr(reports, name)(words, dry_run=dry_run, as_json=json))
+        _run(name, words, dry_run=dry_run, as_json=json)
+
+    what, examples = PHASES[name]
+    verb.__doc__ = f"{what}\n\nExamples: {examples}"
+    return verb
+
+
+for phase in PHASES:
+    app.command(phase)(_verb(phase))
+
+
+def _run(phase: str, words: list[str], *, dry_run: bool, as_json: bool) -> None:
     from . import compose
     from .run import export, run
     from .show import Show, exit_code
@@ -51,108 +112,6 @@ def _phase(phase: str, words: list[str], *, dry_run: bool, as_json: bool) -> Non
 
 
 @app.command()
-def score(
-    settings: Overrides = None,
-    keep: Keep = None,
-    seed: Seeds = None,
-    dry_run: DryRun = False,
-    json: Json = False,
-    launcher: Launcher = None,
-) -> None:
-    """Give every training example a difficulty: higher is harder.
-
-    Examples: prune-lab score scorer=grand  |  prune-lab score task=cifar10 export=scores.csv
-    """
-    _phase("score", options.overrides(settings, keep, seed, launcher), dry_run=dry_run, as_json=json)
-
-
-@app.command()
-def prune(
-    settings: Overrides = None,
-    keep: Keep = None,
-    seed: Seeds = None,
-    dry_run: DryRun = False,
-    json: Json = False,
-    launcher: Launcher = None,
-) -> None:
-    """Choose which examples are kept.
-
-    Examples: prune-lab prune --keep 0.3 balance=0.5  |  prune-lab prune rule=stratified drop_hardest=0.1
-    """
-    _phase("prune", options.overrides(settings, keep, seed, launcher), dry_run=dry_run, as_json=json)
-
-
-@app.command()
-def train(
-    settings: Overrides = None,
-    keep: Keep = None,
-    seed: Seeds = None,
-    dry_run: DryRun = False,
-    json: Json = False,
-    launcher: Launcher = None,
-) -> None:
-    """Train a model on what is kept; scores and prunes first where that is needed.
-
-    Examples: prune-lab train --keep 0.5 scorer=el2n rule=hard task=cifar10  |  prune-lab train --seed 0 --seed 1
-    """
-    _phase("train", options.overrides(settings, keep, seed, launcher), dry_run=dry_run, as_json=json)
-
-
-@app.command()
-def evaluate(
-    settings: Overrides = None,
-    keep: Keep = None,
-    seed: Seeds = None,
-    dry_run: DryRun = False,
-    json: Json = False,
-    launcher: Launcher = None,
-) -> None:
-    """Measure the test split under a trained model.
-
-    Examples: prune-lab evaluate --keep 0.5 --json  |  prune-lab evaluate task=pydoc rule=middle keep=0.5,1.0
-    """
-    _phase("evaluate", options.overrides(settings, keep, seed, launcher), dry_run=dry_run, as_json=json)
-
-
-@app.command()
-def search(
-    settings: Overrides = None,
-    keep: Keep = None,
-    seed: Seeds = None,
-    dry_run: DryRun = False,
-    json: Json = False,
-    launcher: Launcher = None,
-) -> None:
-    """Search how much each example should weigh at each step; a page says what every one contributes.
-
-    Examples: prune-lab search task=perceptron recipe=flow seed=0,1,2  |  prune-lab search recipe=flow --keep 0.5
-    """
-    from .reports import search as make
-
-    words = options.overrides(settings, keep, seed, launcher)
-    raise typer.Exit(make(words, dry_run=dry_run, as_json=json))
-
-
-@app.command()
-def report(
-    settings: Overrides = None,
-    keep: Keep = None,
-    seed: Seeds = None,
-    dry_run: DryRun = False,
-    json: Json = False,
-    launcher: Launcher = None,
-) -> None:
-    """Draw the evaluated runs as a page: scaling curves, what was kept, the verdict.
-
-    Examples: prune-lab report (every run in the store)  |  prune-lab report keep=0.5,1.0 seed=0,1,2
-    """
-    from .reports import report as make
-
-    words = options.overrides(settings, keep, seed, launcher)
-    raise typer.Exit(make(words, dry_run=dry_run, as_json=json))
-
-
-@app.command()
 def reproduce(
     settings: Overrides = None,
     keep: Keep = None,
@@ -160,7 +119,8 @@ def reproduce(
     dry_run: DryRun = False,
     json: Json = False,
     launcher: Launcher = None,
-    check: bool = typer.Option(False, "--check", help="Exit 5 if what the experiment expects does not come out."),
+    plugin: Plugins = None,
+    check: Check = False,
 ) -> None:
     """Run every phase of an experiment and write its report.
 
@@ -168,6 +128,7 @@ def reproduce(
     """
     from .reports import reproduce as make
 
+    options.load(plugin)
     words = options.overrides(settings, keep, seed, launcher)
     raise typer.Exit(make(words, dry_run=dry_run, as_json=json, check=check))
 
@@ -175,9 +136,10 @@ def reproduce(
 @app.command()
 def claims(
     experiment: str | None = typer.Argument(None, metavar="[EXPERIMENT]", help="Only this one's; all where left out."),
-    results: str = typer.Option("results", "--results", help="The store's folder."),
+    results: Results = "results",
     json: Json = False,
-    check: bool = typer.Option(False, "--check", help="Exit 5 where a verdict is not the expected one."),
+    check: Check = False,
+    plugin: Plugins = None,
 ) -> None:
     """List what papers claim, and what was measured of it here.
 
@@ -185,19 +147,33 @@ def claims(
     """
     from .claims import claims as show
 
+    options.load(plugin)
     raise typer.Exit(show(experiment, results, as_json=json, check=check))
+
+
+@app.command()
+def choices(kind: Kind = None, json: Json = False, plugin: Plugins = None) -> None:
+    """List the scorers, rules, policies, tasks, models and studies: source, meaning, settings with their defaults.
+
+    Examples: prune-lab choices scorer  |  prune-lab choices --plugin my_scores.py --json
+    """
+    from .choices import choices as show
+
+    options.load(plugin)
+    raise typer.Exit(show(kind, as_json=json))
 
 
 @app.command()
 def runs(
     key: Run = None,
     phase: Phase = None,
-    results: str = typer.Option("results", "--results", help="The store's folder."),
+    results: Results = "results",
     remove: bool = typer.Option(False, "--remove", help="Remove the run named, and what was made from it."),
     clean: bool = typer.Option(
         False, "--clean", help="Remove what killed runs left, their checkpoints too, and damaged runs."
     ),
     json: Json = False,
+    plugin: Plugins = None,
 ) -> None:
     """List, show, remove and clean what is in the store.
 
@@ -205,14 +181,16 @@ def runs(
     """
     from .runs import runs as look
 
+    options.load(plugin)
     raise typer.Exit(look(key, phase=phase, results=results, remove=remove, clean=clean, as_json=json))
 
 
 @app.command()
-def doctor(json: Json = False) -> None:
+def doctor(json: Json = False, plugin: Plugins = None) -> None:
     """Say what this machine can do, and what would mend the rest."""
     from .doctor import doctor as examine
 
+    options.load(plugin)
     raise typer.Exit(examine(as_json=json))
 
 

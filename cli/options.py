@@ -4,28 +4,38 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
+from textwrap import fill
 from typing import Annotated
 
 import typer
 
-SETTINGS = """\
+from prune_lab.experiments import choices
+
+WIDTH = 88  # of a line of the help
+HELP = """\
 [bold]Common settings[/bold], each key=value; several values make a sweep: seed=0,1,2
-task      embedded: digits perceptron pydoc digits_as_text; others: cifar10 imdb tinystories
-          yours, in task.path=FOLDER: images text
-scorer    el2n grand forgetting margin aum loss entropy prototypes moderate d2 dyn_unc dual tdds
-          ensemble_disagreement ddd class_error input_norm tracin trak random
-          memorization influence_max influence_sum_abs mask duplicates
-          text: perplexity continuation ngram_importance
-          yours: file, in scorer.path=FILE
-rule      which are kept: hard easy middle random stratified beta quota
-policy    how the kept weigh: uniform rs2 infobatch loss_proportional equal_contribution learning_law
+{choices}
 keep      the fraction kept: above 0, up to 1
 balance   0 to 1: the share of its proportional part that each class keeps
 budget    of training the kept: epochs (fewer steps), steps (as many)
 seed      0 1 2 ...
 device    auto cpu cuda cuda:N mps
-The README has the rest; the tab key completes keys and values.
+What they mean, their sources and their settings: prune-lab choices. The tab key completes keys and values.
 """
+
+
+def settings() -> str:
+    """The common settings for the help, with every choice that there is."""
+    lines = []
+    for kind in choices.KINDS:
+        words = " ".join(choices.names(kind))
+        lines.append(fill(f"{kind:<9} {words}", WIDTH, subsequent_indent=" " * 10))
+    return HELP.format(choices="\n".join(lines))
+
+
+def load(plugins: list[str] | None) -> None:
+    """Import the plug-ins that the user names; nothing of a user's is imported otherwise."""
+    choices.load_plugins(plugins or ())
 
 
 def _complete(incomplete: str) -> list[str]:
@@ -40,9 +50,13 @@ def _complete(incomplete: str) -> list[str]:
 
 
 def _launchers(incomplete: str) -> list[str]:
-    from .compose import choices
+    from .compose import choices as configs
 
-    return [name for name in choices("launcher") if name.startswith(incomplete)]
+    return [name for name in configs("launcher") if name.startswith(incomplete)]
+
+
+def _kinds(incomplete: str) -> list[str]:
+    return [kind for kind in choices.KINDS if kind.startswith(incomplete)]
 
 
 def _phases(incomplete: str) -> list[str]:
@@ -68,7 +82,24 @@ Overrides = Annotated[
 ]
 Keep = Annotated[float | None, typer.Option("--keep", help="Fraction kept, 0 to 1 (short for keep=).")]
 Seeds = Annotated[list[int] | None, typer.Option("--seed", help="Seed; give it several times for a sweep.")]
-DryRun = Annotated[bool, typer.Option("--dry-run", help="Say what would run, and run nothing.")]
+DryPlugins = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--plugin",
+        help="A .py file with your own scorer, rule, policy, task, model or study; give it several times for several. "
+        f"Also: ${choices.VARIABLE}.",
+        show_default=False,
+    ),
+]
+Check = Annotated[bool, typer.Option("--check", help="Exit 5 where a claim has not the expected verdict.")]
+Results = Annotated[str, typer.Option("--results", help="The store's folder.")]
+Kind = Annotated[
+    str | None,
+    typer.Argument(
+        metavar="[KIND]", help="scorer, rule, policy, task, model or study; all where left out.", autocompletion=_kinds
+    ),
+]
+Run = Annotated[bool, typer.Option("--dry-run", help="Say what would run, and run nothing.")]
 Json = Annotated[bool, typer.Option("--json", help="One JSON object a run on stdout.")]
 Launcher = Annotated[
     str | None,

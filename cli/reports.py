@@ -7,8 +7,8 @@ from collections.abc import Sequence
 
 from prune_lab.experiments.errors import ClaimFailed, ConfigError
 from prune_lab.experiments.laws import expectations
-from prune_lab.experiments.phases import settings as schema
 from prune_lab.experiments.phases.plan import job_of
+from prune_lab.experiments.phases.settings import Run
 from prune_lab.experiments.store.folders import Store, key_of
 
 from . import compose
@@ -44,7 +44,7 @@ def reproduce(words: Sequence[str], *, dry_run: bool, as_json: bool, check: bool
 
 
 def _run_and_page(
-    runs: Sequence[schema.Run],
+    runs: Sequence[Run],
     experiment: expectations.Experiment | None,
     words: Sequence[str],
     show: Show,

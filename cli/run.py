@@ -5,19 +5,21 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
+from prune_lab.experiments.contribution.settings import Search
 from prune_lab.experiments.errors import ConfigError, DataUnavailable
 from prune_lab.experiments.phases import launch
-from prune_lab.experiments.phases import settings as schema
 from prune_lab.experiments.phases.launch import Outcome
 from prune_lab.experiments.phases.plan import Job, closure, job_of
+from prune_lab.experiments.phases.settings import Run
 from prune_lab.experiments.store.folders import Store
 from prune_lab.experiments.store.provenance import code_version
 
 from .show import Show
 
 
-def run(phase: str, runs: Sequence[schema.Run], show: Show, *, dry_run: bool) -> list[Outcome]:
+def run(phase: str, runs: Sequence[Run], show: Show, *, dry_run: bool) -> list[Outcome]:
     """The outcomes of a phase for these runs, after all that they need."""
     store = Store(runs[0].results)
     targets = {job.key: job for job in (job_of(phase, run) for run in runs)}
@@ -28,6 +30,7 @@ def run(phase: str, runs: Sequence[schema.Run], show: Show, *, dry_run: bool) ->
     before = [job for job in todo if job.key not in targets]
     if before:
         show.say(f"this needs {_count(before)} first, {'to be made' if dry_run else 'made'} now")
+    _say_changed(todo, store, show)
     if dry_run:
         _say_other_code([job for job in jobs if job not in todo], store, show)
         return [_planned(job, store, show, asked_for=job.key in targets) for job in jobs]
@@ -42,7 +45,7 @@ def run(phase: str, runs: Sequence[schema.Run], show: Show, *, dry_run: bool) ->
     return outcomes
 
 
-def export(phase: str, run: schema.Run, show: Show) -> None:
+def export(phase: str, run: Run, show: Show) -> None:
     """Write what a finished score or prune run says of each example to the file that `export` names."""
     from prune_lab.experiments.phases import export as exporting
 
@@ -50,10 +53,10 @@ def export(phase: str, run: schema.Run, show: Show) -> None:
     show.say(exporting.export(store, store.get(phase, job.key), run.task, Path(str(run.export))))
 
 
-def _check_search(phase: str, runs: Sequence[schema.Run]) -> None:
+def _check_search(phase: str, runs: Sequence[Run]) -> None:
     """Refuse settings of a search that nothing here reads; beside a policy that does, they are no fault."""
-    unread = all(not isinstance(run.policy, schema.LearningLawPolicy) for run in runs)
-    if phase != "search" and unread and any(run.search != schema.SearchSettings() for run in runs):
+    unread = not any(run.policy.searched for run in runs)
+    if phase != "search" and unread and any(run.search != Search() for run in runs):
         raise ConfigError(
             "search is read by prune-lab search and by policy=learning_law, and would be ignored", "policy=learning_law"
         )
@@ -91,6 +94,25 @@ def _say_other_code(done: Sequence[Job], store: Store, show: Show) -> None:
     )
     if others:
         show.say(f"{others.total()} of {len(done)} runs that are there were made by other code: {', '.join(others)}")
+
+
+def _say_changed(todo: Sequence[Job], store: Store, show: Show) -> None:
+    """Which plug-ins are not as they were when runs of the same settings were made."""
+    changed: Counter[str] = Counter()
+    for phase in {job.phase for job in todo if job.plugins}:
+        made = [_without_code(folder.record["recipe"]) for folder in store.folders(phase)]
+        for job in todo:
+            if job.phase == phase and job.plugins and _without_code(job.recipe) in made:
+                changed.update(job.plugins)
+    for plugin, number in changed.items():
+        show.say(f"{plugin} is not as it was when {number} of these runs was made: new ones are made")
+
+
+def _without_code(recipe: Any) -> Any:
+    """A recipe but for the hashes of plug-ins, as JSON has it."""
+    if isinstance(recipe, dict):
+        return {name: _without_code(one) for name, one in recipe.items() if not name.endswith("plugin")}
+    return [_without_code(one) for one in recipe] if isinstance(recipe, list | tuple) else recipe
 
 
 def _count(jobs: Sequence[Job]) -> str:

@@ -1,18 +1,174 @@
-"""What every setting is made of: frozen, bounded, nothing unknown accepted."""
+"""The registry of choices: which file defines which scorer, rule, policy, task, model or study, and plug-ins.
+
+A choice is a class under `@choice(kind, name)`. The registry reads the source of the house once to learn which file
+holds which choice, and imports a file only when its choice is asked for. A plug-in is a file (or an entry point of the
+group `prune_lab.plugins`) that the user names with `--plugin` or in $PRUNE_LAB_PLUGINS; nothing else of a user's is
+ever imported.
+"""
 
 from __future__ import annotations
 
-from typing import Annotated
+import hashlib
+import importlib.util
+import os
+import re
+import sys
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from functools import lru_cache
+from importlib import import_module
+from importlib.metadata import entry_points
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal, TypeVar, get_args
 
-from pydantic import BaseModel, ConfigDict, Field
+from .errors import ConfigError, DataUnavailable
 
-Fraction = Annotated[float, Field(gt=0, le=1)]
-Share = Annotated[float, Field(ge=0, lt=1)]
-Count = Annotated[int, Field(ge=1)]
-Place = Annotated[str, Field(min_length=1)]  # not empty: task.path=$UNSET would read the current folder
+if TYPE_CHECKING:
+    from .contracts import Choice
+
+Kind = Literal["task", "model", "scorer", "rule", "policy", "study"]
+KINDS: tuple[Kind, ...] = get_args(Kind)
+HOUSE = Path(__file__).resolve().parent
+MARK = re.compile(r'^@choice\(\s*"(\w+)",\s*"(\w+)"', re.MULTILINE)
+VARIABLE, GROUP = "PRUNE_LAB_PLUGINS", "prune_lab.plugins"
+C = TypeVar("C", bound="Choice")
+
+_classes: dict[tuple[str, str], type[Choice]] = {}  # every choice that was imported
+_plugins: dict[str, str] = {}  # what the user called each loaded plug-in -> the hash of its source
+_loading: list[str] = []  # the plug-in that is being imported
 
 
-class Settings(BaseModel):
-    """Frozen, nothing unknown accepted, no NaN or infinity."""
+def choice(kind: Kind, name: str, *, source: str = "", version: int = 1) -> Callable[[type[C]], type[C]]:
+    """Register a class of settings under a name: `scorer=NAME` on the command line.
 
-    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
+    `source` is where the method is from. `version` is part of a result's key from 2 on: raise it when the meaning of
+    this choice changes, and its results alone are made anew.
+    """
+
+    def register(cls: type[C]) -> type[C]:
+        from pydantic import create_model
+
+        key = (kind, name)
+        if _loading and name in _house().get(kind, {}):
+            raise ConfigError(f"{_loading[-1]} defines {kind}={name}, which prune-lab has already", "another name")
+        known = _classes.get(key)
+        if known is not None and _loading and known.plugin_name != _loading[-1]:
+            raise ConfigError(f"{_loading[-1]} and {known.plugin_name} both define {kind}={name}", "another name")
+        fields: Any = {"name": (Literal[name], name)}
+        made: type[C] = create_model(
+            cls.__name__, __base__=cls, __module__=cls.__module__, __doc__=cls.__doc__, **fields
+        )
+        made.__qualname__ = cls.__qualname__
+        made.kind, made.registered, made.source, made.version = kind, name, source, version
+        made.plugin_name = _loading[-1] if _loading else None
+        made.plugin = _plugins[_loading[-1]] if _loading else None
+        _classes[key] = made
+        return made
+
+    return register
+
+
+def names(kind: str) -> list[str]:
+    """All choices of a kind, those of the house in the order of the alphabet and then those of plug-ins."""
+    return [*sorted(_house().get(kind, {})), *(name for of, name in _classes if of == kind and _is_plugin(of, name))]
+
+
+def get(kind: str, name: str) -> type[Choice]:
+    """The class of a choice; KeyError where there is none of that name."""
+    if (kind, name) not in _classes:
+        import_module(_house()[kind][name])
+    return _classes[kind, name]
+
+
+def every(kind: str) -> Iterator[type[Choice]]:
+    """The classes of all choices of a kind."""
+    return (get(kind, name) for name in names(kind))
+
+
+def completed(kind: str, recorded: Mapping[str, Any]) -> dict[str, Any]:
+    """The recorded settings of a choice, with the defaults of those that came after it was recorded.
+
+    Keys leave out defaults, so the older run and a run of today are one. An unknown choice stays as it is.
+    """
+    name = recorded.get("name")
+    return with_defaults(get(kind, name), recorded) if name in names(kind) else dict(recorded)
+
+
+def with_defaults(model: Any, recorded: Mapping[str, Any]) -> dict[str, Any]:
+    """The recorded settings of a section, and its defaults where it has no value; a path is never recorded."""
+    fields = {key: field for key, field in model.model_fields.items() if key != "path"}
+    return {key: field.default for key, field in fields.items() if not field.is_required()} | dict(recorded)
+
+
+@lru_cache(maxsize=1)
+def _house() -> dict[str, dict[str, str]]:
+    """kind -> name -> module, read from the source."""
+    found: dict[str, dict[str, str]] = {}
+    package = __name__.rpartition(".")[0]
+    for path in sorted(HOUSE.rglob("*.py")):
+        for kind, name in MARK.findall(path.read_text()):
+            parts = path.relative_to(HOUSE).with_suffix("").parts
+            module = ".".join([package, *(part for part in parts if part != "__init__")])
+            found.setdefault(kind, {})[name] = module
+    return found
+
+
+def _is_plugin(kind: str, name: str) -> bool:
+    return name not in _house().get(kind, {})
+
+
+# ---- plug-ins --------------------------------------------------------------------------------------------------------
+
+
+def load_plugins(words: Iterable[str] = ()) -> dict[str, str]:
+    """Import the plug-ins named here and in $PRUNE_LAB_PLUGINS: files, or names of entry points.
+
+    Returns what each is called and the hash of its source. A file that changed since it was loaded is loaded again.
+    """
+    given = [word for word in os.environ.get(VARIABLE, "").split(os.pathsep) if word]
+    for word in dict.fromkeys([*given, *words]):
+        _load(word)
+    return dict(_plugins)
+
+
+def loaded() -> tuple[str, ...]:
+    """What the loaded plug-ins are called, for a worker to load them, too."""
+    return tuple(_plugins)
+
+
+def _load(word: str) -> None:
+    path = Path(word).expanduser()
+    if path.suffix != ".py":
+        found = {entry.name: entry.value for entry in entry_points(group=GROUP)}
+        if word not in found:
+            there = f"; there is: {', '.join(found)}" if found else ""
+            raise ConfigError(f"--plugin {word} is no .py file, and no installed plug-in{there}", "--plugin FILE.py")
+        spec = importlib.util.find_spec(found[word].partition(":")[0])
+        path = Path(str(spec.origin)) if spec and spec.origin else path
+    if not path.is_file():
+        raise DataUnavailable(f"--plugin {word}: there is no such file", "--plugin FILE.py")
+    source = path.read_bytes()
+    called, digest = str(path.resolve()), hashlib.sha256(source).hexdigest()[:16]
+    if _plugins.get(called) == digest:
+        return
+    for key in [key for key, known in _classes.items() if known.plugin_name == called]:
+        del _classes[key]
+    module_name = f"prune_lab_plugin_{path.stem}_{hashlib.sha256(called.encode()).hexdigest()[:8]}"
+    spec = importlib.util.spec_from_file_location(module_name, path)
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[module_name] = module  # where a worker's pickle looks for it
+    _plugins[called] = digest
+    _loading.append(called)
+    try:
+        spec.loader.exec_module(module)
+    except ConfigError:
+        del _plugins[called]
+        raise
+    except Exception as error:
+        del _plugins[called]
+        raise ConfigError(f"--plugin {word} cannot be imported: {type(error).__name__}: {error}") from error
+    finally:
+        _loading.pop()
+    if not any(known.plugin_name == called for known in _classes.values()):
+        raise ConfigError(f"--plugin {word} defines no choice", 'a class under @choice("scorer", "NAME")')

@@ -1,15 +1,19 @@
-"""The protocols and frozen values that everyone agrees on. Does no work, imports no torch at run time."""
+"""The protocols and frozen values that everyone agrees on, and what a choice of each kind offers. Imports no torch."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Literal, Protocol
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal, Protocol, Self
 
 import numpy as np
 from numpy.typing import NDArray
+from pydantic import BaseModel, ConfigDict, Field
 
 if TYPE_CHECKING:
+    import pandas as pd
+    import torch
     from torch import Generator, Tensor, nn
 
 Indices = NDArray[np.int64]
@@ -59,6 +63,11 @@ class Data:
     vocabulary: int = 0  # number of tokens, text only
     decode: Callable[[Sequence[int]], str] | None = None  # tokens to text, text only
     tokenizer: bytes = b""  # its serialized form, text only
+
+
+def num_batches(examples: int, size: int) -> int:
+    """Batches of near-equal size, about `size`, that `examples` are split into."""
+    return max(1, round(examples / size))
 
 
 class Task(Protocol):
@@ -128,3 +137,269 @@ class Proxy:
     model: nn.Module  # in eval mode, on the task's device
     trajectory: Mapping[str, Floats]  # name -> (epochs, N): loss, correct, margin, error, probability, entropy
     held_out: NDArray[np.bool_] | None = None  # (N,) examples the proxy was not trained on; None: it saw them all
+
+
+class Evidence(Protocol):
+    """All that a score may look at. The task and the proxies are made at their first use."""
+
+    columns: dict[str, Floats]  # (N,) more columns of scores.parquet, for a rule
+
+    @property
+    def data(self) -> Data: ...
+    @property
+    def task(self) -> Task: ...
+
+    @property
+    def proxies(self) -> Sequence[Proxy]:
+        """One for each run that the scorer's `evidence` asked for, in that order."""
+        ...
+
+    @property
+    def folders(self) -> Sequence[Path]:
+        """The folders of those runs, for evidence that is no model."""
+        ...
+
+    def decide(self, sentence: str) -> None:
+        """Say a decision to the user, once, and record it."""
+        ...
+
+
+class Work(Protocol):
+    """What a running phase gives to the choice that does its work."""
+
+    folder: Path  # files written here are published when the run ends well
+
+    @property
+    def run(self) -> Any:
+        """The validated settings of the whole run."""
+        ...
+
+    @property
+    def seed(self) -> int: ...
+
+    @property
+    def asks(self) -> Mapping[str, Any]:
+        """What the scorer asked for, where the run is evidence of a score; see ProxyRun."""
+        ...
+
+    @property
+    def task(self) -> Any:
+        """The run's task on its device, made at its first use; the choice of the device is said."""
+        ...
+
+    @property
+    def resume(self) -> Path:
+        """A folder for checkpoints; it stays while the run is unfinished."""
+        ...
+
+    def on(self, name: str) -> Any:
+        """The device of that name (work.run.device: what the user asked for), said and recorded."""
+        ...
+
+    def decide(self, sentence: str) -> None: ...
+
+    @property
+    def notify(self) -> Callable[[str, float], None]:
+        """Call it with a sentence or "", and the share of the run that is done."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class ProxyRun:
+    """A training run that a score reads."""
+
+    asks: Mapping[str, Any]  # recorded as `proxy`: number, and what differs from a plain run (plan.py lists it)
+    epochs: float | None = None  # of the schedule, instead of the recipe's duration
+    sections: Mapping[str, Any] = field(default_factory=dict)  # more sections of its recipe
+
+
+@dataclass(frozen=True, slots=True)
+class Descent:
+    """What a policy is made for: one training run, before its first step."""
+
+    task: Task
+    model: nn.Module
+    support: Indices | None  # (n,) the examples that pruning kept; None: all
+    seed: int
+    batch_size: int
+    precision: torch.dtype
+    inputs: Mapping[str, Path]  # folders of the runs that it needs
+    decide: Callable[[str], None]
+
+    @property
+    def rows(self) -> Indices:
+        """(n,) the examples that pruning kept, or all."""
+        return np.arange(self.task.size("train")) if self.support is None else self.support
+
+
+# ---- settings, and the kinds of choices ------------------------------------------------------------------------------
+
+Fraction = Annotated[float, Field(gt=0, le=1)]
+Share = Annotated[float, Field(ge=0, lt=1)]
+Count = Annotated[int, Field(ge=1)]
+Place = Annotated[str, Field(min_length=1)]  # not empty: task.path=$UNSET would read the current folder
+Proxies = Annotated[int, Field(ge=1, le=100)]
+Epoch = Annotated[int, Field(ge=0)] | None  # of a proxy's schedule; null: derived, and said
+
+
+class Settings(BaseModel):
+    """Frozen, nothing unknown accepted, no NaN or infinity."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
+
+
+class Choice(Settings):
+    """A scorer, rule, policy, task, model or study: its settings, what it fits, and what it does, in one class."""
+
+    name: str = ""  # as registered
+    kind: ClassVar[str]
+    registered: ClassVar[str]  # its name, of the class
+    source: ClassVar[str]  # where the method is from
+    version: ClassVar[int]  # raised where the meaning changes
+    plugin: ClassVar[str | None]  # the hash of the plug-in's source; None: of the house
+    plugin_name: ClassVar[str | None]
+    sees_dev: ClassVar[bool] = False  # whether it uses the labels of the dev split
+
+    def fits(self, run: Any) -> None:
+        """Raise ValueError where this choice has no meaning in the run; the sentence names what mends it."""
+
+
+class TaskChoice(Choice):
+    """A data set: how it is found, identified and read. `examples`, `classes` and `label_noise` are applied for it."""
+
+    reads: ClassVar[Kind]  # what its examples are
+    embedded: ClassVar[bool] = False  # whether it needs no files
+    examples: Count | None = None  # size of the training pool; null: all of it
+
+    def fingerprint(self) -> str:
+        """A hash of the bytes that results depend on, without reading them all into memory where that is possible."""
+        raise NotImplementedError
+
+    def load(self) -> Data:
+        """The three splits."""
+        raise NotImplementedError
+
+
+class ModelChoice(Choice):
+    """A network, and the data that it takes."""
+
+    takes: ClassVar[tuple[Kind, ...]]
+    joins_examples: ClassVar[bool] = False  # batch norm: an example's outputs depend on the others of its batch
+    has_body: ClassVar[bool] = True  # layers below the head, whose outputs are features
+
+    def build(self, data: Data, examples: Tensor, init: Generator) -> nn.Module:
+        """An untrained model for examples like these, drawn from `init` alone."""
+        raise NotImplementedError
+
+
+class ScorerChoice(Choice):
+    """A difficulty for every training example: higher is harder."""
+
+    higher_means: ClassVar[str] = "harder"
+    columns: ClassVar[tuple[str, ...]] = ()  # what it records of each example beside the score, for rules that need it
+    by_class: ClassVar[bool] = False  # whether all examples of a class have one score
+
+    def evidence(self, run: Any) -> Sequence[ProxyRun]:
+        """The training runs that the score reads: by default `proxies` of them, each trained to the end."""
+        return [ProxyRun({"number": number}) for number in range(getattr(self, "proxies", 0))]
+
+    def score(self, evidence: Evidence) -> Floats:
+        """(proxies, N), or (N,); NaN where a proxy says nothing of an example."""
+        raise NotImplementedError
+
+    def trainer(self, asks: Mapping[str, Any]) -> Callable[[Work], dict[str, Any]] | None:
+        """How a run that `evidence` asked for is trained, where it is no model trained by the recipe; its metrics."""
+        return None
+
+    def recipe(self) -> Any:
+        """What identifies the score: these settings, or plain data with the hash of a file in place of its path."""
+        return self
+
+    def called(self) -> str:
+        """What a person calls it."""
+        return self.name
+
+
+class RuleChoice(Choice):
+    """Which examples are kept, as an order of preference over the pool."""
+
+    label: ClassVar[str] = ""  # what figures call it; empty: its name
+    colour: ClassVar[str] = ""  # of its lines; empty: one that is free
+    scored: ClassVar[bool] = True  # whether it needs scores
+    draws: ClassVar[bool] = False  # whether it draws at random: its kept set then depends on the seed
+
+    def pool(self, values: Floats) -> Indices:
+        """Indices of the examples that may be kept at all, sorted."""
+        return np.arange(len(values))
+
+    def values(self, scores: Floats, *, keep: float, labels: Indices | None, probability: Floats | None,
+               place: Indices, order: np.random.Generator) -> Floats:  # fmt: skip
+        """(N,) the scores that `preference` ranks. `place` is each example's turn in a random order."""
+        return scores
+
+    def preference(self, values: Floats, place: Indices) -> Indices:
+        """(n,) positions in a part of the pool, the most wanted first."""
+        raise NotImplementedError
+
+    def check(self, scores: Floats | None, labels: Indices | None, probability: Floats | None) -> None:
+        """Raise ConfigError where what the rule needs is not there."""
+
+
+class PolicyChoice(Choice):
+    """How much the kept examples weigh while a model trains."""
+
+    label: ClassVar[str] = ""  # what figures call it; empty: its name
+    colour: ClassVar[str] = ""  # of its lines, where it is drawn as a rule
+    chooses: ClassVar[bool] = False  # whether it picks what an epoch visits among everything: keep=1
+    searched: ClassVar[bool] = False  # whether it needs the phase search
+    moves: ClassVar[bool] = False  # whether its weights at the end of training are worth a file
+
+    def build(self, descent: Descent) -> Policy:
+        """The policy for one training run."""
+        raise NotImplementedError
+
+    def visits(self, kept: int) -> int:
+        """How many of the kept examples an epoch visits."""
+        return kept
+
+    def visited_share(self) -> float:
+        """The share of the pool that an epoch visits, for those that choose."""
+        return 1.0
+
+    def describe(self, policy: Policy, steps: int, steps_per_epoch: int) -> str:
+        """A sentence on what a run of so many steps will do; ConfigError where that is nothing."""
+        return ""
+
+
+class StudyChoice(Choice):
+    """A question that is no pipeline run: what is measured, and how it is drawn (`prune-lab simulate study=NAME`)."""
+
+    def simplified(self) -> Self:
+        """The same run with settings that do not matter at their defaults: one key for one result."""
+        return self
+
+    def title(self) -> str:
+        """What a person calls a run of these settings."""
+        return self.name
+
+    def measure(self, work: Work) -> tuple[Mapping[str, pd.DataFrame], Mapping[str, float]]:
+        """Tables and metrics of one seed, a pure function of these settings and `work.seed`."""
+        raise NotImplementedError
+
+    @classmethod
+    def runs(cls, tables: Mapping[str, pd.DataFrame]) -> pd.DataFrame:
+        """The rows that claims are judged on, from the tables of all runs, which have a column a setting, and `seed`.
+
+        By default the table `runs`: a row for each run, with its settings, its seed and its metrics.
+        """
+        return tables["runs"]
+
+    @classmethod
+    def figures(cls, tables: Mapping[str, pd.DataFrame]) -> Iterable[Any]:
+        """The figures of the page (figures.panels.Figures), from the tables of all runs."""
+        return ()
+
+    @classmethod
+    def verdict(cls, runs: pd.DataFrame) -> str:
+        """The page's first sentence, from the rows that claims are judged on."""
+        return ""

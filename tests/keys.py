@@ -8,11 +8,13 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 from unittest import mock
 
 from prune_lab.cli import compose
+from prune_lab.experiments.data import load
 from prune_lab.experiments.phases import plan as jobs
 
 TABLE = Path(__file__).parent / "keys.csv"
@@ -30,11 +32,12 @@ def made_up(task: Any) -> str:
     return f"{task.name}+{mixed.name}" if mixed else str(task.name)
 
 
-def known() -> mock._patch_dict | Any:
+@contextmanager
+def known() -> Iterator[None]:
     """Fingerprints without data."""
-    return mock.patch.multiple(
-        jobs, fingerprint=made_up, second_fingerprint=lambda text: f"second {text.name}", target_fingerprint=str
-    )
+    second = mock.patch.object(jobs, "second_fingerprint", lambda text: f"second {text.name}")
+    with mock.patch.object(jobs, "fingerprint", made_up), second, mock.patch.object(load, "target_fingerprint", str):
+        yield
 
 
 def rows() -> Iterator[str]:
@@ -63,7 +66,7 @@ def singles() -> Iterator[tuple[str, list[str]]]:
     yield "search", ["recipe=flow"]
     for group, phase, keep in (("task", "evaluate", "1"), ("model", "train", "1"), ("scorer", "prune", "0.5"),
                                ("rule", "prune", "0.5"), ("policy", "train", "0.5")):  # fmt: skip
-        for name in compose.choices(group) if group != "rule" else compose._literals("rule"):
+        for name in compose.choices(group):
             if (group, name) == ("scorer", "file"):
                 continue  # its key is of the file's bytes
             more = FITTING.get(name, "task=digits" if group != "task" else "")

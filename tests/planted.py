@@ -20,25 +20,18 @@ from prune_lab.experiments.contribution.adjoint import Descent
 from prune_lab.experiments.contribution.masks import learn
 from prune_lab.experiments.data import digits
 from prune_lab.experiments.data.task import DeviceTask
-from prune_lab.experiments.models.dense import mlp
-from prune_lab.experiments.scoring import (
-    attribution,
-    duplicates,
-    dynamics,
-    features,
-    gradients,
-    graph,
-    memorization,
-    outputs,
-    trajectory,
-)
+from prune_lab.experiments.models.networks.dense import mlp
+from prune_lab.experiments.scoring import subsets
 from prune_lab.experiments.seeds import numpy_stream, torch_stream
 from prune_lab.experiments.training import packing
 from prune_lab.experiments.training.contrastive import contrast, projecting
 from prune_lab.experiments.training.loop import State
-from prune_lab.experiments.training.policies import Uniform
-from prune_lab.experiments.training.recipes import Plan, optimizers, plan, schedulers
+from prune_lab.experiments.training.optimizers import optimizers, schedulers
+from prune_lab.experiments.training.policies.uniform import Uniform
+from prune_lab.experiments.training.recipes import Plan, plan
 from prune_lab.experiments.training.run import fit
+
+from .scores import score
 
 NUMBER, PLANTED, COPIES, EPOCHS, MODELS = 500, 50, 3, 30, 64
 KINDS = ("flipped", "blended", "copied")
@@ -65,44 +58,43 @@ class Planted:
 
 
 SCORES: dict[str, Callable[[Planted], Floats]] = {  # as the settings have them by default, unless the name says more
-    "el2n": lambda p: outputs.el2n(p.task, p.early),
-    "el2n squared": lambda p: outputs.el2n(p.task, p.early, squared=True),
-    "el2n ccs": lambda p: trajectory.el2n_sum(p.task, p.trained),
-    "grand": lambda p: gradients.grand(p.task, p.early),
-    "grand last_layer": lambda p: gradients.grand(p.task, p.early, gradients="last_layer"),
-    "grand epoch=0": lambda p: gradients.grand(p.task, p.untrained),
-    "forgetting": lambda p: trajectory.forgetting(p.task, p.trained),
-    "forgetting zero": lambda p: trajectory.forgetting(p.task, p.trained, never_learned="zero"),
-    "margin": lambda p: outputs.margin(p.task, p.trained),
-    "aum": lambda p: trajectory.aum(p.task, p.trained),
-    "loss": lambda p: outputs.loss(p.task, p.trained),
-    "entropy": lambda p: outputs.entropy(p.task, p.trained),
-    "prototypes": lambda p: features.prototypes(p.task, p.trained[:1]),
-    "prototypes supervised": lambda p: features.prototypes(p.task, p.trained[:1], supervised=True),
-    "prototypes simclr": lambda p: features.prototypes(p.task, p.encoders),
-    "dyn_unc": lambda p: dynamics.dyn_unc(p.task, p.trained, window=10),
-    "dual": lambda p: dynamics.dual(p.task, p.trained, window=10),
-    "tdds": lambda p: dynamics.tdds(p.task, p.trained, window=10),
-    "moderate": lambda p: features.moderate(p.task, p.trained[:1]),
+    "el2n": lambda p: score("el2n", p.task, p.early),
+    "el2n squared": lambda p: score("el2n", p.task, p.early, convention="squared"),
+    "el2n ccs": lambda p: score("el2n", p.task, p.trained, convention="ccs"),
+    "grand": lambda p: score("grand", p.task, p.early),
+    "grand last_layer": lambda p: score("grand", p.task, p.early, gradients="last_layer"),
+    "grand epoch=0": lambda p: score("grand", p.task, p.untrained),
+    "forgetting": lambda p: score("forgetting", p.task, p.trained),
+    "forgetting zero": lambda p: score("forgetting", p.task, p.trained, never_learned="zero"),
+    "margin": lambda p: score("margin", p.task, p.trained),
+    "aum": lambda p: score("aum", p.task, p.trained),
+    "loss": lambda p: score("loss", p.task, p.trained),
+    "entropy": lambda p: score("entropy", p.task, p.trained),
+    "prototypes": lambda p: score("prototypes", p.task, p.trained[:1]),
+    "prototypes supervised": lambda p: score("prototypes", p.task, p.trained[:1], supervised=True),
+    "prototypes simclr": lambda p: score("prototypes", p.task, p.encoders),
+    "dyn_unc": lambda p: score("dyn_unc", p.task, p.trained, window=10),
+    "dual": lambda p: score("dual", p.task, p.trained, window=10),
+    "tdds": lambda p: score("tdds", p.task, p.trained, window=10),
+    "moderate": lambda p: score("moderate", p.task, p.trained[:1]),
     "d2": lambda p: chosen_by_d2(p, gamma=0.1),
     "d2 gamma=1": lambda p: chosen_by_d2(p, gamma=1.0),
-    "duplicates": lambda p: duplicates.duplicates(p.task, p.trained[:1]),
-    "ensemble_disagreement": lambda p: outputs.disagreement(p.task, p.trained),
-    "ddd": lambda p: outputs.ddd(p.task, p.trained),
-    "memorization": lambda p: memorization.memorization(p.members, p.right["train"])[None],
-    "influence_max": lambda p: memorization.influence_max(p.members, p.right["dev"])[None],
-    "influence_sum_abs": lambda p: memorization.influence_sum_abs(p.members, p.right["dev"])[None],
-    "class_error": lambda p: outputs.class_error(p.task, p.trained),
-    "tracin": lambda p: attribution.tracin(p.task, [p.early[0], p.trained[0]]),
-    "trak dimension=128": lambda p: attribution.trak(p.task, p.trained, dimension=128, damping=0.01),
-    "input_norm": lambda p: gradients.input_norm(p.task),
+    "duplicates": lambda p: score("duplicates", p.task, p.trained[:1]),
+    "ensemble_disagreement": lambda p: score("ensemble_disagreement", p.task, p.trained),
+    "ddd": lambda p: score("ddd", p.task, p.trained),
+    "memorization": lambda p: subsets.memorization(p.members, p.right["train"])[None],
+    "influence_max": lambda p: subsets.influence_max(p.members, p.right["dev"])[None],
+    "influence_sum_abs": lambda p: subsets.influence_sum_abs(p.members, p.right["dev"])[None],
+    "class_error": lambda p: score("class_error", p.task, p.trained),
+    "tracin": lambda p: score("tracin", p.task, [p.early[0], p.trained[0]]),
+    "trak dimension=128": lambda p: score("trak", p.task, p.trained, dimension=128, damping=0.01),
+    "input_norm": lambda p: score("input_norm", p.task),
     "mask": lambda p: learned_mask(p),
 }
 
 
 def chosen_by_d2(planted: Planted, *, gamma: float) -> Floats:
-    proxies = planted.trained[:1]
-    return graph.d2(planted.task, proxies, outputs.el2n(planted.task, proxies), neighbours=5, gamma=gamma)
+    return score("d2", planted.task, planted.trained[:1], gamma=gamma)
 
 
 def learned_mask(planted: Planted) -> Floats:

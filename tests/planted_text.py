@@ -18,24 +18,17 @@ from scipy.stats import rankdata
 from prune_lab.experiments.contracts import IGNORED, Floats, Indices, Proxy
 from prune_lab.experiments.data import text
 from prune_lab.experiments.data.task import DeviceTask
-from prune_lab.experiments.models.gpt import gpt
+from prune_lab.experiments.models.networks.gpt import gpt
 from prune_lab.experiments.phases.work import fold_of
-from prune_lab.experiments.scoring import (
-    attribution,
-    continuation,
-    duplicates,
-    features,
-    gradients,
-    graph,
-    ngrams,
-    outputs,
-    trajectory,
-)
+from prune_lab.experiments.scoring.ngram_importance import ngram_importance
 from prune_lab.experiments.seeds import numpy_stream, torch_stream
 from prune_lab.experiments.training.loop import State
-from prune_lab.experiments.training.policies import Uniform
-from prune_lab.experiments.training.recipes import optimizers, plan, schedulers
+from prune_lab.experiments.training.optimizers import optimizers, schedulers
+from prune_lab.experiments.training.policies.uniform import Uniform
+from prune_lab.experiments.training.recipes import plan
 from prune_lab.experiments.training.run import fit
+
+from .scores import score
 
 PLAIN, GARBAGE, COPIED, COPIES, EPOCHS = 120, 20, 10, 4, 20
 KINDS = ("garbage", "copied")
@@ -68,20 +61,20 @@ class PlantedText:
 
 
 SCORES: dict[str, Callable[[PlantedText], Floats]] = {  # as the settings have them by default, with fewer proxies
-    "el2n": lambda p: outputs.el2n(p.task, p.early),
-    "grand": lambda p: gradients.grand(p.task, p.early),
-    "margin": lambda p: outputs.margin(p.task, p.trained),
-    "aum": lambda p: trajectory.aum(p.task, p.trained),
-    "loss": lambda p: outputs.loss(p.task, p.trained),
-    "entropy": lambda p: outputs.entropy(p.task, p.trained),
-    "prototypes": lambda p: features.prototypes(p.task, p.trained[:1]),
-    "d2": lambda p: graph.d2(p.task, p.trained[:1], outputs.el2n(p.task, p.trained[:1]), neighbours=5, gamma=0.1),
-    "ensemble_disagreement": lambda p: outputs.disagreement(p.task, p.trained),
-    "tracin": lambda p: attribution.tracin(p.task, [*p.early, p.trained[0]]),
-    "perplexity": lambda p: outputs.perplexity(p.task, p.crossed),
-    "continuation": lambda p: continuation.continuation(p.task, p.trained[:1]),
-    "ngram_importance": lambda p: ngrams.ngram_importance(p.texts, p.dev)[None],
-    "duplicates": lambda p: duplicates.duplicates(p.task, p.trained[:1]),
+    "el2n": lambda p: score("el2n", p.task, p.early),
+    "grand": lambda p: score("grand", p.task, p.early),
+    "margin": lambda p: score("margin", p.task, p.trained),
+    "aum": lambda p: score("aum", p.task, p.trained),
+    "loss": lambda p: score("loss", p.task, p.trained),
+    "entropy": lambda p: score("entropy", p.task, p.trained),
+    "prototypes": lambda p: score("prototypes", p.task, p.trained[:1]),
+    "d2": lambda p: score("d2", p.task, p.trained[:1]),
+    "ensemble_disagreement": lambda p: score("ensemble_disagreement", p.task, p.trained),
+    "tracin": lambda p: score("tracin", p.task, [*p.early, p.trained[0]]),
+    "perplexity": lambda p: score("perplexity", p.task, p.crossed),
+    "continuation": lambda p: score("continuation", p.task, p.trained[:1]),
+    "ngram_importance": lambda p: ngram_importance(p.texts, p.dev)[None],
+    "duplicates": lambda p: score("duplicates", p.task, p.trained[:1]),
 }
 
 

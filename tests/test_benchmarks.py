@@ -15,8 +15,9 @@ from benchmarks import contribution, ours, plain, sweep, synthetic, text, traini
 from benchmarks.__main__ import app
 from prune_lab.experiments.contracts import Proxy
 from prune_lab.experiments.data.load import load_data
-from prune_lab.experiments.scoring import gradients, outputs
 from prune_lab.experiments.seeds import torch_stream
+
+from .scores import score
 
 KEYS = {"benchmark", "ours", "baseline", "unit", "ratio", "target", "met", "bound", "note", "machine"}
 
@@ -105,7 +106,7 @@ def test_the_loop_over_examples_scores_as_ours(scorer: str) -> None:
     chosen, data = ours.run(*training.RUN), synthetic.images(6)
     task = ours.task_of(chosen, data)
     proxy = Proxy(task.model(torch_stream(0, "init")).eval(), {})
-    scored = {"el2n": outputs.el2n, "grand": gradients.grand}[scorer](task, [proxy])[0]
+    scored = score(scorer, task, [proxy])[0]
     looped = plain.scores(plain.plain_model(task).eval(), plain.Images(data), scorer, 6)
     np.testing.assert_allclose(scored, list(looped), rtol=1e-3)
 

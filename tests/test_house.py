@@ -12,9 +12,18 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).resolve().parent.parent
-WITHOUT_TORCH = ("laws.scaling", "laws.frontier", "laws.claims", "pruning.rules", "report.page", "report.equality",
+FLOORS = (  # a room imports from the floors below it; on the ground there are files alone
+    ("choices", "contracts", "devices", "errors", "seeds"),
+    ("store", "laws", "figures", "models"),
+    ("data", "training"),
+    ("contribution", "pruning"),
+    ("scoring", "studies"),
+    ("phases", "report"),
+)
+FLOOR = {room: floor for floor, rooms in enumerate(FLOORS) for room in rooms}
+WITHOUT_TORCH = ("laws.scaling", "laws.frontier", "laws.claims", "report.page", "report.equality",
                  "store.folders", "phases.settings", "phases.plan", "phases.launch", "data.load", "pruning.gallery",
-                 "pruning.distribution", "studies.perceptron.report")  # fmt: skip
+                 "pruning.distribution", "studies.perceptron")  # fmt: skip
 
 
 def imports(path: Path) -> set[str]:
@@ -47,6 +56,9 @@ def test_imports_run_downwards(path: Path) -> None:
         return
     assert not tops & {"typer", "rich"}
     assert not any(name.startswith("prune_lab.cli") for name in names)
+    inside = {name.split(".")[2] for name in names if name.startswith("prune_lab.experiments.")}
+    room = parts[1]
+    assert all(other == room or FLOOR[other] < FLOOR[room] or FLOOR[room] == 0 == FLOOR[other] for other in inside)
 
 
 def test_what_plans_and_draws_runs_without_torch() -> None:

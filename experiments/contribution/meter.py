@@ -16,7 +16,7 @@ from torch.func import functional_call, jvp
 
 from ..contracts import Batch, Floats, Indices, Split, Task
 from ..errors import ConfigError
-from ..training.evaluation import BATCH, evaluating, place
+from ..models.outputs import BATCH, evaluating, place
 from .losses import Losses, differentiable
 
 Weights = Mapping[str, Tensor]  # by name

@@ -8,14 +8,49 @@ looks ahead, and CT ranks examples nearly as that does.
 
 from __future__ import annotations
 
-import torch
-from torch import Tensor, nn
+from typing import TYPE_CHECKING, Annotated
 
-from ..contracts import Indices, Task
-from ..devices import autocast
+from pydantic import Field
+
+from ..choices import choice
+from ..contracts import Count, Descent, Indices, Policy, PolicyChoice, Task
 from ..errors import ConfigError
 from ..seeds import numpy_stream
-from .meter import contributions, target_gradient
+
+if TYPE_CHECKING:
+    import torch
+    from torch import Tensor, nn
+
+
+@choice("policy", "equal_contribution", source="arXiv:2402.17759")
+class EqualContributionPolicy(PolicyChoice):
+    """Weights of what is kept move toward equal contribution to the fall of the dev loss."""
+
+    label = "equal contribution"
+    sees_dev = True
+    moves = True
+    every: Count = 16  # steps from one measurement to the next
+    target: Count | None = None  # dev examples of a measurement, drawn afresh; null: as many as a batch
+    rate: Annotated[float, Field(gt=0)] = 0.5  # of a step: how far the logarithm of a typical weight moves
+    bound: Annotated[float, Field(gt=1)] = 5.0  # weights stay between its inverse and it
+
+    def build(self, descent: Descent) -> Policy:
+        target = min(self.target or descent.batch_size, descent.task.size("dev"))
+        return EqualContribution(
+            descent.task,
+            descent.model,
+            descent.support,
+            every=self.every,
+            target=target,
+            rate=self.rate,
+            bound=self.bound,
+            seed=descent.seed,
+            precision=descent.precision,
+        )
+
+    def describe(self, policy: Policy, steps: int, steps_per_epoch: int) -> str:
+        assert isinstance(policy, EqualContribution)
+        return described(policy, steps, steps_per_epoch)
 
 
 class EqualContribution:
@@ -43,6 +78,8 @@ class EqualContribution:
         self.task, self.model, self.support = task, model, support
         self.every, self.target = every, target
         self.rate, self.bound, self.seed, self.precision = rate, bound, seed, precision
+        import torch
+
         self._weights = torch.ones(task.size("train"), device=next(model.parameters()).device)
 
     def visited(self, epoch: int, progress: float) -> Indices | None:
@@ -54,6 +91,11 @@ class EqualContribution:
     def observe(self, step: int, index: Tensor, losses: Tensor) -> None:
         if (step + 1) % self.every:
             return
+        import torch
+
+        from ..devices import autocast
+        from .meter import contributions, target_gradient
+
         draw = numpy_stream(self.seed, "target", step)
         aims = draw.choice(self.task.size("dev"), self.target, replace=False)
         with autocast(index.device, self.precision):
@@ -90,6 +132,8 @@ def moved(weights: Tensor, contributions: Tensor, *, rate: float, bound: float) 
     paper's eq 7, so that the sum of the weights stays to first order; the scale is the root of the weighted mean of
     c squared, so that a step is about `rate` where contributions have both signs and none where all of them are equal.
     """
+    import torch
+
     shares = weights / weights.sum()
     mean = (shares * contributions).sum()
     scale = (shares * contributions.square()).sum().sqrt().clamp(min=torch.finfo(contributions.dtype).tiny)

@@ -4,17 +4,39 @@ from __future__ import annotations
 
 from importlib.util import find_spec
 from pathlib import Path
+from typing import Annotated, ClassVar
 
 import numpy as np
+from pydantic import Field
 
-from ..contracts import Data, Examples, Indices, Split
+from ..choices import choice
+from ..contracts import Count, Data, Examples, Indices, Kind, Share, Split, TaskChoice
 from ..errors import DataUnavailable
 from .sources import fingerprint_files, key_of
-from .splits import carve
+from .splits import Classes, carve
 
 VERSION = 1
 TEST = 0.2  # share of the whole
 BRIGHTEST = 16  # the file's pixels count 0..16
+
+
+@choice("task", "digits", source="UCI, Alpaydin and Kaynak 1998")
+class Digits(TaskChoice):
+    """scikit-learn's 1,797 handwritten digits, 8x8, embedded: runs anywhere."""
+
+    reads: ClassVar[Kind] = "images"
+    embedded: ClassVar[bool] = True
+
+    examples: Count | None = None  # size of the training pool; null: all of it
+    dev: Annotated[float, Field(gt=0, le=0.5)] = 0.1  # share of the training data carved out as dev
+    label_noise: Share = 0.0  # share of training labels replaced by another class
+    classes: Classes | None = None  # names of the classes used, renumbered in this order; null: all
+
+    def fingerprint(self) -> str:
+        return fingerprint()
+
+    def load(self) -> Data:
+        return load(dev=self.dev)
 
 
 def fingerprint() -> str:

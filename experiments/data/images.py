@@ -8,21 +8,60 @@ from collections.abc import Iterator, Mapping, Sequence, Sized
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any, ClassVar
 
 import numpy as np
+from pydantic import Field, model_validator
 
-from ..contracts import Data, Examples, Indices
+from ..choices import choice
+from ..contracts import Count, Data, Examples, Indices, Kind, Place, Share, TaskChoice
 from ..errors import ConfigError, DataUnavailable
 from . import cifar, sources
 from .pixels import Pixels, check_size, decode, resize, same_channels
-from .splits import carve
+from .splits import Classes, carve
 
 VERSION = 1  # of what is made from the bytes: part of the fingerprint
 ENDINGS = (".png", ".jpg", ".jpeg", ".bmp", ".gif", ".webp", ".ppm", ".pgm", ".tif", ".tiff")
 IMAGE_COLUMNS, LABEL_COLUMNS = ("img", "image"), ("label", "fine_label", "class")
 Tables = list[tuple[Path, Any]]  # files and, as pyarrow opened them, the tables in them
 ADVICE = "with a network, the same command again (torchvision downloads it)"
+
+
+class ImageTask(TaskChoice):
+    """Images of 8 to 64 pixels."""
+
+    reads: ClassVar[Kind] = "images"
+
+    path: Place | None = None
+    examples: Count | None = None
+    dev: Annotated[float, Field(gt=0, le=0.5)] = 0.1
+    label_noise: Share = 0.0
+    classes: Classes | None = None  # names of the classes used, renumbered in this order; null: all
+    label: str | None = None  # the label's column in parquet; null: label or fine_label or class
+    test: Annotated[float, Field(gt=0, le=0.5)] = 0.2  # share split off as test where the source has no test part
+    size: Annotated[int, Field(ge=8, le=64)] | None = None  # pixels to resize to; null: as they are
+
+    def fingerprint(self) -> str:
+        return fingerprint(self.name, self.path)
+
+    def load(self) -> Data:
+        return load(self.name, self.path, dev=self.dev, test=self.test, label=self.label, size=self.size)
+
+
+@choice("task", "cifar10", source="Krizhevsky 2009")
+class Cifar10(ImageTask):
+    """CIFAR-10: task.path, $PRUNE_LAB_DATA/cifar10, or the download."""
+
+
+@choice("task", "images")
+class Images(ImageTask):
+    """Anybody's images: task.path=FOLDER with class folders, or parquet with a label column."""
+
+    @model_validator(mode="after")
+    def _path(self) -> Images:
+        if self.path is None:
+            raise ValueError("task=images needs task.path=FOLDER_OR_PARQUET")
+        return self
 
 
 @dataclass(frozen=True, slots=True)

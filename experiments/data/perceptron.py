@@ -5,12 +5,63 @@ As arXiv:2206.14486 §2 has it, or as arXiv:2402.17759 §4 does, whose target in
 
 from __future__ import annotations
 
-import numpy as np
+from typing import Annotated, ClassVar
 
-from ..contracts import Data, Examples, Floats, Split
+import numpy as np
+from pydantic import Field, model_validator
+
+from ..choices import choice
+from ..contracts import Count, Data, Examples, Floats, Kind, Share, Split, TaskChoice
 from ..seeds import numpy_stream
 
 VERSION = 1
+
+
+@choice("task", "perceptron", source="arXiv:2206.14486 §2")
+class Perceptron(TaskChoice):
+    """Teacher-student perceptron: Gaussian inputs, labels by a random teacher."""
+
+    reads: ClassVar[Kind] = "vectors"
+    embedded: ClassVar[bool] = True
+
+    examples: Count | None = None
+    dev: Annotated[float, Field(gt=0, le=0.5)] = 0.1
+    label_noise: Share = 0.0
+    dimension: Annotated[int, Field(ge=2)] = 64
+    train: Annotated[int, Field(ge=20)] = 4096  # examples before dev is carved out
+    test: Annotated[int, Field(ge=2)] = 8192
+    data_seed: int = 0  # of the teacher and of the inputs
+    spread: Annotated[float, Field(gt=0)] = 1.0  # standard deviation of the training inputs
+    shift: float = 0.0  # mean of each coordinate of the test inputs, whose standard deviation is 1
+    target: Annotated[int, Field(ge=4)] | None = None  # dev examples of the test's distribution; null: a share of train
+    orthogonal: bool = False  # training inputs at right angles, at most `dimension` of them
+
+    @model_validator(mode="after")
+    def _target(self) -> Perceptron:
+        if self.orthogonal and (self.train > self.dimension or self.target is None):
+            raise ValueError(
+                f"task.orthogonal=true has room for task.train={self.dimension} (task.dimension), and its dev is drawn "
+                "apart: say task.target=4096"
+            )
+        if self.target is None and (self.spread != 1 or self.shift):
+            raise ValueError("task.spread and task.shift set train and test apart: say task.target=4096 for dev, too")
+        return self
+
+    def fingerprint(self) -> str:
+        return fingerprint()
+
+    def load(self) -> Data:
+        return load(
+            dimension=self.dimension,
+            train=self.train,
+            test=self.test,
+            dev=self.dev,
+            seed=self.data_seed,
+            spread=self.spread,
+            shift=self.shift,
+            target=self.target,
+            orthogonal=self.orthogonal,
+        )
 
 
 def fingerprint() -> str:

@@ -7,13 +7,26 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
+from typing import Annotated
 
 import numpy as np
 from numpy.typing import NDArray
+from pydantic import AfterValidator, BeforeValidator, Field
 
 from ..contracts import Data, Examples, Indices
 from ..errors import ConfigError, DataUnavailable
 from ..seeds import numpy_stream
+
+
+def _distinct(names: tuple[str, ...]) -> tuple[str, ...]:
+    if len(set(names)) < len(names):
+        raise ValueError(f"a class is named twice: {', '.join(names)}")
+    return names
+
+
+Classes = Annotated[
+    tuple[Annotated[str, BeforeValidator(str)], ...], Field(min_length=2), AfterValidator(_distinct)
+]  # [0,1,2] are names of digits
 
 
 def carve(

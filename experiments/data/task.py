@@ -9,8 +9,7 @@ import torch
 from torch import Generator, Tensor, nn
 from torch.nn import functional
 
-from ..contracts import IGNORED, Batch, Data, Examples, Indices, Kind, Split
-from ..training.recipes import num_batches
+from ..contracts import IGNORED, Batch, Data, Examples, Indices, Kind, Split, num_batches
 
 NORMALISATION_SAMPLE = 10_000  # images that give the mean and deviation of a channel
 MODEL_SAMPLE = 2_000  # training examples that a model is drawn for: their shape, and the patches to whiten
@@ -42,6 +41,11 @@ class DeviceTask:
         self._inputs: dict[Split, Tensor] = {}
         self._targets: dict[Split, Tensor] = {}
         self._mean, self._deviation = self._normalisation()
+
+    @property
+    def data(self) -> Data:
+        """The data on the host."""
+        return self._data
 
     def size(self, split: Split) -> int:
         return len(self._data.splits[split].ids)

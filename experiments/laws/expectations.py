@@ -6,7 +6,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field, model_validator
 
-from ..choices import Settings
+from ..contracts import Settings
 
 
 class Point(Settings):

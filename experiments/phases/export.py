@@ -8,14 +8,14 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
+from ..contracts import TaskChoice
 from ..data.load import load_data
-from ..data.settings import TaskSettings
 from ..errors import ConfigError, DataUnavailable
 from ..scoring.files import write
 from ..store.folders import Folder, Store
 
 
-def export(store: Store, folder: Folder, task: TaskSettings, path: Path) -> str:
+def export(store: Store, folder: Folder, task: TaskChoice, path: Path) -> str:
     """Write a score or prune folder to `path`, in the training split's order; says what was written.
 
     A score is id, score and label (.npy: scores alone); a prune is id, label, class, score and kept. A file of other
@@ -41,7 +41,7 @@ def _scores(folder: Folder, path: Path) -> str:
     return f"{len(table)} scores"
 
 
-def _kept(store: Store, folder: Folder, task: TaskSettings, path: Path) -> str:
+def _kept(store: Store, folder: Folder, task: TaskChoice, path: Path) -> str:
     data = load_data(task)
     train = data.splits["train"]
     table = pd.DataFrame({"id": train.ids})

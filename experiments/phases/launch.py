@@ -6,6 +6,7 @@ All launchers are one loop: a job starts when its inputs are there and a place i
 from __future__ import annotations
 
 import os
+import pickle
 import signal
 import threading
 import time
@@ -19,10 +20,11 @@ from multiprocessing.connection import wait
 from multiprocessing.queues import SimpleQueue
 from typing import Any, Literal, Protocol
 
+from .. import choices
 from ..errors import DataUnavailable, LabError, RunFailed
 from ..store.folders import Store
 from .plan import Job
-from .settings import LauncherSettings
+from .settings import Launcher
 
 Status = Literal["done", "cached", "failed", "blocked", "planned"]
 Watch = Callable[[Job, str, float], None]  # the job, a sentence or "", and the share of it that is done
@@ -55,7 +57,7 @@ class _Pending(Protocol):
     def result(self) -> Outcome: ...
 
 
-def launch(jobs: Sequence[Job], store: Store, settings: LauncherSettings, watch: Watch) -> Iterator[Outcome]:
+def launch(jobs: Sequence[Job], store: Store, settings: Launcher, watch: Watch) -> Iterator[Outcome]:
     """Outcomes of jobs, which are ordered inputs first, as they come. What is in the store is not run again."""
     todo = [job for job in jobs if store.find(job.phase, job.key) is None]
     done = {job.key for job in jobs} - {job.key for job in todo}
@@ -140,7 +142,7 @@ Starter = tuple[Callable[[Job], _Pending], int, float]  # submit, places, second
 
 
 @contextmanager
-def _local(todo: Sequence[Job], store: Store, settings: LauncherSettings, watch: Watch) -> Iterator[Starter]:
+def _local(todo: Sequence[Job], store: Store, settings: Launcher, watch: Watch) -> Iterator[Starter]:
     """One after the other, in this process, with all of its threads."""
 
     def submit(job: Job) -> _Pending:
@@ -152,7 +154,7 @@ def _local(todo: Sequence[Job], store: Store, settings: LauncherSettings, watch:
 
 
 @contextmanager
-def _processes(todo: Sequence[Job], store: Store, settings: LauncherSettings, watch: Watch) -> Iterator[Starter]:
+def _processes(todo: Sequence[Job], store: Store, settings: Launcher, watch: Watch) -> Iterator[Starter]:
     """Several at once. Every worker gets its share of the cores: two that each start two threads on two cores crawl."""
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     workers = min(settings.workers or cores, 64)
@@ -163,7 +165,7 @@ def _processes(todo: Sequence[Job], store: Store, settings: LauncherSettings, wa
         dealt.put(gpu)
     pool = ProcessPoolExecutor(workers, mp_context=spawn, initializer=_be_a_worker, initargs=(dealt,))
     try:
-        yield lambda job: pool.submit(_quietly, job, store), workers, 0.05
+        yield lambda job: pool.submit(_quietly, *_packed(job, store)), workers, 0.05
     finally:
         for process in list((pool._processes or {}).values()):
             process.terminate()
@@ -171,7 +173,7 @@ def _processes(todo: Sequence[Job], store: Store, settings: LauncherSettings, wa
 
 
 @contextmanager
-def _submitit(todo: Sequence[Job], store: Store, settings: LauncherSettings, watch: Watch) -> Iterator[Starter]:
+def _submitit(todo: Sequence[Job], store: Store, settings: Launcher, watch: Watch) -> Iterator[Starter]:
     """On a Slurm cluster (or, where there is none, as submitit's local jobs). `results` must be on a shared disk."""
     try:
         import submitit
@@ -181,10 +183,17 @@ def _submitit(todo: Sequence[Job], store: Store, settings: LauncherSettings, wat
     executor.update_parameters(timeout_min=settings.minutes, name="prune-lab")
     if settings.partition is not None:
         executor.update_parameters(slurm_partition=settings.partition)
-    yield lambda job: executor.submit(_quietly, job, store), settings.workers or 256, 1.0
+    yield lambda job: executor.submit(_quietly, *_packed(job, store)), settings.workers or 256, 1.0
 
 
-def _quietly(job: Job, store: Store) -> Outcome:
+def _packed(job: Job, store: Store) -> tuple[tuple[str, ...], bytes]:
+    """The plug-ins that a worker must load before it can read the job, and the job."""
+    return choices.loaded(), pickle.dumps((job, store))
+
+
+def _quietly(plugins: tuple[str, ...], packed: bytes) -> Outcome:
+    choices.load_plugins(plugins)
+    job, store = pickle.loads(packed)  # made by this very program a moment ago
     return work(job, store, lambda *_: None)
 
 

@@ -21,8 +21,7 @@ from ..contribution import findings
 from ..data.groups import groups_of
 from ..errors import ConfigError, RunFailed
 from ..seeds import numpy_stream, torch_stream
-from .settings import LinearModel, PerceptronModel
-from .work import Work, kept_of, model_of, say_if_shared, task_of
+from .work import Work, model_of, say_if_shared
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -42,8 +41,8 @@ LEAST = 4  # examples of each part of the dev split
 def search(work: Work) -> dict[str, Any]:
     from ..contribution import search as engine
 
-    settings, task = work.job.run.search, task_of(work)
-    kept = kept_of(work)
+    settings, task = work.run.search, work.task
+    kept = work.kept()
     rows = np.arange(task.size("train")) if kept is None else kept
     problem = _problem(work, task, rows)
     watched = {"target": problem.target, "stopping": problem.stopping, "held_out": problem.held_out}
@@ -51,7 +50,7 @@ def search(work: Work) -> dict[str, Any]:
     curves = {name: engine.curve(problem, *policy, watched) for name, policy in policies.items()}
     _check(work, curves["constant"]["target"])
 
-    checkpoint = work.store.resume_folder("search", work.job.key) / "checkpoint.pt"
+    checkpoint = work.resume / "checkpoint.pt"
     saved_at, (state, measured) = time.monotonic(), _load(checkpoint, problem)
     started, looks = time.monotonic(), findings.look_steps(problem.steps, settings.looks)
     searched = engine.search(problem, state, epochs=settings.epochs, rate=settings.rate, looks=looks)
@@ -105,7 +104,7 @@ def search(work: Work) -> dict[str, Any]:
     from torch import from_numpy
 
     save_file({"policy": best.contiguous(), "rows": from_numpy(rows.copy())}, str(work.folder / "policy.safetensors"))
-    unit = math.log(len(task.classes) or work.job.run.task.vocabulary)  # type: ignore[union-attr]
+    unit = math.log(len(task.classes) or getattr(work.run.task, "vocabulary", work.data.vocabulary))
     known: dict[str, Any] = {"examples": len(rows), "steps": problem.steps, "best_epoch": state.best_epoch}
     known |= {"late_mass_hardest": findings.late_mass(best, difficulty)}
     known |= findings.of_curves(curves, unit) | findings.of_law(law)
@@ -123,7 +122,7 @@ def _problem(work: Work, task: Any, rows: Indices) -> Problem:
     from ..contribution.search import Problem
     from ..training.recipes import factor_of
 
-    recipe = work.job.run.recipe
+    recipe = work.run.recipe
     if recipe.steps is None or recipe.optimizer != "sgd" or recipe.clip is not None or recipe.flip or recipe.shift:
         raise ConfigError(
             "a search differentiates through plain SGD over a number of steps, without augmentation", "recipe=flow"
@@ -185,12 +184,12 @@ def _fields(work: Work, task: Any) -> tuple[Any, Tensor]:
     from ..contribution.adjoint import functional_losses
     from ..contribution.field import LinearField, NetworkField, flat
     from ..contribution.search import room
-    from ..scoring.features import head, penultimate
-    from ..training.evaluation import BATCH
+    from ..models.features import head, penultimate
+    from ..models.outputs import BATCH
 
-    run, seed = work.job.run, work.job.recipe["seed"]
+    run, seed = work.run, work.seed
     model = task.model(torch_stream(seed, "init"))
-    if not (isinstance(run.model, LinearModel | PerceptronModel) or run.search.features):
+    if not (not run.model.has_body or run.search.features):
         losses, weights = functional_losses(task, model.eval())
         start, size = flat(weights), BATCH[task.kind]
         first = next(iter(task.batches("train", size=size)))
@@ -216,7 +215,7 @@ def _fields(work: Work, task: Any) -> tuple[Any, Tensor]:
 
 
 def _check(work: Work, losses: Sequence[float]) -> None:
-    smaller = f"recipe.learning_rate={work.job.run.recipe.learning_rate / 10:g}"
+    smaller = f"recipe.learning_rate={work.run.recipe.learning_rate / 10:g}"
     if not np.isfinite(losses).all():
         raise RunFailed("training under uniform weights diverged", smaller)
     if losses[-1] >= losses[0]:

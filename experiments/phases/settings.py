@@ -1,223 +1,64 @@
-"""Every setting: its type, bounds, unit and meaning. A wrong value stops here, before anything runs."""
+"""The settings of one run: which choices, how much is kept, under which budget. A wrong value stops here."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from typing import Annotated, Any, Literal, get_args
 
-from pydantic import BaseModel, Discriminator, Field, model_validator
+from pydantic import BaseModel, Field, GetCoreSchemaHandler, model_validator
+from pydantic_core import CoreSchema, PydanticCustomError, core_schema
 
-from ..choices import Count, Fraction, Place, Settings, Share
-from ..data.settings import BYTES, DigitsTask, ImageTask, SecondText, TaskSettings, TextTask, located
-from ..scoring.settings import (
-    CLASSES_ONLY,
-    TEXT_ONLY,
-    ClassErrorScorer,
-    D2Scorer,
-    DualScorer,
-    ForgettingScorer,
-    GrandScorer,
-    MaskScorer,
-    MemorizationScorer,
-    PrototypesScorer,
-    ScorerSettings,
+from .. import choices
+from ..contracts import (
+    Choice,
+    Count,
+    Fraction,
+    ModelChoice,
+    Place,
+    PolicyChoice,
+    RuleChoice,
+    ScorerChoice,
+    Settings,
+    StudyChoice,
+    TaskChoice,
 )
+from ..contribution.settings import Search
+from ..data.texts import BYTES, SecondText
+from ..training.recipes import FULL, Recipe
 
-Rule = Literal["hard", "easy", "middle", "random", "stratified", "beta", "quota"]
 Budget = Literal["epochs", "steps"]
-FULL = 1_000_000  # recipe.batch_size of descent on the whole set at every step
+DEFAULT: dict[choices.Kind, str] = {"rule": "hard", "policy": "uniform"}  # where a run says nothing else
 
 
-# ---- model: which network, size a dial -------------------------------------------------------------------------------
+class Of:
+    """A field that holds a choice of a kind: `name` says which class of the registry its settings are of."""
 
+    def __init__(self, kind: choices.Kind) -> None:
+        self.kind = kind
 
-class ConvnetModel(Settings):
-    """The airbench family: whitening stem and three blocks; width 1 = 64, 256, 256 channels."""
+    def __get_pydantic_core_schema__(self, source: Any, handler: GetCoreSchemaHandler) -> CoreSchema:
+        return core_schema.no_info_plain_validator_function(self.validated)
 
-    name: Literal["convnet"]
-    width: Annotated[float, Field(gt=0, le=8)] = 0.25
-    stride: Literal[1, 2] | None = None  # of the stem; 2: a quarter of the work; null: 1 below 48 pixels, 2 from there
-    whitening: bool = True
-    norm: Literal["batch", "group"] = "batch"  # group: no example's loss depends on another's
+    def validated(self, value: Any) -> Choice:
+        """The choice that the settings name; its own errors keep their place under the field's."""
+        if isinstance(value, Choice):
+            return value
+        if not isinstance(value, Mapping):
+            raise PydanticCustomError("dict_type", "a section of settings")
+        name = value.get("name")
+        try:
+            chosen = choices.get(self.kind, str(name))
+        except KeyError:
+            raise PydanticCustomError("no_choice", "unknown", {"kind": self.kind, "name": name or ""}) from None
+        return chosen.model_validate(dict(value))
 
 
-class ResnetModel(Settings):
-    """ResNet-18 with the stem for small images; width 1 = 64 channels first."""
+def _default(kind: choices.Kind) -> Any:
+    """The choice of a run that says nothing else, at its own defaults."""
+    return choices.get(kind, DEFAULT[kind])()
 
-    name: Literal["resnet18"]
-    width: Annotated[float, Field(gt=0, le=8)] = 1.0
 
-
-class MlpModel(Settings):
-    name: Literal["mlp"]
-    width: Count = 128
-    depth: Count = 2  # hidden layers
-
-
-class LinearModel(Settings):
-    name: Literal["linear"]
-
-
-class PerceptronModel(Settings):
-    """One weight vector, no bias: logistic regression through the origin."""
-
-    name: Literal["perceptron"]
-
-
-class GptModel(Settings):
-    """A decoder-only transformer with RMSNorm."""
-
-    name: Literal["gpt"]
-    width: Annotated[int, Field(ge=8)] = 64
-    depth: Count = 2
-    heads: Count = 4
-    positions: Literal["rotary", "learned"] = "rotary"
-    tied: bool = True  # input and output embeddings share their weights
-
-    @model_validator(mode="after")
-    def _heads(self) -> GptModel:
-        if self.width % (2 * self.heads):
-            raise ValueError(f"model.width={self.width} must be a multiple of 2 x model.heads={self.heads}")
-        return self
-
-
-ModelSettings = Annotated[
-    ConvnetModel | ResnetModel | MlpModel | LinearModel | PerceptronModel | GptModel, Discriminator("name")
-]
-
-
-# ---- recipe: how to train --------------------------------------------------------------------------------------------
-
-
-class RecipeSettings(Settings):
-    """Optimiser, schedule, duration. The duration is exactly one of epochs, steps, examples, for the unpruned pool."""
-
-    optimizer: Literal["sgd", "adamw", "muon"] = "sgd"
-    learning_rate: Annotated[float, Field(gt=0)] = 0.1
-    momentum: Share = 0.9  # SGD (Nesterov) and Muon
-    weight_decay: Annotated[float, Field(ge=0)] = 5e-4
-    batch_size: Count = 128
-    epochs: Annotated[float, Field(gt=0)] | None = None
-    steps: Count | None = None
-    examples: Count | None = None
-    schedule: Literal["constant", "linear", "cosine"] = "linear"
-    warmup: Share = 0.2  # share of the steps in which the learning rate rises from near zero
-    clip: Annotated[float, Field(gt=0)] | None = None  # largest norm of the gradient
-    flip: bool = False  # augmentation: mirror half of the images
-    shift: Annotated[int, Field(ge=0, le=16)] = 0  # augmentation: translate by up to this many pixels
-    precision: Literal["auto", "float32", "bfloat16"] = "auto"
-
-    @model_validator(mode="after")
-    def _one_duration(self) -> RecipeSettings:
-        given = [name for name in ("epochs", "steps", "examples") if getattr(self, name) is not None]
-        if len(given) != 1:
-            raise ValueError(
-                f"recipe: give exactly one of epochs, steps, examples (given: {', '.join(given) or 'none'}); "
-                "for example recipe.steps=1000 recipe.epochs=null"
-            )
-        return self
-
-
-# ---- policy: how examples weigh while training -----------------------------------------------------------------------
-
-
-class UniformPolicy(Settings):
-    """Every example that is kept weighs the same, always."""
-
-    name: Literal["uniform"] = "uniform"
-
-
-class RepeatedRandomPolicy(Settings):
-    """RS2 (arXiv:2305.18424): a fresh random share of the pool in every epoch."""
-
-    name: Literal["rs2"]
-    share: Fraction = 0.3
-
-
-class InfoBatchPolicy(Settings):
-    """InfoBatch (arXiv:2303.04947): skip a share of the examples with a loss below the mean, weigh the others up."""
-
-    name: Literal["infobatch"]
-    dropped: Share = 0.5  # of the examples whose last loss was below the mean
-    until: Fraction = 0.875  # share of training after which everything is visited
-
-
-class LearningLawPolicy(Settings):
-    """The near-optimal policy that the phase `search` finds for the run's own descent (arXiv:2402.17759)."""
-
-    name: Literal["learning_law"]
-
-
-class LossProportionalPolicy(Settings):
-    """An example weighs its loss over the step's mean, within what is kept."""
-
-    name: Literal["loss_proportional"]
-    bound: Annotated[float, Field(gt=1)] = 5.0  # weights stay between its inverse and it
-
-
-class EqualContributionPolicy(Settings):
-    """Weights of what is kept move toward equal contribution to the fall of the dev loss (arXiv:2402.17759)."""
-
-    name: Literal["equal_contribution"]
-    every: Count = 16  # steps from one measurement to the next
-    target: Count | None = None  # dev examples of a measurement, drawn afresh; null: as many as a batch
-    rate: Annotated[float, Field(gt=0)] = 0.5  # of a step: how far the logarithm of a typical weight moves
-    bound: Annotated[float, Field(gt=1)] = 5.0  # weights stay between its inverse and it
-
-
-CHOOSING = ("rs2", "infobatch")  # policies that choose among everything what an epoch visits; others weigh what is kept
-
-PolicySettings = Annotated[
-    UniformPolicy
-    | RepeatedRandomPolicy
-    | InfoBatchPolicy
-    | LossProportionalPolicy
-    | EqualContributionPolicy
-    | LearningLawPolicy,
-    Discriminator("name"),
-]
-
-
-# ---- theory: the pruned perceptron in closed form, and simulated -----------------------------------------------------
-
-
-class TheorySettings(Settings):
-    """Max-margin students of a perceptron teacher (arXiv:2206.14486 §2); read by the phase `simulate` alone."""
-
-    dimension: Annotated[int, Field(ge=2, le=5000)] = 200
-    draws: Annotated[int, Field(ge=2)] = 20  # data sets drawn for each point
-    alphas: Annotated[tuple[Annotated[float, Field(gt=0)], ...], Field(min_length=1)] = (0.5, 1, 1.5, 2, 3, 4, 6, 8)
-    theta: Annotated[float, Field(ge=0, lt=90)] = 0.0  # degrees between probe and teacher
-    margin: Literal["abs", "signed"] = "abs"  # signed: what the probe gets wrong is the hardest
-
-
-# ---- search: the near-optimal policy, and what it says about the Learning Law ----------------------------------------
-
-
-class SearchSettings(Settings):
-    """Read by the phase `search` alone, whose runs follow the whole set at every step: recipe=flow."""
-
-    features: RecipeSettings | None = None  # train the model so first, on the whole set; then the head alone
-    epochs: Annotated[int, Field(ge=0)] = 100  # outer epochs; 0: the constant policy is measured and nothing searched
-    rate: Annotated[float, Field(gt=0)] = 0.4  # of the first outer epoch, in units of 1/N; decays to zero
-    looks: Annotated[int, Field(ge=2)] = 20  # steps at which contributions are measured, the first and last included
-    multiples: tuple[Annotated[float, Field(gt=0)], ...] = (2, 5, 10, 20)  # of the step size, for the constant policy
-
-
-# ---- transfer: a second set to train on ------------------------------------------------------------------------------
-
-
-class FinetuneSettings(Settings):
-    """A second set, all of it, that the trained model goes on with; its head is drawn anew where there are classes."""
-
-    task: TaskSettings
-    recipe: RecipeSettings | None = None  # null: the run's
-
-
-# ---- the run -------------------------------------------------------------------------------------------------------
-
-
-class LauncherSettings(Settings):
+class Launcher(Settings):
     """Where runs happen; never part of a result's identity."""
 
     name: Literal["local", "processes", "submitit"] = "local"
@@ -226,157 +67,111 @@ class LauncherSettings(Settings):
     minutes: Count = 240  # submitit: time limit of a job
 
 
-class Run(Settings):
-    """One run of the pipeline. A phase reads the part that it needs; that part alone is its identity."""
+class Finetune(Settings):
+    """A second set, all of it, that the trained model goes on with; its head is drawn anew where there are classes."""
 
-    task: TaskSettings
-    model: ModelSettings
-    recipe: RecipeSettings
-    scorer: ScorerSettings
+    task: Annotated[TaskChoice, Of("task")]
+    recipe: Recipe | None = None  # null: the run's
+
+
+class Run(Settings):
+    """One run of the pipeline, or of a study. A phase reads the part that it needs; that part is its identity."""
+
+    task: Annotated[TaskChoice, Of("task")]
+    model: Annotated[ModelChoice, Of("model")]
+    recipe: Recipe
+    scorer: Annotated[ScorerChoice, Of("scorer")]
     keep: Fraction = 1.0  # the fraction kept, never the fraction dropped
-    rule: Rule = "hard"
+    rule: Annotated[RuleChoice, Of("rule")] = Field(default_factory=lambda: _default("rule"))
     balance: Annotated[float, Field(ge=0, le=1)] = 0.0  # each class keeps at least this share of its proportional part
-    drop_hardest: Share = 0.0  # stratified (CCS beta): share of the pool dropped as too hard before binning
     scored: Literal["pool", "everything"] = "pool"  # with task.examples: within the pool, or once on the whole split
     budget: Budget = "epochs"  # epochs: a smaller set trains for fewer steps; steps: as many as the whole pool
     seed: Annotated[int, Field(ge=0)] = 0
     device: Annotated[str, Field(pattern=r"^(auto|cpu|mps|cuda(:\d+)?)$")] = "auto"
     results: Place = "results"
     export: Annotated[str, Field(pattern=r"\.(npy|csv|parquet)$")] | None = None  # score, prune: also write it there
-    launcher: LauncherSettings = LauncherSettings()
-    theory: TheorySettings = TheorySettings()
-    policy: PolicySettings = UniformPolicy()
+    launcher: Launcher = Launcher()
+    policy: Annotated[PolicyChoice, Of("policy")] = Field(default_factory=lambda: _default("policy"))
     shifted: SecondText | None = None  # evaluate: a second text that is measured, too
-    search: SearchSettings = SearchSettings()
-    finetune: FinetuneSettings | None = None  # train, and evaluate on: a second set, after the run's own
+    search: Search = Search()
+    finetune: Finetune | None = None  # train, and evaluate on: a second set, after the run's own
+    study: Annotated[StudyChoice, Of("study")] | None = None  # simulate: the question that is no pipeline run
 
     @model_validator(mode="after")
     def _fits(self) -> Run:
-        text = isinstance(self.task, TextTask)
-        if text != isinstance(self.model, GptModel):
-            fitting = "model=gpt" if text else "model=convnet, resnet18, mlp or linear"
-            raise ValueError(f"model={self.model.name} does not fit task={self.task.name}: use {fitting}")
-        if isinstance(self.scorer, TEXT_ONLY) and not text:
-            raise ValueError(f"scorer={self.scorer.name} judges text; for task={self.task.name} use scorer=loss")
-        if self.shifted is not None and not text:
-            raise ValueError(f"shifted is a second text, and task={self.task.name} is none: leave shifted out")
-        located(self.shifted, "shifted")
-        if text and isinstance(self.scorer, ForgettingScorer):
+        task, model = self.task, self.model
+        if task.reads not in model.takes:
+            fitting = [one.registered for one in choices.every("model") if task.reads in one.takes]  # type: ignore[attr-defined]
             raise ValueError(
-                "scorer=forgetting counts right and wrong classes, and text has none: use scorer=perplexity"
+                f"model={model.name} takes {' or '.join(model.takes)}, and task={task.name} has {task.reads}: use "
+                f"model={', '.join(fitting)}"
             )
-        if text and isinstance(self.scorer, CLASSES_ONLY):
-            raise ValueError(f"scorer={self.scorer.name} needs classes, and text has none: use scorer=perplexity")
-        if isinstance(self.scorer, MemorizationScorer):
-            if isinstance(self.model, ConvnetModel | ResnetModel):
-                raise ValueError(
-                    f"scorer={self.scorer.name} trains packed models, and model={self.model.name} has batch norm: "
-                    "use model=mlp, linear or perceptron"
-                )
-            if self.recipe.optimizer == "muon":
-                raise ValueError(f"scorer={self.scorer.name} trains packed models: use recipe.optimizer=sgd or adamw")
-        if text and isinstance(self.scorer, D2Scorer) and self.scorer.base == "forgetting":
-            raise ValueError("scorer.base=forgetting needs classes, and text has none: use scorer.base=el2n")
-        if isinstance(self.scorer, MaskScorer) and isinstance(self.model, ConvnetModel | ResnetModel):
-            raise ValueError(
-                f"scorer=mask weighs examples one by one, and the batch norm of model={self.model.name} joins those of "
-                "a batch: use model=mlp or linear"
-            )
-        if isinstance(self.scorer, MaskScorer) and (self.recipe.optimizer != "sgd" or self.recipe.clip is not None):
-            raise ValueError("scorer=mask differentiates through plain SGD: use recipe.optimizer=sgd recipe.clip=null")
-        if text and isinstance(self.scorer, GrandScorer) and self.scorer.gradients == "last_layer":
-            raise ValueError("scorer.gradients=last_layer is for classifiers: use scorer.gradients=all for text")
-        if text and isinstance(self.scorer, PrototypesScorer) and self.scorer.supervised:
-            raise ValueError("scorer.supervised=true needs classes, and text has none")
-        if isinstance(self.scorer, PrototypesScorer) and self.scorer.encoder == "simclr":
-            if not isinstance(self.task, ImageTask | DigitsTask):
-                raise ValueError(f"scorer.encoder=simclr needs views of images, and task={self.task.name} has none")
-            if isinstance(self.model, LinearModel):
-                raise ValueError("scorer.encoder=simclr trains what lies before the head, and model=linear has nothing")
-        if text and self.balance:
+        if self.shifted is not None:
+            if task.reads != "text":
+                raise ValueError(f"shifted is a second text, and task={task.name} is none: leave shifted out")
+            self.shifted.located("shifted")
+        self.scorer.fits(self)
+        if task.reads == "text" and self.balance:
             raise ValueError("balance needs classes, and text has none: use balance=0")
-        if self.drop_hardest and self.rule != "stratified":
-            raise ValueError(f"drop_hardest belongs to rule=stratified and would be ignored by rule={self.rule}")
-        if self.drop_hardest + self.keep > 1:
-            raise ValueError(f"drop_hardest={self.drop_hardest} leaves fewer than keep={self.keep} of the pool")
-        if self.scored == "everything" and getattr(self.task, "label_noise", 0.0) > 0:
+        if self.scored == "everything" and getattr(task, "label_noise", 0.0) > 0:
             raise ValueError("scored=everything needs task.label_noise=0: a pool's wrong labels are drawn within it")
-        if self.policy.name in CHOOSING and self.keep < 1:
+        if self.policy.chooses and self.keep < 1:
             raise ValueError(f"policy={self.policy.name} chooses by itself among everything: use keep=1")
-        if isinstance(self.policy, InfoBatchPolicy) and self.budget == "epochs":
-            raise ValueError("policy=infobatch visits a number of examples that only training tells: use budget=steps")
-        if self.rule == "beta" and not isinstance(self.scorer, DualScorer):
-            raise ValueError(f"rule=beta samples by what scorer=dual records, not scorer={self.scorer.name}")
-        if self.rule == "quota" and not isinstance(self.scorer, ClassErrorScorer):
-            raise ValueError(f"rule=quota shares out by class: use scorer=class_error, not scorer={self.scorer.name}")
-        image = isinstance(self.task, ImageTask | DigitsTask)
-        if not image and isinstance(self.model, ConvnetModel | ResnetModel):
-            raise ValueError(
-                f"model={self.model.name} needs images, not task={self.task.name}: use model=mlp or linear"
-            )
-        if not image and (self.recipe.flip or self.recipe.shift):
-            raise ValueError(f"recipe.flip and recipe.shift augment images, and task={self.task.name} has none")
-        if self.search != SearchSettings() and self.recipe.batch_size < FULL:
+        self.policy.fits(self)
+        self.rule.fits(self)
+        task.fits(self)
+        model.fits(self)
+        if task.reads != "images" and (self.recipe.flip or self.recipe.shift):
+            raise ValueError(f"recipe.flip and recipe.shift augment images, and task={task.name} has none")
+        if self.search != Search() and self.recipe.batch_size < FULL:
             raise ValueError("a policy is searched over descent on the whole set at every step: use recipe=flow")
-        if isinstance(self.policy, LearningLawPolicy):
-            if self.recipe.batch_size < FULL:
-                raise ValueError(
-                    f"policy=learning_law is found for descent on the whole set, and recipe.batch_size="
-                    f"{self.recipe.batch_size} is a part of it: use recipe=flow, which has recipe.batch_size={FULL}"
-                )
-            if self.search.features is not None:
-                raise ValueError("policy=learning_law weighs a whole model's training: leave search.features out")
         if self.finetune is not None:
-            if text != isinstance(self.finetune.task, TextTask):
-                raise ValueError(
-                    f"a model of task={self.task.name} cannot go on with finetune.task.name={self.finetune.task.name}: "
-                    "one is text and the other is not"
-                )
-            if isinstance(self.model, LinearModel | PerceptronModel):
-                raise ValueError(f"finetune keeps what lies below the head, and model={self.model.name} has nothing")
-            if self.shifted is not None:
-                raise ValueError("shifted measures a second text, and finetune trains on one: leave one of them out")
-            if text and any(getattr(task, "vocabulary", BYTES) != BYTES for task in (self.task, self.finetune.task)):
-                raise ValueError(
-                    "two texts have tokens of their own, and a model of one cannot read the other's: use "
-                    f"task.vocabulary={BYTES} finetune.task.vocabulary={BYTES}, which are bytes and the same for all"
-                )
-            Run.model_validate(self.second.model_dump())
+            self._second_fits(self.finetune)
         return self
+
+    def _second_fits(self, finetune: Finetune) -> None:
+        task, text = self.task, self.task.reads == "text"
+        if text != (finetune.task.reads == "text"):
+            raise ValueError(
+                f"a model of task={task.name} cannot go on with finetune.task.name={finetune.task.name}: "
+                "one is text and the other is not"
+            )
+        if not self.model.has_body:
+            raise ValueError(f"finetune keeps what lies below the head, and model={self.model.name} has nothing")
+        if self.shifted is not None:
+            raise ValueError("shifted measures a second text, and finetune trains on one: leave one of them out")
+        if text and any(getattr(one, "vocabulary", BYTES) != BYTES for one in (task, finetune.task)):
+            raise ValueError(
+                "two texts have tokens of their own, and a model of one cannot read the other's: use "
+                f"task.vocabulary={BYTES} finetune.task.vocabulary={BYTES}, which are bytes and the same for all"
+            )
+        Run.model_validate(dict(self.second))
 
     @property
     def second(self) -> Run:
         """The run of the second set alone: nothing of it is pruned."""
         assert self.finetune is not None
         changes = {"task": self.finetune.task, "recipe": self.finetune.recipe or self.recipe, "finetune": None}
-        return self.model_copy(update=changes | {"keep": 1.0, "policy": UniformPolicy(), "scored": "pool"})
+        return self.model_copy(update=changes | {"keep": 1.0, "policy": _default("policy"), "scored": "pool"})
 
 
-# ---- what a record says ----------------------------------------------------------------------------------------------
+def kind_of(annotation: Any) -> choices.Kind | None:
+    """The kind of choice that a field's type holds; None: no choice."""
+    found = [one.kind for one in get_args(annotation) if isinstance(one, Of)]
+    return found[0] if found else next((kind for part in get_args(annotation) if (kind := kind_of(part))), None)
 
 
-def completed(recipe: Mapping[str, Any]) -> dict[str, Any]:
-    """A recorded recipe, and at their defaults the settings that came after it was recorded.
-
-    Keys leave out defaults (jobs.py): the older run and a run of today are one.
-    """
-    return {
-        name: _completed(name, value) if isinstance(value, Mapping) and name in Run.model_fields else value
-        for name, value in recipe.items()
-    }
-
-
-def _completed(section: str, recorded: Mapping[str, Any]) -> dict[str, Any]:
-    for arm in arms(Run.model_fields[section].annotation):
-        name = arm.model_fields.get("name")
-        if name is None or recorded.get("name", name.default) in get_args(name.annotation):
-            fields = {key: field for key, field in arm.model_fields.items() if key != "path"}
-            return {key: field.default for key, field in fields.items() if not field.is_required()} | dict(recorded)
-    return dict(recorded)
+def sections(model: type[BaseModel], name: str) -> list[type[BaseModel]]:
+    """The classes of settings that a field of `model` may hold: one, or those of all choices; none for a value."""
+    field = model.model_fields[name]
+    kinds = [one.kind for one in field.metadata if isinstance(one, Of)]
+    kind = kinds[0] if kinds else kind_of(field.annotation)
+    if kind:
+        return list(choices.every(kind))
+    return _models(field.annotation)
 
 
-def arms(annotation: Any) -> list[type[BaseModel]]:
-    """The models that a field's type admits: one, or the arms of a union."""
+def _models(annotation: Any) -> list[type[BaseModel]]:
     if isinstance(annotation, type) and issubclass(annotation, BaseModel):
         return [annotation]
-    return [arm for part in get_args(annotation) for arm in arms(part)]
+    return [model for part in get_args(annotation) for model in _models(part)]

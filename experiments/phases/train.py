@@ -1,90 +1,65 @@
-"""The phase train: a model; or, for the scorers that ask for it, an ensemble, an encoder without labels, or a mask."""
+"""The phase train: a model, or what a scorer asks for in its place."""
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
-from ..contracts import Indices, Policy
-from ..scoring.settings import MaskScorer
+from ..contracts import Descent, Indices, Policy
 from ..seeds import torch_stream
-from . import settings as schema
-from .ensemble import train_ensemble
-from .work import Work, fold_of, kept_of, say_if_shared, task_of
-
-DECIDED = 0.05  # a mask nearer than this to zero or one has decided
+from .work import Work, fold_of, say_if_shared
 
 
 def train(work: Work) -> dict[str, Any]:
-    if "models" in work.job.recipe.get("proxy", {}):
-        return train_ensemble(work)
-    if "mask" in work.job.recipe:
-        return _learn_mask(work)
+    """Train the run's model on what is kept under the run's policy; a proxy on its fold, and until it stops."""
+    run, asks = work.run, work.asks
+    trainer = run.scorer.trainer(asks) if asks else None
+    if trainer is not None:
+        return trainer(work)
     from safetensors.torch import save_model
 
-    from ..contribution.online import EqualContribution, described
     from ..devices import resolve_precision
-    from ..training.recipes import plan
-    from ..training.run import Fit, fit
+    from ..training.begin import begin, state_of
+    from ..training.policies.uniform import Uniform
+    from ..training.run import fit
 
-    recipe = work.job.run.recipe
-    task = task_of(work)
-    seed, proxy = work.job.recipe["seed"], work.job.recipe.get("proxy", {})
-    support = kept_of(work)
-    if "fold" in proxy:
-        groups = task.examples("train").groups
-        assert groups is not None
-        support = np.flatnonzero(fold_of(groups, proxy["folds"]) != proxy["fold"])
+    recipe, task = run.recipe, work.task
+    support = _support(work, task)
     pool = task.size("train")
-    model = task.model(torch_stream(seed, "init"))
+    kept = pool if support is None else len(support)
+    model = task.model(torch_stream(work.seed, "init"))
     precision, reason = resolve_precision(recipe.precision, task.device)
-    policy, visited = _policy(work, support, task, model, precision)
-    duration = plan(
-        pool,
-        visited,
-        batch_size=recipe.batch_size,
-        budget=work.job.recipe.get("budget", "epochs"),
-        epochs=recipe.epochs,
-        steps=recipe.steps,
-        examples=recipe.examples,
-        stop_epoch=proxy.get("epoch"),
-        stop_share=proxy.get("share"),
-        most_epochs=proxy.get("most_epochs"),
-    )
-    early = "" if duration.stop == duration.steps else f", the first of a schedule of {duration.steps}"
-    work.decide(
-        f"to train: {duration.stop} steps{early}; {duration.stop / duration.steps_per_epoch:g} epochs of {visited} "
-        f"examples in batches of about {recipe.batch_size}"
-    )
-    if isinstance(policy, EqualContribution):
-        work.decide(described(policy, duration.stop, duration.steps_per_epoch))
+    weighed = "policy" in work.job.settings  # proxies are uniform
+    policy: Policy = Uniform(support)
+    if weighed:
+        inputs = {name: folder.path for name, folder in work.inputs.items()}
+        descent = Descent(task, model, support, work.seed, recipe.batch_size, precision, inputs, work.decide)
+        if run.policy.moves:
+            say_if_shared(work, task, descent.rows)
+        policy = run.policy.build(descent)
+    visited = run.policy.visits(kept) if weighed else kept
+    duration, sizes = begin(work, model, visited, budget=work.job.settings.get("budget", "epochs"))
+    if weighed and (said := run.policy.describe(policy, duration.stop, duration.steps_per_epoch)):
+        work.decide(said)
     work.decide(reason)
-    parameters = sum(weight.numel() for weight in model.parameters())
-    adapted = getattr(model, "adapted", None)
-    work.decide(f"model {work.job.run.model.name}: {parameters:,} parameters" + (f", {adapted}" if adapted else ""))
     if "start" in work.inputs:
         from ..training.transfer import start_from
 
         work.decide(start_from(model, work.inputs["start"].path / "model.safetensors", with_head=task.kind == "text"))
-    sizes: dict[str, Any] = {"examples": visited, "pool": pool, "steps": duration.stop, "parameters": parameters}
-    sizes |= {"epochs": duration.stop / duration.steps_per_epoch}
-    if "encoder" in proxy:
-        return sizes | _contrast(work, task, model, duration, precision)
-    result: Fit = fit(
+    result = fit(
         task,
-        _state(model, recipe, duration),
+        state_of(model, recipe, duration.steps),
         policy,
         duration,
-        seed=seed,
+        seed=work.seed,
         batch_size=recipe.batch_size,
         precision=precision,
         clip=recipe.clip,
-        observe=proxy.get("observe", False),
-        movement=proxy.get("movement", False),
-        checkpoint=_checkpoint(work),
+        observe=asks.get("observe", False),
+        movement=asks.get("movement", False),
+        checkpoint=work.resume / "checkpoint.pt",
         notify=work.notify,
     )
     save_model(model, str(work.folder / "model.safetensors"))
@@ -95,10 +70,19 @@ def train(work: Work) -> dict[str, Any]:
     pd.DataFrame(result.epochs).to_parquet(work.folder / "epochs.parquet", index=False)
     if result.trajectory:
         np.savez(work.folder / "trajectory.npz", **result.trajectory)  # type: ignore[arg-type]
-    if isinstance(policy, EqualContribution):
+    if weighed and run.policy.moves:
         sizes |= _weights(work, policy, support, task)
     _say_if_guessing(work, task, duration.stop, result.metrics.get("dev_accuracy_last"))
     return sizes | result.metrics
+
+
+def _support(work: Work, task: Any) -> Indices | None:
+    """The examples that may be trained on: what is kept, or all but a proxy's fold; None: all."""
+    if "fold" not in work.asks:
+        return work.kept()
+    groups = task.examples("train").groups
+    assert groups is not None
+    return np.flatnonzero(fold_of(groups, work.asks["folds"]) != work.asks["fold"])
 
 
 def _say_if_guessing(work: Work, task: Any, steps: int, accuracy: float | None) -> None:
@@ -123,127 +107,3 @@ def _weights(work: Work, policy: Policy, support: Indices | None, task: Any) -> 
     table = {"index": rows, "id": task.examples("train").ids[rows], "weight": weights}
     pd.DataFrame(table).to_parquet(work.folder / "weights.parquet", index=False)
     return {"effective_share": float(weights.sum() ** 2 / (len(rows) * np.square(weights).sum()))}
-
-
-def _contrast(work: Work, task: Any, model: Any, duration: Any, precision: Any) -> dict[str, Any]:
-    """Train the model below its head without labels (SimCLR). The head stays as it was drawn; dev is not looked at."""
-    from safetensors.torch import save_model
-
-    from ..training.contrastive import contrast, projecting
-    from ..training.run import CHECKPOINT_SECONDS
-    from ..training.views import described
-
-    recipe, seed, proxy = work.job.run.recipe, work.job.recipe["seed"], work.job.recipe["proxy"]
-    work.decide(described(task.examples("train").inputs.shape[1]))
-    with projecting(model, torch_stream(seed, "projection")):
-        steps = contrast(
-            task,
-            _state(model, recipe, duration),
-            duration,
-            seed=seed,
-            batch_size=recipe.batch_size,
-            precision=precision,
-            temperature=proxy["temperature"],
-            clip=recipe.clip,
-            checkpoint=_checkpoint(work),
-            notify=work.notify,
-            checkpoint_seconds=CHECKPOINT_SECONDS,
-        )
-    save_model(model, str(work.folder / "model.safetensors"))
-    table = pd.DataFrame(steps)
-    table.to_parquet(work.folder / "steps.parquet", index=False)
-    last = table["loss"][table["epoch"] == table["epoch"].max()]
-    return {"examples_seen": int(table["examples"].sum()), "train_loss_last": float(last.mean())}
-
-
-def _state(model: Any, recipe: schema.RecipeSettings, duration: Any) -> Any:
-    """The model as it begins, with the recipe's optimisers and their schedules."""
-    from ..training.loop import State
-    from ..training.recipes import optimizers, schedulers
-
-    made = optimizers(
-        model,
-        recipe.optimizer,
-        learning_rate=recipe.learning_rate,
-        momentum=recipe.momentum,
-        weight_decay=recipe.weight_decay,
-    )
-    return State(model, made, schedulers(made, recipe.schedule, steps=duration.steps, warmup=recipe.warmup))
-
-
-def _checkpoint(work: Work) -> Path:
-    return work.store.resume_folder("train", work.job.key) / "checkpoint.pt"
-
-
-def _learn_mask(work: Work) -> dict[str, Any]:
-    """A mask over the pool instead of a model: the run's recipe squeezed into short runs, differentiated through."""
-    from ..contribution.adjoint import Descent
-    from ..contribution.masks import learn
-    from ..training.recipes import factor_of, num_batches
-
-    settings, recipe, task = work.job.run.scorer, work.job.run.recipe, task_of(work)
-    assert isinstance(settings, MaskScorer)
-    pool, steps = task.size("train"), settings.inner_steps
-    epochs = steps / num_batches(pool, recipe.batch_size)
-    work.decide(
-        f"to learn a mask that keeps {settings.keep:g} of {pool}: {settings.steps} steps of Adam, each over "
-        f"{settings.runs} runs of {steps} steps ({epochs:g} epochs of everything), "
-        f"{recipe.schedule} squeezed into them; precision float32; judged by {task.size('dev')} dev examples"
-    )
-    factor = factor_of(recipe.schedule, steps, recipe.warmup)
-    rates = [recipe.learning_rate * factor(step) for step in range(steps)]
-    learned = learn(
-        task,
-        Descent(rates, recipe.momentum, recipe.weight_decay),
-        keep=settings.keep,
-        steps=settings.steps,
-        runs=settings.runs,
-        outer=settings.outer,
-        relaxation=settings.relaxation,
-        temperature=settings.temperature,
-        learning_rate=settings.learning_rate,
-        batch_size=recipe.batch_size,
-        seed=work.job.recipe["seed"],
-        checkpoint=work.store.resume_folder("train", work.job.key) / "checkpoint.pt",
-        notify=work.notify,
-    )
-    mask, logits, ids = learned.mask.numpy(), learned.logits.numpy(), task.examples("train").ids
-    table = {"index": np.arange(pool), "id": ids, "logit": logits, "mask": mask}
-    pd.DataFrame(table).to_parquet(work.folder / "mask.parquet", index=False)
-    curve = {"step": np.arange(1, len(learned.outer) + 1), "outer": learned.outer}
-    pd.DataFrame(curve).to_parquet(work.folder / "outer.parquet", index=False)
-    decided = float(np.mean(np.minimum(mask, 1 - mask) < DECIDED))
-    work.decide(
-        f"outer loss {learned.outer[0]:.3f} at first, {learned.outer[-1]:.3f} at last; "
-        f"{decided:.0%} of the mask within {DECIDED:g} of zero or one"
-    )
-    return {"examples": pool, "outer_first": learned.outer[0], "outer_last": learned.outer[-1], "decided": decided}
-
-
-def _policy(work: Work, support: Indices | None, task: Any, model: Any, precision: Any) -> tuple[Policy, int]:
-    """The run's policy, and how many examples an epoch of its plan visits. Proxies are uniform."""
-    from ..contribution.online import EqualContribution
-    from ..training.policies import Found, InfoBatch, LossProportional, Uniform
-
-    settings, seed = work.job.run.policy, work.job.recipe["seed"]
-    rows = np.arange(task.size("train")) if support is None else support
-    if "policy" not in work.job.recipe:
-        return Uniform(support), len(rows)
-    if isinstance(settings, schema.LearningLawPolicy):
-        from safetensors.torch import load_file
-
-        found = load_file(work.inputs["search"].path / "policy.safetensors", device=str(task.device))
-        return Found(found["policy"], found["rows"].cpu().numpy(), task.size("train")), len(rows)
-    if isinstance(settings, schema.LossProportionalPolicy):
-        return LossProportional(support, bound=settings.bound), len(rows)
-    if isinstance(settings, schema.EqualContributionPolicy):
-        say_if_shared(work, task, rows)
-        target = min(settings.target or work.job.run.recipe.batch_size, task.size("dev"))
-        chosen = settings.model_dump(exclude={"name", "target"}) | {"seed": seed, "precision": precision}
-        return EqualContribution(task, model, support, target=target, **chosen), len(rows)
-    if isinstance(settings, schema.RepeatedRandomPolicy):
-        number = max(1, round(settings.share * len(rows)))
-        return Uniform(rows, number=number, seed=seed), number
-    assert isinstance(settings, schema.InfoBatchPolicy)
-    dropped, until, size = settings.dropped, settings.until, task.size("train")
-    return InfoBatch(rows, size, dropped=dropped, until=until, seed=seed, device=task.device), len(rows)

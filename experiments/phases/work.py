@@ -4,21 +4,23 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from ..contracts import Data, Floats, Indices
+from ..contracts import Data, Floats, Indices, Proxy
 from ..data.load import build_task, load_data
 from ..seeds import numpy_stream, torch_stream
 from ..store.folders import Folder, Store
 from .plan import Job
+from .settings import Run
 
 Notify = Callable[[str, float], None]  # a sentence or "", and the share of the phase that is done
 
 
-@dataclass(slots=True)
+@dataclass
 class Work:
     """What a running phase fills: its folder's files, decisions said aloud, and metrics."""
 
@@ -29,51 +31,108 @@ class Work:
     notify: Notify
     derived: list[str] = field(default_factory=list)
     machine: dict[str, Any] = field(default_factory=dict)
-    columns: dict[str, Floats] = field(default_factory=dict)  # more columns of scores.parquet
 
     def decide(self, sentence: str) -> None:
         """Say a decision once and record it."""
         self.derived.append(sentence)
         self.notify(sentence, 0.0)
 
+    @property
+    def run(self) -> Run:
+        return self.job.run
 
-def data_of(work: Work) -> Data:
-    data = load_data(work.job.run.task)
-    for note in data.notes:
-        work.decide(note)
-    return data
+    @property
+    def seed(self) -> int:
+        return int(self.job.settings["seed"])
+
+    @property
+    def asks(self) -> Mapping[str, Any]:
+        """What a scorer asked for, where this run is evidence of a score."""
+        asked: Mapping[str, Any] = self.job.settings.get("proxy", {})
+        return asked
+
+    @property
+    def resume(self) -> Path:
+        """Where checkpoints stay until the run is published."""
+        return self.store.resume_folder(self.job.phase, self.job.key)
+
+    @cached_property
+    def data(self) -> Data:
+        """The run's data, with the notes on them said."""
+        data = load_data(self.run.task)
+        for note in data.notes:
+            self.decide(note)
+        return data
+
+    @cached_property
+    def task(self) -> Any:
+        """The run's task on its device, the choices said and recorded."""
+        from ..devices import keep_freed_memory
+        from ..seeds import deterministic
+
+        deterministic()
+        keep_freed_memory()
+        device = self.on(self.run.device)
+        assert self.data is not None
+        return build_task(self.run, device)
+
+    def on(self, name: str) -> Any:
+        """The device of that name, said and recorded with the machine."""
+        from ..devices import machine, resolve_device
+
+        device, reason = resolve_device(name)
+        self.decide(reason)
+        self.machine.update(machine(device))
+        return device
+
+    def kept(self) -> Indices | None:
+        """The kept examples' places in the pool, where the run is of a pruned set."""
+        import pandas as pd
+
+        if "prune" not in self.inputs:
+            return None
+        kept: Indices = pd.read_parquet(self.inputs["prune"].path / "kept.parquet")["index"].to_numpy(np.int64)
+        return kept
 
 
-def task_of(work: Work) -> Any:
-    """The run's task on its device, the choices said and recorded."""
-    from ..devices import keep_freed_memory
-    from ..seeds import deterministic
+@dataclass
+class Evidence:
+    """What a score may look at: the data, and the proxies that its scorer asked for."""
 
-    deterministic()
-    keep_freed_memory()
-    device = machine_of(work, work.job.run.device)
-    data_of(work)
-    return build_task(work.job.run, device)
+    work: Work
+    columns: dict[str, Floats] = field(default_factory=dict)  # more columns of scores.parquet
+
+    @property
+    def data(self) -> Data:
+        return self.work.data
+
+    @property
+    def task(self) -> Any:
+        return self.work.task
+
+    @property
+    def folders(self) -> list[Path]:
+        return [folder.path for folder in self.work.inputs.values()]
+
+    @cached_property
+    def proxies(self) -> list[Proxy]:
+        return [proxy_of(folder, self.task) for folder in self.work.inputs.values()]
+
+    def decide(self, sentence: str) -> None:
+        self.work.decide(sentence)
 
 
-def machine_of(work: Work, name: str) -> Any:
-    """The device of that name, said and recorded with the machine."""
-    from ..devices import machine, resolve_device
-
-    device, reason = resolve_device(name)
-    work.decide(reason)
-    work.machine.update(machine(device))
-    return device
-
-
-def kept_of(work: Work) -> Indices | None:
-    """The kept examples' places in the pool, where the run is of a pruned set."""
-    import pandas as pd
-
-    if "prune" not in work.inputs:
-        return None
-    kept: Indices = pd.read_parquet(work.inputs["prune"].path / "kept.parquet")["index"].to_numpy(np.int64)
-    return kept
+def proxy_of(folder: Folder, task: Any) -> Proxy:
+    """A trained proxy, with what was recorded of every example along the way."""
+    path, asked = folder.path / "trajectory.npz", folder.record["recipe"]["proxy"]
+    trajectory: dict[str, Floats] = {}
+    if path.exists():
+        with np.load(path, allow_pickle=False) as arrays:
+            trajectory = {name: arrays[name].astype(np.float64) for name in arrays.files}
+    held_out = None
+    if "fold" in asked:
+        held_out = fold_of(task.examples("train").groups, asked["folds"]) == asked["fold"]
+    return Proxy(model_of(folder, task, "model"), trajectory, held_out)
 
 
 def model_of(folder: Folder, task: Any, name: str) -> Any:

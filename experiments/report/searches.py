@@ -12,8 +12,8 @@ from ..contracts import Floats
 from ..contribution.dispersion import ACTIVE
 from ..contribution.findings import LAST
 from ..figures.style import COLOURS, name_of
-from ..phases.settings import completed
 from ..store.folders import Folder, Store, key_of
+from .recorded import completed
 from .table import mean_interval, name_of_task
 
 QUANTILES = (0.1, 0.25, 0.5, 0.75, 0.9)

@@ -11,8 +11,8 @@ import pandas as pd
 from scipy import stats
 
 from ..errors import LabError, MissingInput
-from ..phases.settings import CHOOSING, completed
 from ..store.folders import Folder, Store, key_of
+from .recorded import chooses, completed
 
 LEVEL = 0.95  # of every interval over seeds
 POINT = (
@@ -154,7 +154,7 @@ def _row(family: Mapping[str, Folder]) -> dict[str, Any]:
         "split": evaluate.record["recipe"].get("split", "test"),
     }
     policy = recipe.get("policy", {})
-    weighs = bool(policy) and policy["name"] not in CHOOSING
+    weighs = bool(policy) and not chooses(policy)
     if weighs:
         row["policy"] = policy["name"]
     elif policy:  # the part of the pool that an epoch visits; nothing is pruned

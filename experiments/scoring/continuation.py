@@ -1,32 +1,48 @@
-"""How much of a window a proxy that was trained on it cannot continue by heart (memorization, arXiv:2309.04564)."""
+"""scorer=continuation: how much of a window a proxy that was trained on it cannot continue by heart."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from typing import TYPE_CHECKING, Annotated, Any
 
 import numpy as np
-import torch
-from torch import Tensor, nn
+from pydantic import Field
 
-from ..contracts import IGNORED, Batch, Floats, Proxy, Task
-from ..training.evaluation import BATCH, evaluating, place
+from ..choices import choice
+from ..contracts import IGNORED, Batch, Evidence, Floats, Proxies, ScorerChoice, Task
+from .evidence import of_text
+
+if TYPE_CHECKING:
+    from torch import Tensor, nn
 
 
-def continuation(task: Task, proxies: Sequence[Proxy], *, prompt: float = 0.5) -> Floats:
-    """(proxies, N) one minus the share of the tokens after the prompt that a greedy continuation hits in their place.
+@choice("scorer", "continuation", source="memorization, arXiv:2309.04564")
+class Continuation(ScorerChoice):
+    """One minus the share of a window's tokens that a greedy continuation hits in their place.
 
     The paper's memorization is that share; here higher is harder, so what is known by heart scores 0.
     """
-    rows = []
-    for proxy in proxies:
-        assert proxy.held_out is None, "memorization is of what a proxy was trained on"
-        found: dict[str, Floats] = {}
-        with evaluating(proxy.model), torch.inference_mode():
-            for batch in task.batches("train", size=BATCH[task.kind]):
-                values = {"missed": missed(task, proxy.model, batch, prompt)}
-                place(found, batch, values, task.size("train"))
-        rows.append(found["missed"])
-    return np.stack(rows)
+
+    prompt: Annotated[float, Field(gt=0, lt=1)] = 0.5  # share of the window's tokens that is given
+    proxies: Proxies = 1
+
+    def fits(self, run: Any) -> None:
+        of_text(self.name, run)
+
+    def score(self, evidence: Evidence) -> Floats:
+        import torch
+
+        from ..models.outputs import BATCH, evaluating, place
+
+        task, rows = evidence.task, []
+        for proxy in evidence.proxies:
+            assert proxy.held_out is None, "memorization is of what a proxy was trained on"
+            found: dict[str, Floats] = {}
+            with evaluating(proxy.model), torch.inference_mode():
+                for batch in task.batches("train", size=BATCH[task.kind]):
+                    values = {"missed": missed(task, proxy.model, batch, self.prompt)}
+                    place(found, batch, values, task.size("train"))
+            rows.append(found["missed"])
+        return np.stack(rows)
 
 
 def missed(task: Task, model: nn.Module, batch: Batch, prompt: float) -> Tensor:
@@ -35,6 +51,8 @@ def missed(task: Task, model: nn.Module, batch: Batch, prompt: float) -> Tensor:
     The first `prompt` of a window's tokens is given, rounded down; from there every token that the model finds
     likeliest is what it goes on from, right or wrong. All windows go forward together, a forward pass a token.
     """
+    import torch
+
     lengths = (batch.targets != IGNORED).sum(1)
     given = (lengths * prompt).long()
     tokens = batch.inputs.clone()  # (B, T); the token at t + 1 is the target at t

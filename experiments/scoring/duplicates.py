@@ -1,31 +1,43 @@
-"""What lies next to something that is kept anyway: semantic duplicates (after SemDeDup, arXiv:2303.09540)."""
+"""scorer=duplicates: what resembles something that is kept anyway."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 import numpy as np
 
-from ..contracts import Floats, Proxy, Task
+from ..choices import choice
+from ..contracts import Count, Evidence, Floats, ProxyRun, ScorerChoice
 from ..seeds import derive
-from .features import centres, penultimate, unit
+from .clusters import centres, unit
+from .evidence import runs
 
 FIRST = 2.0  # of the first of a cluster, which nothing comes before: the largest cosine distance there is
 BLOCK = 1024  # rows of similarities at once
 
 
-def duplicates(task: Task, proxies: Sequence[Proxy], *, clusters: int = 10, seed: int = 0) -> Floats:
-    """(proxies, N) cosine distance to the nearest example of the own k-means cluster that comes before it.
+@choice("scorer", "duplicates", source="after SemDeDup, arXiv:2303.09540")
+class Duplicates(ScorerChoice):
+    """Cosine distance to the nearest of the own cluster that is kept before it.
 
     The farthest from the cluster's centre comes first (of a pair the harder one stays, as published), so rule=hard
-    drops the closest duplicates and keeps one of each. The paper drops below a distance, this ranks by it.
+    drops the closest duplicates and keeps one of each. The paper drops below a distance, this ranks by it. One proxy:
+    two may keep different ones of a pair, and the mean of both would drop neither or both.
     """
-    rows = []
-    for number, proxy in enumerate(proxies):
-        directions = unit(penultimate(task, proxy.model, "train"))
-        means = centres(directions, clusters, seed=derive(seed, "duplicates", number))
-        rows.append(distances_to_earlier(directions, means))
-    return np.stack(rows)
+
+    higher_means = "more unlike all that is kept"
+    clusters: Count = 10  # of k-means on the proxy's features
+
+    def evidence(self, run: object) -> list[ProxyRun]:
+        return runs(1)
+
+    def score(self, evidence: Evidence) -> Floats:
+        from ..models.features import penultimate
+
+        rows = []
+        for number, proxy in enumerate(evidence.proxies):
+            directions = unit(penultimate(evidence.task, proxy.model, "train"))
+            means = centres(directions, self.clusters, seed=derive(0, "duplicates", number))
+            rows.append(distances_to_earlier(directions, means))
+        return np.stack(rows)
 
 
 def distances_to_earlier(directions: Floats, means: Floats) -> Floats:

@@ -19,8 +19,8 @@ from torch.nn import functional
 from ..contracts import Batch, Task
 from ..devices import autocast
 from ..errors import ConfigError
-from ..models.convnet import initialise
-from ..scoring.features import head
+from ..models.features import head
+from ..models.networks.convnet import initialise
 from ..seeds import torch_stream
 from .loop import State, update
 from .recipes import Plan

@@ -14,12 +14,12 @@ import torch
 from torch import Tensor, nn
 from torch.optim.lr_scheduler import LambdaLR
 
-from ..contracts import Batch, Policy, Split, Task
+from ..contracts import Batch, Policy, Split, Task, num_batches
 from ..devices import autocast
 from ..errors import RunFailed
 from ..seeds import torch_stream
 from ..store import checkpoints
-from .recipes import Plan, num_batches
+from .recipes import Plan
 
 
 @dataclass(frozen=True, slots=True)

@@ -21,7 +21,8 @@ from ..contracts import Batch, Split, Task
 from ..devices import autocast
 from ..errors import ConfigError, RunFailed
 from ..seeds import numpy_stream, torch_stream
-from .recipes import Plan, elementwise, schedulers
+from .optimizers import elementwise, schedulers
+from .recipes import Plan
 
 FITTING = "model=mlp, linear or perceptron"
 LARGEST_PACK = 32  # models; more are no faster on a CPU

@@ -1,16 +1,47 @@
-"""Optimiser, schedule and duration from names and numbers."""
+"""How to train: the settings of a recipe, how long that is, and how the learning rate goes along it."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Annotated, Literal
 
-import torch
-from torch import Tensor, nn
-from torch.optim.lr_scheduler import LambdaLR
+from pydantic import Field, model_validator
 
+from ..contracts import Count, Settings, Share, num_batches
 from ..errors import ConfigError
+
+FULL = 1_000_000  # recipe.batch_size of descent on the whole set at every step
+
+
+class Recipe(Settings):
+    """Optimiser, schedule, duration. The duration is exactly one of epochs, steps, examples, for the unpruned pool."""
+
+    optimizer: Literal["sgd", "adamw", "muon"] = "sgd"
+    learning_rate: Annotated[float, Field(gt=0)] = 0.1
+    momentum: Share = 0.9  # SGD (Nesterov) and Muon
+    weight_decay: Annotated[float, Field(ge=0)] = 5e-4
+    batch_size: Count = 128
+    epochs: Annotated[float, Field(gt=0)] | None = None
+    steps: Count | None = None
+    examples: Count | None = None
+    schedule: Literal["constant", "linear", "cosine"] = "linear"
+    warmup: Share = 0.2  # share of the steps in which the learning rate rises from near zero
+    clip: Annotated[float, Field(gt=0)] | None = None  # largest norm of the gradient
+    flip: bool = False  # augmentation: mirror half of the images
+    shift: Annotated[int, Field(ge=0, le=16)] = 0  # augmentation: translate by up to this many pixels
+    precision: Literal["auto", "float32", "bfloat16"] = "auto"
+
+    @model_validator(mode="after")
+    def _one_duration(self) -> Recipe:
+        given = [name for name in ("epochs", "steps", "examples") if getattr(self, name) is not None]
+        if len(given) != 1:
+            raise ValueError(
+                f"recipe: give exactly one of epochs, steps, examples (given: {', '.join(given) or 'none'}); "
+                "for example recipe.steps=1000 recipe.epochs=null"
+            )
+        return self
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,11 +56,6 @@ class Plan:
     def epochs(self) -> float:
         """Passes over the examples that are visited."""
         return self.steps / self.steps_per_epoch
-
-
-def num_batches(examples: int, size: int) -> int:
-    """Batches of near-equal size, about `size`, that `examples` are split into."""
-    return max(1, round(examples / size))
 
 
 def plan(
@@ -70,56 +96,6 @@ def plan(
             f"epoch {stop_epoch} lies beyond the schedule of {total / kept_epoch:g} epochs", "a smaller scorer.epoch"
         )
     return Plan(total, kept_epoch, stop)
-
-
-def optimizers(
-    model: nn.Module, name: str, *, learning_rate: float, momentum: float, weight_decay: float
-) -> list[torch.optim.Optimizer]:
-    """SGD (Nesterov), AdamW, or Muon for the hidden matrices beside AdamW for the rest.
-
-    Only weights of two or more dimensions decay.
-    """
-    trainable = {name: weight for name, weight in model.named_parameters() if weight.requires_grad}
-    if name != "muon":
-        decayed = [weight for weight in trainable.values() if weight.ndim >= 2]
-        free = [weight for weight in trainable.values() if weight.ndim < 2]
-        return [
-            elementwise(decayed, free, name, learning_rate=learning_rate, momentum=momentum, weight_decay=weight_decay)
-        ]
-    hidden = [w for name, w in trainable.items() if w.ndim == 2 and "embedding" not in name and "head" not in name]
-    if not hidden:
-        raise ConfigError(
-            "optimizer=muon needs hidden weight matrices, and this model has none", "recipe.optimizer=sgd"
-        )
-    rest = [weight for weight in trainable.values() if not any(weight is matrix for matrix in hidden)]
-    return [
-        torch.optim.Muon(
-            hidden, learning_rate, momentum=momentum, weight_decay=weight_decay, adjust_lr_fn="match_rms_adamw"
-        ),
-        torch.optim.AdamW(rest, learning_rate, betas=(0.9, 0.95), weight_decay=0.0, fused=True),
-    ]
-
-
-def elementwise(
-    decayed: Sequence[Tensor],
-    free: Sequence[Tensor],
-    name: str,
-    *,
-    learning_rate: float,
-    momentum: float,
-    weight_decay: float,
-) -> torch.optim.Optimizer:
-    """SGD (Nesterov) or AdamW. A number moves by its own gradient alone, so that many models may lie in one tensor."""
-    groups = [{"params": [*decayed], "weight_decay": weight_decay}, {"params": [*free], "weight_decay": 0.0}]
-    if name == "sgd":
-        return torch.optim.SGD(groups, learning_rate, momentum=momentum, nesterov=momentum > 0, fused=True)
-    assert name == "adamw", f"optimizer {name} is not elementwise"
-    return torch.optim.AdamW(groups, learning_rate, betas=(0.9, 0.95), fused=True)
-
-
-def schedulers(optimizers: list[torch.optim.Optimizer], name: str, *, steps: int, warmup: float) -> list[LambdaLR]:
-    """Linear rise over the first `warmup` share of the steps, then constant, linear or half a cosine to zero."""
-    return [LambdaLR(optimizer, factor_of(name, steps, warmup)) for optimizer in optimizers]
 
 
 def factor_of(name: str, steps: int, warmup: float) -> Callable[[int], float]:

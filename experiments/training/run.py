@@ -15,7 +15,8 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from ..contracts import Policy, Task
-from .evaluation import evaluate, statistics
+from ..models.outputs import statistics
+from .evaluation import evaluate
 from .loop import State, Step, train
 from .recipes import Plan
 

@@ -8,7 +8,7 @@ from safetensors.torch import load_file
 from torch import nn
 
 from ..errors import ConfigError
-from ..scoring.features import head
+from ..models.features import head
 
 
 def start_from(model: nn.Module, path: Path, *, with_head: bool) -> str:

@@ -9,7 +9,7 @@ from types import SimpleNamespace
 
 import pytest
 
-from prune_lab.cli import compose, options
+from prune_lab.cli import compose, options, words
 from prune_lab.experiments.errors import ConfigError
 
 from ..command_line import call
@@ -24,7 +24,7 @@ def test_a_task_brings_its_model_and_recipe_and_a_word_for_them_wins() -> None:
 
 def test_a_sweep_is_the_product_and_a_later_word_replaces() -> None:
     runs = compose.runs("train", ["keep=0.5", "seed=0,1", "rule=random,easy", "keep=0.25"])
-    assert [(s.keep, s.seed, s.rule) for s in runs] == [
+    assert [(s.keep, s.seed, s.rule.name) for s in runs] == [
         (0.25, 0, "random"), (0.25, 0, "easy"), (0.25, 1, "random"), (0.25, 1, "easy"),
     ]  # fmt: skip
 
@@ -70,8 +70,9 @@ def test_range_sweeps_and_quoted_values() -> None:
         (["task=imdb", "model=mlp"], "model=gpt"),
         (["scorer=perplexity"], "scorer=loss"),
         (["task=pydoc", "balance=0.5"], "balance=0"),
-        (["drop_hardest=0.1"], "rule=stratified"),
-        (["rule=stratified", "drop_hardest=0.6", "keep=0.5"], "drop_hardest"),
+        (["drop_hardest=0.1"], "Did you mean rule.drop_hardest?"),
+        (["rule.drop_hardest=0.1"], "rule.drop_hardest belongs to rule=stratified, and this is rule=hard"),
+        (["rule=stratified", "rule.drop_hardest=0.6", "keep=0.5"], "drop_hardest"),
         (["task=perceptron", "recipe.flip=true"], "recipe.flip"),
         (["task=images"], "task.path"),
         (["device=tpu"], "device=tpu"),
@@ -94,7 +95,7 @@ def test_range_sweeps_and_quoted_values() -> None:
         (["task.path=a (b)"], "\"task.path='a (b)'\""),
         (["cifar10"], "to mend it: task=cifar10"),
         (["demo"], "prune-lab reproduce experiment=demo"),
-        (["scorer.clusters=3"], "scorer.clusters belongs to scorer=prototypes, duplicates, and this is scorer=el2n"),
+        (["scorer.clusters=3"], "scorer.clusters belongs to scorer=duplicates, prototypes, and this is scorer=el2n"),
         (["model.stride=2"], "model.stride belongs to model=convnet, and this is model=mlp"),
         (["task=pydoc", "scorer=dual"], "scorer=perplexity"),
         (["task=pydoc", "scorer=d2", "scorer.base=forgetting"], "scorer.base=el2n"),
@@ -131,7 +132,7 @@ def test_every_config_composes_and_validates() -> None:
     }
     fitting = {"gpt": "pydoc", "text": "pydoc", "perceptron": "perceptron"}
     fitting |= dict.fromkeys(("perplexity", "continuation", "ngram_importance"), "pydoc")
-    for group in ("task", "model", "recipe", "scorer", "launcher"):
+    for group in ("task", "model", "recipe", "scorer", "launcher", "study"):
         for name in compose.choices(group):
             task = [] if group == "task" else [f"task={fitting.get(name, 'digits')}"]
             (run,) = compose.runs("train", [*task, f"{group}={name}", *needs.get((group, name), [])])
@@ -169,7 +170,7 @@ def test_completion_offers_keys_then_values() -> None:
     assert "recipe.learning_rate=" in list(compose.complete("recipe.l"))
     assert list(compose.complete("scorer=el")) == ["scorer=el2n"]
     assert list(compose.complete("rul")) == [
-        f"rule={rule}" for rule in ("hard", "easy", "middle", "random", "stratified", "beta", "quota")
+        f"rule={rule}" for rule in ("beta", "easy", "hard", "middle", "quota", "random", "stratified")
     ]
     assert list(compose.complete("rule=s")) == ["rule=stratified"]
     assert list(compose.complete("model.positions=l")) == ["model.positions=learned"]
@@ -188,9 +189,9 @@ def test_completion_of_flags_and_runs(tmp_path: Path) -> None:
 def test_help_names_the_common_settings_and_all_their_choices(capsys: pytest.CaptureFixture[str]) -> None:
     shown = call(capsys, "--help")
     assert (shown.code, shown.out.count("Common settings")) == (0, 1)
-    words = set(re.findall(r"[a-z0-9_]+", options.SETTINGS))
-    for name in ("task", "scorer", "rule", "keep", "budget", "balance", "seed", "device"):
-        assert {name, *(compose.choices(name) if name in compose.GROUPS else compose._literals(name))} <= words
+    said = set(re.findall(r"[a-z0-9_]+", options.settings()))
+    for name in ("task", "model", "scorer", "rule", "policy", "study", "keep", "budget", "balance", "seed", "device"):
+        assert {name, *(compose.choices(name) if name in compose.GROUPS else words.literals(name))} <= said
 
 
 def test_the_version(capsys: pytest.CaptureFixture[str]) -> None:

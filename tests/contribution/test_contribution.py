@@ -11,8 +11,8 @@ from torch import Tensor, nn
 
 from prune_lab.experiments.contribution.meter import contributions, target_gradient
 from prune_lab.experiments.errors import ConfigError
-from prune_lab.experiments.scoring import attribution
 
+from ..scores import score
 from ..scoring.test_scoring import Attentive, convolutional, images, mlp, proxy, tokens, vectors
 from ..training.test_evaluation import MemoryTask
 
@@ -110,7 +110,7 @@ def test_tracin_golden() -> None:
     q = [1 / (1 + math.e), 1 / (1 + math.exp(-2)), -0.5]  # the last is of class 1
     slopes = np.array([[-a, a] for a in q])
     of_examples = np.einsum("nc,nd->ncd", slopes, task.inputs.numpy()).reshape(3, -1)
-    assert attribution.tracin(task, [proxy(model)]).tolist() == [
+    assert score("tracin", task, [proxy(model)]).tolist() == [
         pytest.approx((of_examples @ of_examples.mean(0)).tolist(), rel=1e-5)
     ]
 
@@ -125,10 +125,10 @@ def test_trak_golden() -> None:
     wrong = 1 / (1 + np.exp(sign[:, 0] * (task.inputs[:, 0] - task.inputs[:, 1]).numpy()))
     # Of the doubled features (f, -f) the Gram matrix is singular: two dimensions hold them all.
     expected = features @ np.linalg.inv(features.T @ features) @ features.T * wrong[:, None]
-    found = attribution.trak(task, [proxy(model)], dimension=2, damping=0.0)
+    found = score("trak", task, [proxy(model)], dimension=2, damping=0.0)
     np.testing.assert_allclose(found, [expected.mean(1)], rtol=1e-3, atol=1e-6)
 
 
 def test_trak_is_for_classes() -> None:
     with pytest.raises(ConfigError, match="scorer=tracin"):
-        attribution.trak(tokens(), [proxy(Attentive())], dimension=2, damping=0.0)
+        score("trak", tokens(), [proxy(Attentive())], dimension=2, damping=0.0)

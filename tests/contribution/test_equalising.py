@@ -17,14 +17,15 @@ from prune_lab.experiments.contribution.meter import contributions
 from prune_lab.experiments.contribution.online import EqualContribution, moved
 from prune_lab.experiments.data.load import build_task
 from prune_lab.experiments.data.task import DeviceTask
-from prune_lab.experiments.models.dense import mlp
+from prune_lab.experiments.models.networks.dense import mlp
 from prune_lab.experiments.phases.plan import job_of
 from prune_lab.experiments.report import laws
 from prune_lab.experiments.report.table import points, table
 from prune_lab.experiments.seeds import numpy_stream, torch_stream
 from prune_lab.experiments.store.folders import Store
 from prune_lab.experiments.training.loop import State, train
-from prune_lab.experiments.training.recipes import optimizers, plan, schedulers
+from prune_lab.experiments.training.optimizers import optimizers, schedulers
+from prune_lab.experiments.training.recipes import plan
 
 from ..command_line import TINY, call
 from ..training.test_training import CPU

@@ -18,7 +18,7 @@ from prune_lab.experiments.contribution import masks as masking
 from prune_lab.experiments.contribution.adjoint import Descent
 from prune_lab.experiments.contribution.masks import Learned, learn, pull_back, relax
 from prune_lab.experiments.data.task import DeviceTask
-from prune_lab.experiments.models.dense import perceptron
+from prune_lab.experiments.models.networks.dense import perceptron
 from prune_lab.experiments.report.table import _row
 from prune_lab.experiments.seeds import numpy_stream
 from prune_lab.experiments.store.folders import Store
@@ -160,7 +160,7 @@ def test_a_mask_is_a_train_run_that_the_score_reads(
     answer = call(capsys, "prune", *TINY, *SMALL, "keep=0.3", "--json", results)
     assert answer.code == 0
     assert "1 proxy run, 1 score run first" in answer.err
-    assert "warning: keep=0.3, and the mask was learned for 0.5: scorer.keep=0.3" in answer.err
+    assert "warning: keep=0.3, and scorer=mask was made for 0.5: scorer.keep=0.3" in answer.err
     store = Store(tmp_path / "results")
     pruned = store.get("prune", answer.objects[0]["key"])
     scored = store.get("score", pruned.record["inputs"]["score"])

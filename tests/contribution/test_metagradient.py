@@ -13,7 +13,7 @@ from torch.nn import functional
 from prune_lab.experiments.contracts import Batch
 from prune_lab.experiments.contribution.adjoint import Descent, functional_losses, metagradient
 from prune_lab.experiments.errors import ConfigError
-from prune_lab.experiments.models.gpt import gpt
+from prune_lab.experiments.models.networks.gpt import gpt
 from prune_lab.experiments.seeds import torch_stream
 
 STEPS, SIZE = 3, 2

@@ -31,9 +31,9 @@ from prune_lab.experiments.contribution.search import (
 )
 from prune_lab.experiments.contribution.simplex import project
 from prune_lab.experiments.errors import DataUnavailable
-from prune_lab.experiments.models.convnet import convnet
-from prune_lab.experiments.models.dense import mlp
-from prune_lab.experiments.models.gpt import gpt
+from prune_lab.experiments.models.networks.convnet import convnet
+from prune_lab.experiments.models.networks.dense import mlp
+from prune_lab.experiments.models.networks.gpt import gpt
 from prune_lab.experiments.seeds import torch_stream
 
 Make = Callable[[int, int], Field]  # seed, number of examples

@@ -7,11 +7,16 @@ from typing import Any
 
 from pydantic import BaseModel
 
-from prune_lab.experiments.phases import settings as schema
+from prune_lab.experiments import choices
+from prune_lab.experiments.contribution.settings import Search
+from prune_lab.experiments.data.texts import SecondText
 from prune_lab.experiments.phases.plan import PHASE_VERSION, job_of
+from prune_lab.experiments.phases.settings import Run
+from prune_lab.experiments.report.recorded import completed
 from prune_lab.experiments.store.folders import key_of
+from prune_lab.experiments.training.recipes import Recipe
 
-FROZEN = "ffa7015597a82bd4"
+FROZEN = "39fe0b0f89948cc7"
 VERSIONS = {"score": 1, "prune": 1, "train": 1, "evaluate": 1, "simulate": 1, "search": 1}
 
 
@@ -19,15 +24,17 @@ def defaults(model: type[BaseModel]) -> dict[str, Any]:
     return {name: json.loads(json.dumps(field.default, default=str)) for name, field in model.model_fields.items()}
 
 
-def test_defaults_are_frozen_or_a_phase_version_is_raised() -> None:
-    names = ("task", "model", "recipe", "scorer", "theory", "policy", "shifted", "finetune", "search")
-    sections = [arm for name in names for arm in schema.arms(schema.Run.model_fields[name].annotation)]
-    found = {section.__name__: defaults(section) for section in sections}
+def test_defaults_are_frozen_or_a_version_is_raised() -> None:
+    """Of every choice with its version, and of the sections that are no choice."""
+    found: dict[str, Any] = {section.__name__: defaults(section) for section in (Recipe, Search, SecondText)}
+    for kind in choices.KINDS:
+        for one in choices.every(kind):
+            found[f"{kind}={one.registered}"] = [one.version, defaults(one)]
     assert dict(PHASE_VERSION) == VERSIONS, "a new phase version: freeze the defaults again"
-    assert key_of(found) == FROZEN, "a default changed: raise PHASE_VERSION of the phases that it touches"
+    assert key_of(found) == FROZEN, "a default changed: raise the choice's version, or that of the phases it touches"
 
 
-def run(**changes: Any) -> schema.Run:
+def run(**changes: Any) -> Run:
     content = {
         "task": {"name": "digits"},
         "model": {"name": "linear"},
@@ -35,7 +42,9 @@ def run(**changes: Any) -> schema.Run:
         "scorer": {"name": "el2n"},
         **changes,
     }
-    return schema.Run.model_validate(content)
+    if isinstance(content.get("rule"), str):
+        content["rule"] = {"name": content["rule"]}
+    return Run.model_validate(content)
 
 
 def test_an_older_record_is_read_with_the_settings_that_came_later() -> None:
@@ -43,9 +52,9 @@ def test_an_older_record_is_read_with_the_settings_that_came_later() -> None:
     again = json.loads(json.dumps(whole))
     older = {**whole, "model": {"name": "convnet", "width": 0.5, "stride": None}}
     older["task"] = {name: value for name, value in whole["task"].items() if name != "classes"}
-    assert schema.completed(older) == again
-    assert schema.completed(again) == again
-    assert schema.completed({"model": {"name": "of the future", "depth": 3}, "keep": 0.5}) == {
+    assert completed(older) == again
+    assert completed(again) == again
+    assert completed({"model": {"name": "of the future", "depth": 3}, "keep": 0.5}) == {
         "model": {"name": "of the future", "depth": 3}, "keep": 0.5,
     }  # fmt: skip
 

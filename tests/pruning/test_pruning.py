@@ -1,21 +1,29 @@
 from __future__ import annotations
 
-from typing import get_args
+from typing import Any
 
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from pydantic import ValidationError
 
+from prune_lab.experiments.contracts import Indices
 from prune_lab.experiments.errors import ConfigError
-from prune_lab.experiments.phases import settings as schema
-from prune_lab.experiments.pruning import rules as pruning
-from prune_lab.experiments.pruning.rules import select
+from prune_lab.experiments.pruning.rules.beta import beta_parameters
+from prune_lab.experiments.pruning.select import select as select_by
 
-RULES = get_args(pruning.Rule)[:5]  # beta and quota, which need more than scores, are at the end
+from ..scores import rule as rule_of
+
+RULES = ("hard", "easy", "middle", "random", "stratified")  # beta and quota need more than scores
 RANKED = ("hard", "easy", "middle")
 keeps = st.one_of(st.floats(0.001, 1.0), st.sampled_from([0.1, 0.25, 0.5, 0.75, 1.0]))
 seeds = st.integers(0, 2**32 - 1)
+
+
+def select(scores: Any, keep: float, *, rule: str, drop_hardest: float | None = None, **given: Any) -> Indices:
+    settings = {} if drop_hardest is None else {"drop_hardest": drop_hardest}
+    return select_by(scores, keep, rule=rule_of(rule, **settings), **given)
 
 
 def stream(seed: int = 0) -> np.random.Generator:
@@ -33,10 +41,6 @@ def pools(draw: st.DrawFn, ties: bool = True) -> tuple[np.ndarray, np.ndarray]:
     return scores, generator.integers(0, draw(st.integers(1, 6)), size)
 
 
-def test_the_rules_are_those_of_the_settings() -> None:
-    assert get_args(pruning.Rule) == get_args(schema.Rule)
-
-
 @pytest.mark.parametrize(
     ("rule", "keep", "kept"),
     [
@@ -49,7 +53,7 @@ def test_the_rules_are_those_of_the_settings() -> None:
         ("hard", 1.49 / 6, [3]),
     ],
 )
-def test_golden(rule: pruning.Rule, keep: float, kept: list[int]) -> None:
+def test_golden(rule: str, keep: float, kept: list[int]) -> None:
     scores = np.array([0.0, 8.0, 1.0, 9.0, 2.0, 7.0])
     assert select(scores, keep, rule=rule, labels=None, order=stream()).tolist() == kept
 
@@ -204,18 +208,18 @@ def test_scores_that_cannot_be_ranked_are_refused(wrong: float) -> None:
 
 def test_settings_that_would_be_ignored_or_cannot_hold_are_refused() -> None:
     scores, labels = np.arange(10.0), np.array([0] * 5 + [1] * 5)
-    with pytest.raises(ConfigError, match="ignored by rule=hard"):
-        select(scores, 0.5, rule="hard", labels=None, order=stream(), drop_hardest=0.1)
+    with pytest.raises(ValidationError, match="drop_hardest"):
+        rule_of("hard", drop_hardest=0.1)
     with pytest.raises(ConfigError, match="leaves 5 of 10"):
         select(scores, 0.6, rule="stratified", labels=None, order=stream(), drop_hardest=0.5)
-    with pytest.raises(ConfigError, match="class 1 2 examples, drop_hardest leaves it 0 of 5"):
+    with pytest.raises(ConfigError, match="class 1 2 examples, rule=stratified leaves it 0 of 5"):
         select(scores, 0.5, rule="stratified", labels=labels, order=stream(), drop_hardest=0.5, balance=1.0)
     with pytest.raises(ConfigError, match="has none"):
         select(scores, 0.5, rule="hard", labels=None, order=stream(), balance=0.5)
     with pytest.raises(ConfigError, match="balance=2"):
         select(scores, 0.5, rule="hard", labels=labels, order=stream(), balance=2.0)
-    with pytest.raises(ConfigError, match="drop_hardest=1"):
-        select(scores, 0.5, rule="stratified", labels=None, order=stream(), drop_hardest=1.0)
+    with pytest.raises(ValidationError, match="drop_hardest"):
+        rule_of("stratified", drop_hardest=1.0)
     with pytest.raises(ConfigError, match="no examples"):
         select(np.zeros(0), 0.5, rule="hard", labels=None, order=stream())
 
@@ -246,7 +250,7 @@ def draw(scores: list[float], probability: list[float], keep: float, seed: int =
 )
 def test_the_beta_moves_from_the_hard_to_the_easy_as_more_is_dropped(keep: float, alpha: float, beta: float) -> None:
     probability = np.array([0.3, 0.5] * 5 + [0.9, 0.9])  # mean 0.4 over the ten top scores
-    found = pruning.beta_parameters(np.arange(12.0)[::-1], probability, keep)
+    found = beta_parameters(np.arange(12.0)[::-1], probability, keep)
     assert found == pytest.approx((alpha, beta))
 
 

@@ -10,12 +10,15 @@ import pytest
 import torch
 
 from prune_lab.experiments.errors import ConfigError
-from prune_lab.experiments.scoring import dynamics
+from prune_lab.experiments.models.outputs import statistics
+from prune_lab.experiments.scoring import windows
+from prune_lab.experiments.scoring.dual import Dual
+from prune_lab.experiments.scoring.evidence import Given
 from prune_lab.experiments.seeds import torch_stream
-from prune_lab.experiments.training.evaluation import statistics
 from prune_lab.experiments.training.loop import Step
 from prune_lab.experiments.training.run import OBSERVED, Fit, _movement
 
+from ..scores import score
 from ..training.test_evaluation import MemoryTask, logs
 from ..training.test_training import fitted, image_task
 from .test_scoring import NAN, proxy, text, three
@@ -29,43 +32,46 @@ def losses(rows: list[list[float]]) -> list[list[float]]:
 
 def test_dyn_unc_golden() -> None:
     """Two numbers a and b have the unbiased deviation |a - b| / sqrt(2)."""
-    scores = dynamics.dyn_unc(three(), [proxy(loss=losses(PROBABILITIES))], window=2)
+    scores = score("dyn_unc", three(), [proxy(loss=losses(PROBABILITIES))], window=2)
     root = math.sqrt(2)
     assert scores[0].tolist() == pytest.approx([0.3 / root, 0.0, 0.2 / root])  # means of .4 and .2, and of .4 and 0
 
 
 def test_dual_golden_and_its_mean_probability() -> None:
     proxies = [proxy(loss=losses(PROBABILITIES)), proxy(loss=losses([[0.5] * 3] * 3))]
-    scores = dynamics.dual(three(), proxies, window=2)
+    evidence = Given(three(), proxies)
+    scores = Dual(window=2).score(evidence)
     root = math.sqrt(2)
     first = (0.4 / root * 0.6 + 0.2 / root * 0.5) / 2
     assert scores[0].tolist() == pytest.approx([first, 0.0, 0.4 / root * 0.7 / 2])
     assert scores[1].tolist() == pytest.approx([0.0, 0.0, 0.0])
-    probability = dynamics.mean_probability(three(), proxies)
+    probability = evidence.columns["probability"]
     assert probability.tolist() == pytest.approx([0.45, 0.7, (0.7 / 3 + 0.5) / 2])
 
 
 def test_tdds_golden() -> None:
     """Windows of three epochs hold two movements: (1, 3), (3, 2) and (2, 2) weigh 0.009, 0.09 and 0.9."""
     moved = [[NAN, NAN, NAN], [1.0, 5.0, 0.0], [3.0, 5.0, 0.0], [2.0, 5.0, 0.0], [2.0, 5.0, 4.0]]
-    scores = dynamics.tdds(three(), [proxy(movement=moved)], window=3)
+    scores = score("tdds", three(), [proxy(movement=moved, loss=[[1.0] * 3] * 5)], window=3)
     expected = 0.009 * math.sqrt(2) + 0.09 * math.sqrt(0.5)
     assert scores[0].tolist() == pytest.approx([expected, 0.0, 0.9 * math.sqrt(8)])
-    whole = dynamics.tdds(three(), [proxy(movement=moved)], window=5)
+    whole = score("tdds", three(), [proxy(movement=moved, loss=[[1.0] * 3] * 5)], window=5)
     assert whole[0].tolist() == pytest.approx([0.9 * math.sqrt(2), 0.0, 0.9 * math.sqrt(12)])
 
 
 def test_an_epoch_cut_short_is_left_out_and_too_few_are_refused() -> None:
     cut = [*losses(PROBABILITIES), [0.1, NAN, 0.1]]
-    assert dynamics.num_epochs(three(), [proxy(loss=cut)]) == 3
-    uncut = dynamics.dual(three(), [proxy(loss=losses(PROBABILITIES))], window=3)
-    assert dynamics.dual(three(), [proxy(loss=cut)], window=3).tolist() == uncut.tolist()
+    evidence = Given(three(), [proxy(loss=cut)])
+    assert windows.fitted(evidence, 10) == 3
+    assert evidence.said == ["windows of 3 epochs over the first 3; the schedule has no more for scorer.window=10"]
+    uncut = score("dual", three(), [proxy(loss=losses(PROBABILITIES))], window=3)
+    assert score("dual", three(), [proxy(loss=cut)], window=3).tolist() == uncut.tolist()
     with pytest.raises(ConfigError, match=r"recipe\.epochs=2"):
-        dynamics.dyn_unc(three(), [proxy(loss=cut[:1])], window=1)
+        score("dyn_unc", three(), [proxy(loss=cut[:1])])
     with pytest.raises(ConfigError, match=r"recipe\.epochs=3"):
-        dynamics.tdds(three(), [proxy(movement=cut)], window=2)
+        score("tdds", three(), [proxy(movement=cut[:2], loss=cut[:2])])
     with pytest.raises(ConfigError, match="for classes"):
-        dynamics.dual(text(), [proxy(loss=[[1.0, 2.0]] * 3)], window=2)
+        score("dual", text(), [proxy(loss=[[1.0, 2.0]] * 3)], window=2)
 
 
 def test_the_recorded_loss_is_minus_the_log_of_the_targets_probability() -> None:

@@ -12,22 +12,23 @@ from hypothesis import strategies as st
 from torch import nn
 
 from prune_lab.experiments.errors import ConfigError
-from prune_lab.experiments.scoring import graph
+from prune_lab.experiments.scoring import d2 as graph
 
+from ..scores import score
 from ..training.test_evaluation import MemoryTask
 from .test_scoring import proxy
 
 
-def test_d2_golden() -> None:
+def test_d2_golden(monkeypatch: pytest.MonkeyPatch) -> None:
     """Points at 0, 1 and 3 hear 1, 0 and 1: 1 + .8/e = 1.294, .8 + 1/e = 1.168, .5 + .8/e^2 = .608.
 
     With gamma = ln 2 the first takes half of its value from the second, 1.168 - .647 = .521: the third comes before it.
     """
     task = MemoryTask(torch.tensor([[0.0], [1.0], [3.0]]), torch.tensor([0, 0, 1]))
-    base = np.array([[1.0, 0.8, 0.5]])
-    scores = graph.d2(task, [proxy(nn.Linear(1, 2))], base, neighbours=1, gamma=math.log(2))
+    monkeypatch.setattr(graph, "seen", lambda *_: np.array([[1.0, 0.8, 0.5]]))
+    scores = score("d2", task, [proxy(nn.Linear(1, 2))], neighbours=1, gamma=math.log(2))
     assert scores.tolist() == [[2, 0, 1]]
-    far = graph.d2(task, [proxy(nn.Linear(1, 2))], base, neighbours=1, gamma=50.0)
+    far = score("d2", task, [proxy(nn.Linear(1, 2))], neighbours=1, gamma=50.0)
     assert far.tolist() == [[2, 1, 0]]  # nothing is lost at a distance: the messages' own order
 
 

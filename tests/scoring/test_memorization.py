@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from prune_lab.experiments.errors import ConfigError
-from prune_lab.experiments.scoring import memorization as scoring
+from prune_lab.experiments.scoring import subsets as scoring
 from prune_lab.experiments.seeds import numpy_stream
 
 MEMBERS = np.array([[1, 0, 1], [1, 1, 0], [0, 1, 1], [1, 0, 0]], dtype=bool)  # (4 models, 3 examples)

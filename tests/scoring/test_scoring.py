@@ -9,9 +9,11 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from prune_lab.experiments.contracts import IGNORED, Proxy
+from prune_lab.experiments.contribution import norms
 from prune_lab.experiments.errors import ConfigError
-from prune_lab.experiments.scoring import features, gradients, outputs, trajectory
+from prune_lab.experiments.models import features
 
+from ..scores import score
 from ..training.test_evaluation import MemoryTask, logs
 
 NAN = math.nan
@@ -47,37 +49,37 @@ DISTANCES = [math.sqrt(0.25 + 2 / 16), math.sqrt(0.25 + 1 / 16 + 9 / 16), math.s
 
 
 def test_el2n_data_diet_is_the_norm_for_each_proxy() -> None:
-    scores = outputs.el2n(three(), [proxy(), proxy(Scale(0.0))])
+    scores = score("el2n", three(), [proxy(), proxy(Scale(0.0))])
     assert scores.shape == (2, 3)
     assert scores[0].tolist() == pytest.approx(DISTANCES)
     assert scores[1].tolist() == pytest.approx([math.sqrt(4 / 9 + 2 / 9)] * 3)  # uniform predictions
 
 
 def test_el2n_single_is_data_diet_with_one_proxy() -> None:
-    assert outputs.el2n(three(), [proxy()]).tolist() == [pytest.approx(DISTANCES)]
+    assert score("el2n", three(), [proxy()]).tolist() == [pytest.approx(DISTANCES)]
 
 
 def test_el2n_squared() -> None:
-    scores = outputs.el2n(three(), [proxy()], squared=True)
+    scores = score("el2n", three(), [proxy()], convention="squared")
     assert scores.tolist() == [pytest.approx([d * d for d in DISTANCES])]
 
 
 def test_el2n_ccs_sums_the_recorded_errors_of_ten_epochs() -> None:
     errors = [[0.1 * e, 1.0, 0.0] for e in range(12)]
-    assert trajectory.el2n_sum(three(), [proxy(error=errors)]).tolist() == [pytest.approx([4.5, 10.0, 0.0])]
-    short = trajectory.el2n_sum(three(), [proxy(error=errors[:3])])
+    assert score("el2n", three(), [proxy(error=errors)], convention="ccs").tolist() == [pytest.approx([4.5, 10.0, 0.0])]
+    short = score("el2n", three(), [proxy(error=errors[:3])], convention="ccs")
     assert short.tolist() == [pytest.approx([0.3, 3.0, 0.0])]
     errors[1][2] = NAN
-    assert np.isnan(trajectory.el2n_sum(three(), [proxy(error=errors)])[0]).tolist() == [False, False, True]
+    assert np.isnan(score("el2n", three(), [proxy(error=errors)], convention="ccs")[0]).tolist() == [False, False, True]
 
 
 def test_loss_entropy_and_margin_point_upwards_with_difficulty() -> None:
     task, proxies = three(), [proxy()]
-    assert outputs.loss(task, proxies)[0].tolist() == pytest.approx([math.log(2), math.log(4), -math.log(0.8)])
+    assert score("loss", task, proxies)[0].tolist() == pytest.approx([math.log(2), math.log(4), -math.log(0.8)])
     three_way = 0.8 * math.log(1.25) + 0.2 * math.log(10)
-    assert outputs.entropy(task, proxies)[0].tolist() == pytest.approx([1.5 * math.log(2)] * 2 + [three_way])
-    assert outputs.margin(task, proxies)[0].tolist() == pytest.approx([-math.log(2), math.log(2), -math.log(8)])
-    by_probability = outputs.margin(task, proxies, measure="probabilities")
+    assert score("entropy", task, proxies)[0].tolist() == pytest.approx([1.5 * math.log(2)] * 2 + [three_way])
+    assert score("margin", task, proxies)[0].tolist() == pytest.approx([-math.log(2), math.log(2), -math.log(8)])
+    by_probability = score("margin", task, proxies, measure="probabilities")
     assert by_probability[0].tolist() == pytest.approx([-0.25, 0.25, -0.7])
 
 
@@ -88,14 +90,14 @@ def text(length: int = 2) -> MemoryTask:
 
 
 def test_perplexity_is_the_token_mean_and_nan_where_trained_on() -> None:
-    scores = outputs.perplexity(text(), [proxy(held_out=[True, False]), proxy(held_out=[False, True])])
+    scores = score("perplexity", text(), [proxy(held_out=[True, False]), proxy(held_out=[False, True])])
     np.testing.assert_allclose(scores, [[1.5 * math.log(2), NAN], [NAN, 2 * math.log(2)]], rtol=1e-6)
 
 
 def test_el2n_of_text_averages_over_tokens() -> None:
     second = math.sqrt(1 / 16 + 1 / 4 + 9 / 16)
     expected = [(DISTANCES[0] + second) / 2, DISTANCES[1]]
-    assert outputs.el2n(text(), [proxy()])[0].tolist() == pytest.approx(expected)
+    assert score("el2n", text(), [proxy()])[0].tolist() == pytest.approx(expected)
 
 
 class Flip(nn.Module):
@@ -108,16 +110,16 @@ class Flip(nn.Module):
 def test_disagreement_is_the_mutual_information_in_two_halves() -> None:
     """Of (.9, .1) against (.1, .9): ln 2 less the entropy of either; none where both say the same."""
     task = MemoryTask(logs([0.9, 0.1], [0.5, 0.5]), torch.tensor([0, 1]))
-    scores = outputs.disagreement(task, [proxy(), proxy(Flip())])
+    scores = score("ensemble_disagreement", task, [proxy(), proxy(Flip())])
     information = math.log(2) + 0.9 * math.log(0.9) + 0.1 * math.log(0.1)
     np.testing.assert_allclose(scores, [[information, 0]] * 2, atol=1e-6)
     by_token = MemoryTask(logs([0.9, 0.1], [0.5, 0.5]).repeat(2, 1, 1), torch.tensor([[0, 0], [1, IGNORED]]), "text")
-    scores = outputs.disagreement(by_token, [proxy(), proxy(Flip())])
+    scores = score("ensemble_disagreement", by_token, [proxy(), proxy(Flip())])
     np.testing.assert_allclose(scores.mean(0), [information / 2, information], atol=1e-6)
 
 
 def test_ddd_is_the_share_of_proxies_that_are_wrong() -> None:
-    scores = outputs.ddd(three(), [proxy(), proxy(Scale(-1.0))])
+    scores = score("ddd", three(), [proxy(), proxy(Scale(-1.0))])
     assert scores.mean(0).tolist() == [0.5, 1.0, 0.5]
 
 
@@ -126,7 +128,7 @@ def test_class_error_is_that_of_the_dev_split() -> None:
     task = three()
     in_train = {"train": np.array([0, 2, 1]), "dev": np.array([0, 2, 0])}
     task.labels = in_train.__getitem__  # type: ignore[method-assign, assignment]
-    assert outputs.class_error(task, [proxy()]).tolist() == [pytest.approx([0, 1, 1 / 3])]
+    assert score("class_error", task, [proxy()]).tolist() == [pytest.approx([0, 1, 1 / 3])]
 
 
 # ---- trajectory ------------------------------------------------------------------------------------------------------
@@ -144,26 +146,26 @@ def five() -> MemoryTask:
 
 
 def test_forgetting_conventions() -> None:
-    most = trajectory.forgetting(five(), [proxy(correct=RIGHT)])
+    most = score("forgetting", five(), [proxy(correct=RIGHT)])
     np.testing.assert_array_equal(most, [[0, 2, 4, 1, NAN]])
-    zero = trajectory.forgetting(five(), [proxy(correct=RIGHT)], never_learned="zero")
+    zero = score("forgetting", five(), [proxy(correct=RIGHT)], never_learned="zero")
     np.testing.assert_array_equal(zero, [[0, 2, 0, 1, NAN]])
 
 
 def test_forgetting_refuses_text_and_other_data_sets() -> None:
     with pytest.raises(ConfigError, match="text windows are neither"):
-        trajectory.forgetting(text(), [proxy(correct=[[1, 0]])])
+        score("forgetting", text(), [proxy(correct=[[1, 0]])])
     with pytest.raises(AssertionError, match="of 5 examples"):
-        trajectory.forgetting(three(), [proxy(correct=RIGHT)])
+        score("forgetting", three(), [proxy(correct=RIGHT)])
     with pytest.raises(AssertionError, match="has no margin, only correct"):
-        trajectory.aum(five(), [proxy(correct=RIGHT)])
+        score("aum", five(), [proxy(correct=RIGHT)])
 
 
 def test_aum_is_minus_the_mean_margin() -> None:
     margins = [[1.0, -2.0, NAN, 4.0, NAN], [3.0, -4.0, 5.0, 0.0, NAN]]
     recorded = proxy(margin=margins, margin_probability=[[0.5] * 5, [0.1] * 5])
-    np.testing.assert_allclose(trajectory.aum(five(), [recorded]), [[-2, 3, -5, -2, NAN]])
-    np.testing.assert_allclose(trajectory.aum(five(), [recorded], measure="probabilities"), [[-0.3] * 5])
+    np.testing.assert_allclose(score("aum", five(), [recorded]), [[-2, 3, -5, -2, NAN]])
+    np.testing.assert_allclose(score("aum", five(), [recorded], measure="probabilities"), [[-0.3] * 5])
 
 
 # ---- gradients -------------------------------------------------------------------------------------------------------
@@ -237,7 +239,7 @@ def looped(task: MemoryTask, model: nn.Module, weights: list[nn.Parameter]) -> l
 )
 @pytest.mark.parametrize("chunk", [None, 3])
 def test_grand_is_the_norm_of_each_examples_gradient(task: MemoryTask, model: nn.Module, chunk: int | None) -> None:
-    scores = gradients.grand(task, [proxy(model)], chunk=chunk)
+    scores = norms.gradient_norms(task, [proxy(model)], chunk=chunk)
     weights = [weight for weight in model.parameters() if weight.requires_grad]
     np.testing.assert_allclose(scores, [looped(task, model, weights)], rtol=1e-4)
     assert all(weight.grad is None for weight in model.parameters())
@@ -258,7 +260,7 @@ class Scaled(nn.Module):
 @pytest.mark.parametrize("model", [mlp(), Scaled()], ids=["mlp", "scaled"])
 def test_grand_of_the_last_layer_is_the_gradient_by_the_head(model: nn.Module) -> None:
     task = vectors()
-    scores = gradients.grand(task, [proxy(model)], gradients="last_layer", chunk=4)
+    scores = norms.gradient_norms(task, [proxy(model)], gradients="last_layer", chunk=4)
     np.testing.assert_allclose(scores, [looped(task, model, list(features.head(model).parameters()))], rtol=1e-4)
     assert all(weight.requires_grad for weight in model.parameters())
     assert model(task.inputs).requires_grad  # no hook left behind
@@ -270,29 +272,29 @@ def test_grand_of_the_last_layer_golden() -> None:
     nn.init.zeros_(model.weight)
     nn.init.zeros_(model.bias)
     task = MemoryTask(torch.tensor([[3.0, 4.0], [0.0, 0.0]]), torch.tensor([0, 1]))
-    scores = gradients.grand(task, [proxy(model)], gradients="last_layer")
+    scores = score("grand", task, [proxy(model)], gradients="last_layer")
     assert scores[0].tolist() == pytest.approx([math.sqrt(0.5 * 26), math.sqrt(0.5)])
 
 
 def test_last_layer_gradients_are_for_classifiers_with_a_linear_head() -> None:
     with pytest.raises(ConfigError, match="for classifiers"):
-        gradients.grand(tokens(), [proxy(Attentive())], gradients="last_layer")
+        score("grand", tokens(), [proxy(Attentive())], gradients="last_layer")
     with pytest.raises(ConfigError, match="no linear layer"):
-        gradients.grand(three(), [proxy()], gradients="last_layer")
+        score("grand", three(), [proxy()], gradients="last_layer")
 
 
 def test_chunks_shrink_with_the_model() -> None:
-    assert gradients.chunk_size(nn.Linear(2, 2)) == 64
-    assert gradients.chunk_size(nn.Linear(4096, 1024, bias=False)) == 8
-    assert gradients.chunk_size(nn.Linear(10_000, 10_000, device="meta")) == 1
+    assert norms.chunk_size(nn.Linear(2, 2)) == 64
+    assert norms.chunk_size(nn.Linear(4096, 1024, bias=False)) == 8
+    assert norms.chunk_size(nn.Linear(10_000, 10_000, device="meta")) == 1
 
 
 def test_the_input_norm_is_that_of_what_the_model_gets() -> None:
     task = MemoryTask(torch.tensor([[3.0, 4.0], [0.0, 0.0]]), torch.tensor([0, 1]))
-    assert gradients.input_norm(task).tolist() == [[5.0, 0.0]]
+    assert score("input_norm", task).tolist() == [[5.0, 0.0]]
     pictures = images()
     expected = pictures.inputs.square().sum((1, 2, 3)).sqrt()
-    np.testing.assert_allclose(gradients.input_norm(pictures), [expected.numpy()], rtol=1e-6)
+    np.testing.assert_allclose(score("input_norm", pictures), [expected.numpy()], rtol=1e-6)
 
 
 # ---- features --------------------------------------------------------------------------------------------------------
@@ -302,7 +304,7 @@ def test_supervised_prototypes_golden() -> None:
     """Class 0 lies at 0 and 90 degrees (lengths do not matter), class 1 all at 45."""
     rows = torch.tensor([[2.0, 0.0], [0.0, 7.0], [1.0, 1.0], [3.0, 3.0]])
     task = MemoryTask(rows, torch.tensor([0, 0, 1, 1]))
-    scores = features.prototypes(task, [proxy(nn.Linear(2, 2))], supervised=True)
+    scores = score("prototypes", task, [proxy(nn.Linear(2, 2))], supervised=True)
     half = 1 - math.sqrt(0.5)
     np.testing.assert_allclose(scores, [[half, half, 0, 0]], atol=1e-7)
 
@@ -311,7 +313,7 @@ def test_moderate_golden() -> None:
     """Distances to the medians (2, 0) and (1, 1)."""
     rows = torch.tensor([[0.0, 0.0], [2.0, 0.0], [5.0, 4.0], [1.0, 1.0]])
     task = MemoryTask(rows, torch.tensor([0, 0, 0, 1]))
-    np.testing.assert_allclose(features.moderate(task, [proxy(nn.Linear(2, 2))]), [[2, 0, 5, 0]])
+    np.testing.assert_allclose(score("moderate", task, [proxy(nn.Linear(2, 2))]), [[2, 0, 5, 0]])
 
 
 def test_clustered_prototypes_find_the_odd_one_out() -> None:
@@ -319,13 +321,13 @@ def test_clustered_prototypes_find_the_odd_one_out() -> None:
     centres = torch.eye(3).repeat_interleave(20, 0)
     rows = torch.cat([centres + 0.01 * torch.randn(60, 3, generator=generator), torch.tensor([[1.0, 1.0, 1.0]])])
     task = MemoryTask(rows, torch.zeros(61, dtype=torch.int64))
-    scores = features.prototypes(task, [proxy(nn.Linear(3, 2))], clusters=3)
+    scores = score("prototypes", task, [proxy(nn.Linear(3, 2))], clusters=3)
     assert scores.argmax() == 60
     assert scores[0, :60].max() < 0.01
-    again = features.prototypes(task, [proxy(nn.Linear(3, 2))], clusters=3)
+    again = score("prototypes", task, [proxy(nn.Linear(3, 2))], clusters=3)
     np.testing.assert_array_equal(scores, again)
     with pytest.raises(ConfigError, match="clusters=62"):
-        features.prototypes(task, [proxy(nn.Linear(3, 2))], clusters=62)
+        score("prototypes", task, [proxy(nn.Linear(3, 2))], clusters=62)
 
 
 def test_features_of_text_are_token_means_and_dead_features_are_far() -> None:
@@ -335,9 +337,9 @@ def test_features_of_text_are_token_means_and_dead_features_are_far() -> None:
     mixed = functional.scaled_dot_product_attention(hidden, hidden, hidden, is_causal=True)
     np.testing.assert_allclose(found, mixed[:, :-1].mean(1).detach().numpy(), rtol=1e-5, atol=1e-6)
     with pytest.raises(ConfigError, match="needs classes"):
-        features.prototypes(task, [proxy(model)], supervised=True)
+        score("prototypes", task, [proxy(model)], supervised=True)
     dead = MemoryTask(torch.tensor([[0.0, 0.0], [1.0, 0.0]]), torch.tensor([0, 0]))
-    np.testing.assert_allclose(features.prototypes(dead, [proxy(nn.Linear(2, 2))], supervised=True), [[1, 0]])
+    np.testing.assert_allclose(score("prototypes", dead, [proxy(nn.Linear(2, 2))], supervised=True), [[1, 0]])
 
 
 # ---- planted truth ---------------------------------------------------------------------------------------------------
@@ -362,11 +364,11 @@ def test_el2n_finds_flipped_labels() -> None:
         optimizer.step()
     proxies = [proxy(model)]
     for scores in (
-        outputs.el2n(task, proxies),
-        outputs.loss(task, proxies),
-        outputs.margin(task, proxies),
-        gradients.grand(task, proxies),
-        features.prototypes(task, proxies, supervised=True),
+        score("el2n", task, proxies),
+        score("loss", task, proxies),
+        score("margin", task, proxies),
+        score("grand", task, proxies),
+        score("prototypes", task, proxies, supervised=True),
     ):
         hardest = np.argsort(-scores.mean(0))[:60]
         assert len(set(hardest) & set(flipped)) >= 54

@@ -17,10 +17,11 @@ from prune_lab.cli import compose
 from prune_lab.experiments.contracts import IGNORED
 from prune_lab.experiments.errors import ConfigError
 from prune_lab.experiments.phases.plan import Job, job_of
-from prune_lab.experiments.scoring import duplicates, ngrams
-from prune_lab.experiments.scoring.continuation import continuation
+from prune_lab.experiments.scoring import duplicates
+from prune_lab.experiments.scoring import ngram_importance as ngrams
 
 from ..command_line import call
+from ..scores import score
 from ..training.test_evaluation import MemoryTask
 from .test_scoring import proxy
 
@@ -56,7 +57,7 @@ def test_continuation_golden() -> None:
     That it goes on from its own tokens shows in the last: after a 9 that it is given it would hit the rest.
     """
     task = windows([1, 2, 3, 4, 5, 6, 7, 8], [1, 2, 3, 4, 5, 9, 7, 1], [1, 2, 3, 4, 9, 0, 1, 2])
-    scores = continuation(task, [proxy(Counting())])
+    scores = score("continuation", task, [proxy(Counting())])
     assert scores.tolist() == [[0.0, 0.5, 1.0]]
     assert task.inputs[2].tolist() == [0, 1, 2, 3, 4, 9, 0, 1]  # what the task holds is not written to
 
@@ -64,15 +65,15 @@ def test_continuation_golden() -> None:
 def test_the_prompt_is_that_share_of_a_windows_own_tokens_rounded_down() -> None:
     """Of 5 tokens 2 are given, of 2 one: 7 is a wrong token of three, then; at .9 all but the last are given."""
     task = windows([1, 2, 7, 4, 5], [5, 6], [1, 2, 3, 4, 5, 6, 8, 8])
-    np.testing.assert_allclose(continuation(task, [proxy(Counting())]), [[1 / 3, 0, 1 / 4]])
-    np.testing.assert_allclose(continuation(task, [proxy(Counting())], prompt=0.9), [[0, 0, 1]])
+    np.testing.assert_allclose(score("continuation", task, [proxy(Counting())]), [[1 / 3, 0, 1 / 4]])
+    np.testing.assert_allclose(score("continuation", task, [proxy(Counting())], prompt=0.9), [[0, 0, 1]])
     one = windows([1], [3], length=2)
-    assert continuation(one, [proxy(Counting())]).tolist() == [[0.0, 1.0]]
+    assert score("continuation", one, [proxy(Counting())]).tolist() == [[0.0, 1.0]]
 
 
 def test_memorization_is_not_of_what_was_held_out() -> None:
     with pytest.raises(AssertionError, match="trained on"):
-        continuation(windows([1, 2]), [proxy(Counting(), held_out=[True])])
+        score("continuation", windows([1, 2]), [proxy(Counting(), held_out=[True])])
 
 
 # ---- n-gram importance -----------------------------------------------------------------------------------------------
@@ -157,8 +158,8 @@ def test_duplicates_of_a_task_keep_one_of_each() -> None:
     """Four copies of five points at all angles: the five that come first are kept, and no copy is nearer than 0."""
     angles = torch.arange(5) * 0.6
     rows = torch.stack([angles.cos(), angles.sin()], 1).repeat(4, 1)
-    scores = duplicates.duplicates(
-        MemoryTask(rows, torch.zeros(20, dtype=torch.int64)), [proxy(nn.Linear(2, 2))], clusters=2
+    scores = score(
+        "duplicates", MemoryTask(rows, torch.zeros(20, dtype=torch.int64)), [proxy(nn.Linear(2, 2))], clusters=2
     )
     kept = np.flatnonzero(scores[0] > 1e-6)
     assert sorted(kept % 5) == [0, 1, 2, 3, 4]

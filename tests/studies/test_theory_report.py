@@ -8,7 +8,9 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from prune_lab.experiments.phases import run as phases
+from prune_lab.cli import compose
+from prune_lab.experiments.phases.plan import job_of
+from prune_lab.experiments.studies import perceptron
 from prune_lab.experiments.studies.perceptron import report as theory
 from prune_lab.experiments.studies.perceptron.theory import generalization_error
 
@@ -21,9 +23,9 @@ experiment:
   title: A small perceptron
   phase: simulate
   grids:
-    - ["keep=1"]
-    - ["keep=0.5", "rule=hard", "theory.theta=0,20"]
-    - ["keep=0.5", "rule=easy"]
+    - [study=perceptron, "study.keep=1"]
+    - [study=perceptron, "study.keep=0.5", "study.rule=hard", "study.theta=0,20"]
+    - [study=perceptron, "study.keep=0.5", "study.rule=easy"]
   expect:
     - claim: the easiest half beats the hardest half where data are scarce
       source: arXiv:2206.14486 Figure 1A
@@ -31,13 +33,13 @@ experiment:
       versus: {where: {rule: hard, theta: 0, alpha: 1}, metric: error}
       at_most: %s
 """
-SMALL = ("theory.dimension=40", "theory.draws=3", "theory.alphas=[1,4]")
+SMALL = ("study.dimension=40", "study.draws=3", "study.alphas=[1,4]")
 
 
 def test_the_theory_and_its_simulation_become_a_page(
     capsys: pytest.CaptureFixture[str], results: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(phases, "CURVE", 3)
+    monkeypatch.setattr(perceptron, "CURVE", 3)
     monkeypatch.setattr(theory, "KEEPS", (0.5, 1.0))
     saved: list[str] = []
     monkeypatch.setattr(theory.style, "save", lambda drawings, stem, **_: saved.append(stem.name))
@@ -63,6 +65,13 @@ def test_the_theory_and_its_simulation_become_a_page(
 
 
 def test_the_theory_knows_three_rules(capsys: pytest.CaptureFixture[str], results: str) -> None:
-    refused = call(capsys, "reproduce", "experiment=perceptron_theory", "rule=middle", results)
+    refused = call(capsys, "reproduce", "experiment=perceptron_theory", "study.rule=middle", results)
     assert refused.code == 2
-    assert "rule=hard, easy or random" in refused.err
+    assert "study.rule=middle" in refused.err
+
+
+def test_a_random_subset_is_an_unpruned_set_of_its_size() -> None:
+    """One key for one result."""
+    words = ["study=perceptron", "study.rule=random", "study.keep=0.2", "study.theta=10"]
+    runs = [*compose.runs("simulate", words), *compose.runs("simulate", ["study=perceptron"])]
+    assert len({job_of("simulate", run).key for run in runs}) == 1

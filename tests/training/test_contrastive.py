@@ -19,15 +19,17 @@ from prune_lab.experiments.data import digits
 from prune_lab.experiments.data.splits import pool
 from prune_lab.experiments.data.task import DeviceTask
 from prune_lab.experiments.errors import ConfigError
-from prune_lab.experiments.models.dense import mlp
+from prune_lab.experiments.models.features import head, penultimate
+from prune_lab.experiments.models.networks.dense import mlp
 from prune_lab.experiments.phases.plan import score_job
-from prune_lab.experiments.scoring.features import head, penultimate, unit
+from prune_lab.experiments.scoring.clusters import unit
 from prune_lab.experiments.seeds import torch_stream
 from prune_lab.experiments.store.folders import Store
 from prune_lab.experiments.training import views
 from prune_lab.experiments.training.contrastive import contrast, nt_xent, pairs, projecting
 from prune_lab.experiments.training.loop import State
-from prune_lab.experiments.training.recipes import optimizers, plan, schedulers
+from prune_lab.experiments.training.optimizers import optimizers, schedulers
+from prune_lab.experiments.training.recipes import plan
 
 from ..command_line import TINY, call
 from ..phases.test_defaults import run

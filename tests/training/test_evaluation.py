@@ -12,7 +12,8 @@ from torch import Generator, Tensor, nn
 from torch.nn import functional
 
 from prune_lab.experiments.contracts import IGNORED, Batch, Examples, Indices, Kind, Split
-from prune_lab.experiments.training.evaluation import evaluate, examine, statistics
+from prune_lab.experiments.models.outputs import examine, statistics
+from prune_lab.experiments.training.evaluation import evaluate
 
 
 class MemoryTask:

@@ -11,13 +11,14 @@ import torch
 
 from prune_lab.experiments.contracts import Indices
 from prune_lab.experiments.errors import ConfigError, RunFailed
-from prune_lab.experiments.models.convnet import convnet
-from prune_lab.experiments.phases import ensemble
+from prune_lab.experiments.models.networks.convnet import convnet
+from prune_lab.experiments.scoring import ensemble
 from prune_lab.experiments.seeds import torch_stream
 from prune_lab.experiments.store.folders import Store
 from prune_lab.experiments.training import packing
 from prune_lab.experiments.training.loop import State, train
-from prune_lab.experiments.training.recipes import optimizers, plan, schedulers
+from prune_lab.experiments.training.optimizers import optimizers, schedulers
+from prune_lab.experiments.training.recipes import plan
 
 from ..command_line import TINY, call
 from .test_training import CPU, image_task

@@ -15,8 +15,11 @@ from prune_lab.experiments.laws import claims
 from prune_lab.experiments.seeds import torch_stream
 from prune_lab.experiments.store.folders import Store
 from prune_lab.experiments.training.loop import State, train
-from prune_lab.experiments.training.policies import InfoBatch, LossProportional, Uniform
-from prune_lab.experiments.training.recipes import optimizers, plan, schedulers
+from prune_lab.experiments.training.optimizers import optimizers, schedulers
+from prune_lab.experiments.training.policies.infobatch import InfoBatch
+from prune_lab.experiments.training.policies.loss_proportional import LossProportional
+from prune_lab.experiments.training.policies.uniform import Uniform
+from prune_lab.experiments.training.recipes import plan
 
 from ..command_line import TINY, call
 from .test_training import CPU, image_task

@@ -10,15 +10,17 @@ import pytest
 import torch
 
 from prune_lab.cli import compose
-from prune_lab.experiments.contracts import Data, Examples
+from prune_lab.experiments import choices
+from prune_lab.experiments.contracts import Data, Examples, ModelChoice, num_batches
 from prune_lab.experiments.data.load import build_task
 from prune_lab.experiments.data.task import DeviceTask
 from prune_lab.experiments.errors import ConfigError
-from prune_lab.experiments.models.dense import mlp
+from prune_lab.experiments.models.networks.dense import mlp
 from prune_lab.experiments.seeds import derive, numpy_stream, torch_stream
 from prune_lab.experiments.training.loop import State, train
-from prune_lab.experiments.training.policies import Uniform
-from prune_lab.experiments.training.recipes import num_batches, optimizers, plan, schedulers
+from prune_lab.experiments.training.optimizers import optimizers, schedulers
+from prune_lab.experiments.training.policies.uniform import Uniform
+from prune_lab.experiments.training.recipes import plan
 from prune_lab.experiments.training.run import Fit, fit
 
 CPU = torch.device("cpu")
@@ -202,21 +204,17 @@ def test_streams_are_apart_and_repeatable() -> None:
 @pytest.mark.parametrize("pixels", [8, 16, 32, 48, 64])
 @pytest.mark.parametrize("name", ["convnet", "resnet18"])
 def test_networks_take_images_of_8_to_64_pixels(name: str, pixels: int) -> None:
-    from prune_lab.experiments.data.load import build_model
-    from prune_lab.experiments.phases import settings as schema
-
-    model = schema.ConvnetModel(name="convnet", width=0.125) if name == "convnet" else schema.ResnetModel(
-        name="resnet18", width=0.125
-    )  # fmt: skip
+    model = choices.get("model", name)(width=0.125)  # type: ignore[call-arg]
+    assert isinstance(model, ModelChoice)
     data = Data("test", "images", {}, ("a", "b", "c"))
     images = torch.rand(8, 3, pixels, pixels, generator=torch_stream(0, "images"))
-    assert build_model(model, data, images, torch_stream(0, "init"))(images).shape == (8, 3)
+    assert model.build(data, images, torch_stream(0, "init"))(images).shape == (8, 3)
     with pytest.raises(ConfigError, match="8 to 64"):
-        build_model(model, data, torch.rand(8, 3, 72, 72), torch_stream(0, "init"))
+        model.build(data, torch.rand(8, 3, 72, 72), torch_stream(0, "init"))
 
 
 def test_the_stem_whitens() -> None:
-    from prune_lab.experiments.models.convnet import whitening_filters
+    from prune_lab.experiments.models.networks.convnet import whitening_filters
 
     images = torch.rand(50, 3, 8, 8, generator=torch_stream(0, "images")) - 0.5
     responses = torch.nn.functional.conv2d(images, whitening_filters(images))[:, :12]
@@ -226,7 +224,7 @@ def test_the_stem_whitens() -> None:
 
 
 def test_a_gpt_does_not_see_the_future_and_knows_positions() -> None:
-    from prune_lab.experiments.models.gpt import gpt
+    from prune_lab.experiments.models.networks.gpt import gpt
 
     tokens = torch.tensor([[5, 6, 7, 8]])
     for positions in ("rotary", "learned"):
@@ -240,7 +238,7 @@ def test_a_gpt_does_not_see_the_future_and_knows_positions() -> None:
 
 
 def test_attention_and_norm_of_a_gpt_are_the_standard_ones() -> None:
-    from prune_lab.experiments.models.gpt import Norm, attend
+    from prune_lab.experiments.models.networks.gpt import Norm, attend
 
     generator = torch_stream(0, "vectors")
     query, key, value = (torch.randn(2, 3, 5, 4, generator=generator) for _ in range(3))

@@ -10,12 +10,12 @@ from safetensors.torch import save_model
 
 from prune_lab.cli import compose
 from prune_lab.experiments.data import text
+from prune_lab.experiments.data.digits import Digits
 from prune_lab.experiments.data.load import load_data
-from prune_lab.experiments.data.settings import DigitsTask
 from prune_lab.experiments.errors import ConfigError
 from prune_lab.experiments.laws import claims
 from prune_lab.experiments.laws.expectations import Expectation
-from prune_lab.experiments.models.dense import mlp
+from prune_lab.experiments.models.networks.dense import mlp
 from prune_lab.experiments.phases.plan import job_of
 from prune_lab.experiments.report.table import table
 from prune_lab.experiments.store.folders import Store
@@ -55,7 +55,7 @@ def test_a_model_of_other_shapes_is_refused_and_nothing_is_filled(tmp_path: Path
 
 
 def test_classes_are_kept_alone_and_renumbered_in_the_order_given() -> None:
-    every, some = load_data(DigitsTask(name="digits")), load_data(DigitsTask(name="digits", classes=("7", "3")))
+    every, some = load_data(Digits(name="digits")), load_data(Digits(classes=("7", "3")))
     assert some.classes == ("7", "3")
     for split, examples in some.splits.items():
         whole = every.splits[split]
@@ -80,7 +80,7 @@ def test_only_the_first_set_is_pruned_and_the_second_is_what_is_measured(
     assert made.code == 0, made.err
     assert "starts from" in made.err
     (row,) = table(Store(Path(results.removeprefix("results=")))).to_dict("records")
-    low = load_data(DigitsTask(name="digits", classes=tuple("01234"))).splits["train"]
+    low = load_data(Digits(classes=tuple("01234"))).splits["train"]
     assert (row["task"], row["rule"], row["scorer"]) == ("digits, then digits", "hard", "el2n")
     assert (row["pool"], row["examples"]) == (len(low.ids), round(0.5 * len(low.ids)))
     assert row["finetune.task.examples"] == 60

@@ -1,0 +1,147 @@
+"""What a wrong word was likely meant as: the keys that there are, their values, and sentences on pydantic's errors."""
+
+from __future__ import annotations
+
+import difflib
+import re
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import Any, get_args
+
+from pydantic import BaseModel
+
+from prune_lab.experiments import choices as registry
+from prune_lab.experiments.phases.settings import Run, sections
+
+Choices = Callable[[str], list[str]]  # a group -> the names of its choices
+
+
+def every_key() -> list[str]:
+    """Every key that can be overridden, dotted."""
+    return sorted({*_dotted(Run), "experiment"})
+
+
+def literals(key: str) -> list[str]:
+    """The values of a key that takes one of a few words."""
+    found: dict[str, None] = {}
+
+    def visit(model: type[BaseModel], parts: Sequence[str]) -> None:
+        entry = model.model_fields.get(parts[0])
+        if entry is None:
+            return
+        if len(parts) > 1:
+            for section in sections(model, parts[0]):
+                visit(section, parts[1:])
+        else:
+            words = get_args(entry.annotation) if entry.annotation is not bool else ("true", "false")
+            found.update((word, None) for word in words if isinstance(word, str))
+
+    visit(Run, key.split("."))
+    return list(found)
+
+
+def owners(place: Sequence[str]) -> list[str]:
+    """The choices of a section that have the key, where it is one of theirs."""
+    if place[0] not in registry.KINDS:
+        return []
+    return [one.registered for one in registry.every(place[0]) if place[-1] in one.model_fields]
+
+
+def nearest(word: str, known: Sequence[str]) -> str | None:
+    """The known word that comes nearest, where one is near."""
+    return next(iter(difflib.get_close_matches(word, known, n=1, cutoff=0.5)), None)
+
+
+def did_you_mean(given: str, word: str, known: Sequence[str], prefix: str) -> str:
+    """What is not there, what comes near it, and what is there."""
+    inside = (
+        [] if "." in word else [key for key in every_key() if key.rpartition(".")[2] == word and key.count(".") == 1]
+    )
+    near = inside or [one for one in [nearest(word, known)] if one]
+    hint = f" Did you mean {' or '.join(prefix + name for name in near[:3])}?" if near else ""
+    return f"there is no {given.rstrip('=')}.{hint} There is: {', '.join(known)}"
+
+
+def spelled(word: str, groups: Sequence[str], choices: Choices) -> str:
+    """How a word that is no setting was likely meant."""
+    key, equals, value = word.partition("=")
+    if value.startswith("=") or key != key.strip() or value != value.strip():
+        return f"{key.strip()}={value.lstrip('=').strip()}"
+    if value.endswith(","):
+        return f"{key}={value.rstrip(',')}"
+    if equals:
+        return f"quotes around the value, and around the whole for the shell: \"{key}='{value}'\""
+    group = next((group for group in groups if word in choices(group)), None)
+    if group == "experiment":
+        return f"prune-lab reproduce experiment={word}"
+    return f"{group}={word}" if group else "write key=value, as in keep=0.5"
+
+
+def sentence(
+    detail: Any, chosen: Mapping[str, Any], usual: Mapping[str, Any], choices: Choices
+) -> tuple[str, str | None]:
+    """What is wrong with one key, and what mends it. `chosen` is the choice of each kind, `usual` the defaults."""
+    place = [str(part) for part in detail["loc"]]
+    key, message = ".".join(place), str(detail["msg"]).removeprefix("Value error, ")
+    if detail["type"] == "extra_forbidden":
+        section = place[0]
+        if len(place) > 1 and (having := owners(place)):
+            what = f"{key} belongs to {section}={', '.join(having)}, and this is {section}={chosen.get(section)}"
+            return what, f"leave {key} out, or {section}={having[0]}"
+        return did_you_mean(f"{key}=", key, _siblings(place, chosen), ""), None
+    if detail["type"] == "no_choice":
+        kind, name = detail["ctx"]["kind"], detail["ctx"]["name"]
+        names = choices(kind)
+        near = (difflib.get_close_matches(name, names, n=1) or names[:1])[0]
+        if not name:
+            return f"{key}.name is missing", f"{key}={near}"
+        return f"there is no {key}={name}; there is: {', '.join(names)}", f"{key}={near}"
+    if detail["type"] in ("model_type", "model_attributes_type", "dict_type"):
+        return f"{key} is a section of settings, and {detail['input']!r} is a value", f"{key}.NAME=VALUE"
+    if detail["type"] == "too_short":
+        least = detail["ctx"]["min_length"]
+        return f"{key} has {detail['ctx']['actual_length']} values, and needs at least {least}", None
+    if detail["type"] == "missing":
+        return f"{key} is missing", f"{key}=..."
+    if not key or detail["type"] == "value_error":
+        return message, None
+    given = detail["input"]
+    if isinstance(given, dict):
+        return f"{key}: {message}", None
+    return f"{key}={given}: {message[0].lower()}{message[1:]}", _meant(key, str(given), detail, usual)
+
+
+def _meant(key: str, given: str, detail: Any, usual: Any) -> str | None:
+    """What a value that cannot be was likely meant as: a percentage, a range of numbers, a word spelled otherwise."""
+    limit = detail.get("ctx", {}).get("le", detail.get("ctx", {}).get("lt"))
+    number = re.fullmatch(r"(\d+(?:\.\d+)?) *(%?)", given)
+    if number and (number[2] or limit == 1) and 2 <= float(number[1]) <= 100:
+        return f"{key}={float(number[1]) / 100:g}"
+    if span := re.fullmatch(r"(\d+) *(?:\.\.|-|:) *(\d+)", given):
+        numbers = range(int(span[1]), int(span[2]) + 1)
+        short = 0 < len(numbers) <= 10
+        return f"{key}={','.join(map(str, numbers))}" if short else f"{key}=range({numbers.start},{numbers.stop})"
+    if near := difflib.get_close_matches(given, literals(key), n=1):
+        return f"{key}={near[0]}"
+    for part in key.split("."):
+        usual = usual.get(part) if isinstance(usual, dict) else None
+    return None if usual is None or isinstance(usual, dict) else f"{key}={usual}"
+
+
+def _siblings(place: Sequence[str], chosen: Mapping[str, Any]) -> list[str]:
+    """The keys that could stand at a place: the fields of the section, dotted."""
+    beside = [name for name in every_key() if name.count(".") == len(place) - 1]
+    section = place[0]
+    if len(place) == 2 and section in registry.KINDS:
+        return [f"{section}.{name}" for name in registry.get(section, chosen[section]).model_fields]
+    return [name for name in beside if name.startswith(f"{section}.")] or beside
+
+
+def _dotted(model: type[BaseModel], prefix: str = "") -> Iterator[str]:
+    for name in model.model_fields:
+        yield prefix + name
+        for section in sections(model, name):
+            yield from (
+                key
+                for key in _dotted(section, f"{prefix}{name}.")
+                if name not in (*registry.KINDS, "launcher") or not key.endswith(".name")
+            )

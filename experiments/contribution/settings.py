@@ -1,0 +1,20 @@
+"""The settings of a search for a near-optimal policy."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from pydantic import Field
+
+from ..contracts import Settings
+from ..training.recipes import Recipe
+
+
+class Search(Settings):
+    """Read by the phase `search` alone, whose runs follow the whole set at every step: recipe=flow."""
+
+    features: Recipe | None = None  # train the model so first, on the whole set; then the head alone
+    epochs: Annotated[int, Field(ge=0)] = 100  # outer epochs; 0: the constant policy is measured and nothing searched
+    rate: Annotated[float, Field(gt=0)] = 0.4  # of the first outer epoch, in units of 1/N; decays to zero
+    looks: Annotated[int, Field(ge=2)] = 20  # steps at which contributions are measured, the first and last included
+    multiples: tuple[Annotated[float, Field(gt=0)], ...] = (2, 5, 10, 20)  # of the step size, for the constant policy

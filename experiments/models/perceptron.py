@@ -1,0 +1,24 @@
+"""model=perceptron: one weight vector."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, ClassVar
+
+from ..choices import choice
+from ..contracts import Data, Kind, ModelChoice
+
+if TYPE_CHECKING:
+    from torch import Generator, Tensor, nn
+
+
+@choice("model", "perceptron")
+class Perceptron(ModelChoice):
+    """One weight vector, no bias: logistic regression through the origin."""
+
+    takes: ClassVar[tuple[Kind, ...]] = ("images", "vectors")
+    has_body: ClassVar[bool] = False
+
+    def build(self, data: Data, examples: Tensor, init: Generator) -> nn.Module:
+        from .networks.dense import perceptron
+
+        return perceptron(examples, init)

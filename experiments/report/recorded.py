@@ -1,0 +1,33 @@
+"""A record's recipe as today's code would write it: settings that came later are there at their defaults."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from .. import choices
+from ..contribution.settings import Search
+from ..training.recipes import Recipe
+
+SECTIONS = {"recipe": Recipe, "search": Search}
+
+
+def completed(recipe: Mapping[str, Any]) -> dict[str, Any]:
+    """The recipe with every setting that its choices and sections have today.
+
+    Keys leave out defaults (phases/plan.py): the older run and a run of today are one.
+    """
+    return {name: _completed(name, value) if isinstance(value, Mapping) else value for name, value in recipe.items()}
+
+
+def _completed(section: str, recorded: Mapping[str, Any]) -> dict[str, Any]:
+    if section in SECTIONS:
+        return choices.with_defaults(SECTIONS[section], recorded)
+    return choices.completed(section, recorded)
+
+
+def chooses(policy: Mapping[str, Any]) -> bool:
+    """Whether a recorded policy picks by itself what an epoch visits, as a rule does."""
+    if not policy or policy["name"] not in choices.names("policy"):
+        return False
+    return bool(choices.get("policy", policy["name"]).chooses)  # type: ignore[attr-defined]

@@ -1,0 +1,74 @@
+"""What scorers have in common: reading what trained proxies leave, and saying which data a score is for."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+
+from ..contracts import Data, Evidence, Floats, Proxy, ProxyRun
+
+Measure = Literal["logits", "probabilities"]
+EARLY = 0.1  # share of the schedule after which EL2N and GraNd look: epoch 20 of 200 (arXiv:2107.07075)
+
+
+def runs(number: int, **asks: Any) -> list[ProxyRun]:
+    """So many proxies that all ask for the same: `epoch` or `share` or `most_epochs` to stop, `observe`, `movement`."""
+    return [ProxyRun({"number": one} | asks) for one in range(number)]
+
+
+def seen(evidence: Evidence, name: str) -> Floats:
+    """(proxies, N) one statistic of each proxy's outputs: one pass over the training split, eval mode."""
+    from ..models.outputs import examine
+
+    return np.stack([examine(evidence.task, proxy.model, "train")[name] for proxy in evidence.proxies])
+
+
+def recorded(evidence: Evidence, proxy: Proxy, name: str) -> Floats:
+    """(epochs, N) of one value that was recorded while the proxy trained; NaN where an example was not presented."""
+    assert name in proxy.trajectory, f"the proxy's trajectory has no {name}, only {', '.join(proxy.trajectory)}"
+    values = proxy.trajectory[name]
+    assert values.ndim == 2, f"trajectory {name} has shape {values.shape}, not (epochs, N)"
+    assert values.shape[0] > 0, f"trajectory {name} has no epoch"
+    assert values.shape[1] == evidence.task.size("train"), f"trajectory {name} is of {values.shape[1]} examples"
+    return values
+
+
+def of_text(name: str, run: Any) -> None:
+    """Refuse data that are no text."""
+    if run.task.reads != "text":
+        raise ValueError(f"scorer={name} judges text; for task={run.task.name} use scorer=loss")
+
+
+def of_classes(name: str, run: Any) -> None:
+    """Refuse text, which has no classes."""
+    if run.task.reads == "text":
+        raise ValueError(f"scorer={name} needs classes, and text has none: use scorer=perplexity")
+
+
+def of_single_examples(name: str, run: Any, why: str) -> None:
+    """Refuse batch norm, which joins the examples of a batch."""
+    if run.model.joins_examples:
+        raise ValueError(f"scorer={name} {why.format(model=run.model.name)}: use model=mlp, linear or perceptron")
+
+
+@dataclass
+class Given:
+    """Evidence at hand, for a score outside of the pipeline: `choices.get("scorer", "el2n")().score(Given(...))`."""
+
+    task: Any
+    proxies: Sequence[Proxy] = ()
+    folders: Sequence[Path] = ()
+    columns: dict[str, Floats] = field(default_factory=dict)
+    said: list[str] = field(default_factory=list)
+
+    @property
+    def data(self) -> Data:
+        found: Data = self.task.data
+        return found
+
+    def decide(self, sentence: str) -> None:
+        self.said.append(sentence)

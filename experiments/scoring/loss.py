@@ -1,0 +1,24 @@
+"""scorer=loss: the loss."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from ..choices import choice
+from ..contracts import Epoch, Evidence, Floats, Proxies, ProxyRun, ScorerChoice
+from .evidence import runs, seen
+
+
+@choice("scorer", "loss")
+class Loss(ScorerChoice):
+    """The task's loss in nats, at the end of training or at an epoch of it."""
+
+    epoch: Epoch = None  # null: the end
+    proxies: Proxies = 3
+
+    def evidence(self, run: Any) -> Sequence[ProxyRun]:
+        return runs(self.proxies, **({} if self.epoch is None else {"epoch": self.epoch}))
+
+    def score(self, evidence: Evidence) -> Floats:
+        return seen(evidence, "loss")

@@ -1,0 +1,18 @@
+"""scorer=margin: how far the target's output is below the largest other."""
+
+from __future__ import annotations
+
+from ..choices import choice
+from ..contracts import Evidence, Floats, Proxies, ScorerChoice
+from .evidence import Measure, seen
+
+
+@choice("scorer", "margin")
+class Margin(ScorerChoice):
+    """Minus the margin at the end of training: the target's output over the largest other."""
+
+    measure: Measure = "logits"  # or probabilities
+    proxies: Proxies = 3
+
+    def score(self, evidence: Evidence) -> Floats:
+        return -seen(evidence, "margin" if self.measure == "logits" else "margin_probability")

@@ -1,0 +1,18 @@
+"""scorer=random: the control."""
+
+from __future__ import annotations
+
+from ..choices import choice
+from ..contracts import Evidence, Floats, ScorerChoice
+from ..seeds import numpy_stream
+
+
+@choice("scorer", "random")
+class Random(ScorerChoice):
+    """A uniform random number: the control."""
+
+    higher_means = "nothing"
+    seed: int = 0
+
+    def score(self, evidence: Evidence) -> Floats:
+        return numpy_stream(self.seed, "score").random((1, len(evidence.data.splits["train"].ids)))

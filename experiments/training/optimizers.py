@@ -1,0 +1,62 @@
+"""Optimisers and their schedules, from names and numbers."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor, nn
+from torch.optim.lr_scheduler import LambdaLR
+
+from ..errors import ConfigError
+from .recipes import factor_of
+
+
+def optimizers(
+    model: nn.Module, name: str, *, learning_rate: float, momentum: float, weight_decay: float
+) -> list[torch.optim.Optimizer]:
+    """SGD (Nesterov), AdamW, or Muon for the hidden matrices beside AdamW for the rest.
+
+    Only weights of two or more dimensions decay.
+    """
+    trainable = {name: weight for name, weight in model.named_parameters() if weight.requires_grad}
+    if name != "muon":
+        decayed = [weight for weight in trainable.values() if weight.ndim >= 2]
+        free = [weight for weight in trainable.values() if weight.ndim < 2]
+        return [
+            elementwise(decayed, free, name, learning_rate=learning_rate, momentum=momentum, weight_decay=weight_decay)
+        ]
+    hidden = [w for name, w in trainable.items() if w.ndim == 2 and "embedding" not in name and "head" not in name]
+    if not hidden:
+        raise ConfigError(
+            "optimizer=muon needs hidden weight matrices, and this model has none", "recipe.optimizer=sgd"
+        )
+    rest = [weight for weight in trainable.values() if not any(weight is matrix for matrix in hidden)]
+    return [
+        torch.optim.Muon(
+            hidden, learning_rate, momentum=momentum, weight_decay=weight_decay, adjust_lr_fn="match_rms_adamw"
+        ),
+        torch.optim.AdamW(rest, learning_rate, betas=(0.9, 0.95), weight_decay=0.0, fused=True),
+    ]
+
+
+def elementwise(
+    decayed: Sequence[Tensor],
+    free: Sequence[Tensor],
+    name: str,
+    *,
+    learning_rate: float,
+    momentum: float,
+    weight_decay: float,
+) -> torch.optim.Optimizer:
+    """SGD (Nesterov) or AdamW. A number moves by its own gradient alone, so that many models may lie in one tensor."""
+    groups = [{"params": [*decayed], "weight_decay": weight_decay}, {"params": [*free], "weight_decay": 0.0}]
+    if name == "sgd":
+        return torch.optim.SGD(groups, learning_rate, momentum=momentum, nesterov=momentum > 0, fused=True)
+    assert name == "adamw", f"optimizer {name} is not elementwise"
+    return torch.optim.AdamW(groups, learning_rate, betas=(0.9, 0.95), fused=True)
+
+
+def schedulers(optimizers: list[torch.optim.Optimizer], name: str, *, steps: int, warmup: float) -> list[LambdaLR]:
+    """Linear rise over the first `warmup` share of the steps, then constant, linear or half a cosine to zero."""
+    return [LambdaLR(optimizer, factor_of(name, steps, warmup)) for optimizer in optimizers]
