@@ -82,8 +82,9 @@ def _page(
     phase: str = "evaluate",
     check: bool = False,
 ) -> int:
-    from prune_lab.experiments.report import equality, page
-    from prune_lab.experiments.studies.perceptron import report as theory
+    from prune_lab.experiments.report import study
+    from prune_lab.experiments.report.equality import build as equality
+    from prune_lab.experiments.report.pruning import build as pruning
 
     store = Store(results)
     for error in store.damaged().values() if keys is None else ():
@@ -92,7 +93,7 @@ def _page(
     verb = "reproduce" if expect or any(word.startswith("experiment=") for word in words) else alone
     command = shlex.join(["prune-lab", verb, *words])
     with store.page(name) as folder:
-        build = {"simulate": theory.build, "search": equality.build}.get(phase, page.build)
+        build = {"simulate": study.build, "search": equality.build}.get(phase, pruning.build)
         metrics = build(store, keys, folder, title=title, command=command, expectations=expect)
     path = store.path("report", name) / "index.html"
     if show.as_json:
