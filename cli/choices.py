@@ -68,11 +68,9 @@ def _plain(value: Any) -> str:
     """As the command line takes it."""
     if isinstance(value, tuple):
         return f"[{','.join(map(_plain, value))}]"
-    return (
-        {None: "null", True: "true", False: "false"}.get(value, str(value))
-        if not isinstance(value, float)
-        else f"{value:g}"
-    )
+    if isinstance(value, bool):
+        return str(value).lower()
+    return "null" if value is None else f"{value:g}" if isinstance(value, float) else str(value)
 
 
 def _type(annotation: Any) -> str:

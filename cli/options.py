@@ -82,7 +82,7 @@ Overrides = Annotated[
 ]
 Keep = Annotated[float | None, typer.Option("--keep", help="Fraction kept, 0 to 1 (short for keep=).")]
 Seeds = Annotated[list[int] | None, typer.Option("--seed", help="Seed; give it several times for a sweep.")]
-DryPlugins = Annotated[
+Plugins = Annotated[
     list[str] | None,
     typer.Option(
         "--plugin",
@@ -99,7 +99,7 @@ Kind = Annotated[
         metavar="[KIND]", help="scorer, rule, policy, task, model or study; all where left out.", autocompletion=_kinds
     ),
 ]
-Run = Annotated[bool, typer.Option("--dry-run", help="Say what would run, and run nothing.")]
+DryRun = Annotated[bool, typer.Option("--dry-run", help="Say what would run, and run nothing.")]
 Json = Annotated[bool, typer.Option("--json", help="One JSON object a run on stdout.")]
 Launcher = Annotated[
     str | None,

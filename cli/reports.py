@@ -1,10 +1,12 @@
-"""The verbs that end in a page: `report` on what was evaluated, `search` on policies, `reproduce` on an experiment."""
+"""The verbs that end in a page: `report` on evaluated runs, `search`, `simulate`, `reproduce` on an experiment."""
 
 from __future__ import annotations
 
+import os
 import shlex
 from collections.abc import Sequence
 
+from prune_lab.experiments.choices import loaded
 from prune_lab.experiments.errors import ClaimFailed, ConfigError
 from prune_lab.experiments.laws import expectations
 from prune_lab.experiments.phases.plan import job_of
@@ -33,6 +35,12 @@ def search(words: Sequence[str], *, dry_run: bool, as_json: bool) -> int:
     """Searches of policies, and a page on them."""
     runs = compose.runs("search", words)
     return _run_and_page(runs, None, words, Show(as_json=as_json), dry_run=dry_run, phase="search")
+
+
+def simulate(words: Sequence[str], *, dry_run: bool, as_json: bool) -> int:
+    """Runs of a study, and a page on them."""
+    runs = compose.runs("simulate", words)
+    return _run_and_page(runs, None, words, Show(as_json=as_json), dry_run=dry_run, phase="simulate")
 
 
 def reproduce(words: Sequence[str], *, dry_run: bool, as_json: bool, check: bool) -> int:
@@ -82,17 +90,19 @@ def _page(
     phase: str = "evaluate",
     check: bool = False,
 ) -> int:
-    from prune_lab.experiments.report import equality, page
-    from prune_lab.experiments.studies.perceptron import report as theory
+    from prune_lab.experiments.report import study
+    from prune_lab.experiments.report.equality import build as equality
+    from prune_lab.experiments.report.pruning import build as pruning
 
     store = Store(results)
     for error in store.damaged().values() if keys is None else ():
         show.say(f"left out: {error}")
-    alone = "search" if phase == "search" else "report"
+    alone = phase if phase in ("search", "simulate") else "report"
     verb = "reproduce" if expect or any(word.startswith("experiment=") for word in words) else alone
-    command = shlex.join(["prune-lab", verb, *words])
+    plugins = [word for plugin in loaded() for word in ("--plugin", os.path.relpath(plugin))]
+    command = shlex.join(["prune-lab", verb, *words, *plugins])
     with store.page(name) as folder:
-        build = {"simulate": theory.build, "search": equality.build}.get(phase, page.build)
+        build = {"simulate": study.build, "search": equality.build}.get(phase, pruning.build)
         metrics = build(store, keys, folder, title=title, command=command, expectations=expect)
     path = store.path("report", name) / "index.html"
     if show.as_json:

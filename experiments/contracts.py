@@ -395,6 +395,11 @@ class StudyChoice(Choice):
         return tables["runs"]
 
     @classmethod
+    def points(cls, runs: pd.DataFrame) -> pd.DataFrame:
+        """What the page's table of points shows, from the rows that claims are judged on: by default these."""
+        return runs
+
+    @classmethod
     def figures(cls, tables: Mapping[str, pd.DataFrame]) -> Iterable[Any]:
         """The figures of the page (figures.panels.Figures), from the tables of all runs."""
         return ()
@@ -402,4 +407,9 @@ class StudyChoice(Choice):
     @classmethod
     def verdict(cls, runs: pd.DataFrame) -> str:
         """The page's first sentence, from the rows that claims are judged on."""
+        return ""
+
+    @classmethod
+    def caveat(cls, tables: Mapping[str, pd.DataFrame]) -> str:
+        """What the page's numbers and intervals are, in a sentence under the verdict."""
         return ""

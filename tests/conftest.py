@@ -2,15 +2,28 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+
+from prune_lab.experiments import choices
 
 
 @pytest.fixture(autouse=True)
 def own_world(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PRUNE_LAB_CACHE", str(tmp_path_factory.getbasetemp() / "cache"))
     monkeypatch.delenv("PRUNE_LAB_DATA", raising=False)
+    monkeypatch.delenv("PRUNE_LAB_PLUGINS", raising=False)
+
+
+@pytest.fixture(autouse=True)
+def no_plugins() -> Iterator[None]:
+    """What a test plugs in is gone after it."""
+    yield
+    for key in [key for key, known in choices._classes.items() if known.plugin is not None]:
+        del choices._classes[key]
+    choices._plugins.clear()
 
 
 @pytest.fixture(autouse=True, scope="session")

@@ -21,7 +21,8 @@ FLOORS = (  # a room imports from the floors below it; on the ground there are f
     ("phases", "report"),
 )
 FLOOR = {room: floor for floor, rooms in enumerate(FLOORS) for room in rooms}
-WITHOUT_TORCH = ("laws.scaling", "laws.frontier", "laws.claims", "report.page", "report.equality",
+WITHOUT_TORCH = ("laws.scaling", "laws.frontier", "laws.claims", "report.study",
+                 "report.equality.build", "report.pruning.build",
                  "store.folders", "phases.settings", "phases.plan", "phases.launch", "data.load", "pruning.gallery",
                  "pruning.distribution", "studies.perceptron")  # fmt: skip
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
 from pathlib import Path
 
 import pandas as pd
@@ -108,7 +107,8 @@ class TwoBlobs(TaskChoice):
             ids = np.array([f"{name}/{row}" for row in range(size)])
             return Examples(inputs.astype(np.float32), labels, ids)
 
-        return Data("two_blobs", "vectors", {n: part(n, s) for n, s in (("train", 120), ("dev", 40), ("test", 60))}, ("a", "b"))
+        splits = {name: part(name, size) for name, size in (("train", 120), ("dev", 40), ("test", 60))}
+        return Data("two_blobs", "vectors", splits, ("a", "b"))
 '''
 MODEL = '''
 import torch
@@ -130,16 +130,6 @@ class ScaledLinear(ModelChoice):
         return torch.nn.Sequential(torch.nn.Flatten(), layer)
 '''
 FILES = {"doubt": SCORER, "every": RULE, "odd": POLICY, "blobs": TASK, "scaled": MODEL}
-
-
-@pytest.fixture(autouse=True)
-def own_registry(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    """What a test loads is gone after it."""
-    classes, plugins = dict(choices._classes), dict(choices._plugins)
-    yield
-    for known, before in ((choices._classes, classes), (choices._plugins, plugins)):
-        known.clear()
-        known.update(before)  # type: ignore[arg-type]
 
 
 def written(folder: Path, *names: str) -> list[str]:

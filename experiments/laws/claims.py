@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 
 from ..contracts import Floats
+from .intervals import LEVEL, mean_interval, welch
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -19,7 +20,6 @@ if TYPE_CHECKING:
 
 Verdict = Literal["holds", "fails", "undecided", "no runs"]
 SEEDS = 3  # fewer decide nothing
-LEVEL = 0.95
 LOWER_IS_BETTER = ("error", "loss", "bits_per_byte", "perplexity")
 COMPARED = (
     "task", "fingerprint", "model", "width", "setup", "policy", "label_noise", "pool", "balance", "budget", "split",
@@ -275,36 +275,19 @@ def _effect(sides: list[tuple[dict[int, float], str]]) -> _Effect:
     notes = "".join(f", {note}" for _, note in sides if note)
     if len(sides) == 1:
         values = np.array(list(sides[0][0].values()))
-        return _Effect(*_mean_interval(values), len(values), False, notes)
+        return _Effect(*_ends(values), len(values), False, notes)
     first, second = sides[0][0], sides[1][0]
     both = sorted(set(first) & set(second))
     if len(both) >= min(SEEDS, len(first), len(second)):
         values = np.array([first[seed] - second[seed] for seed in both])
-        return _Effect(*_mean_interval(values), len(values), True, ", paired by seed" + notes)
+        return _Effect(*_ends(values), len(values), True, ", paired by seed" + notes)
     left, right = np.array(list(first.values())), np.array(list(second.values()))
-    return _Effect(*_welch(left, right), min(len(left), len(right)), False, ", unpaired (the seeds differ)" + notes)
+    return _Effect(*welch(left, right), min(len(left), len(right)), False, ", unpaired (the seeds differ)" + notes)
 
 
-def _mean_interval(values: Floats) -> tuple[float, float, float]:
-    from scipy import stats
-
-    n, mean = len(values), float(values.mean())
-    if n < 2:
-        return mean, math.nan, math.nan
-    reach = float(stats.t.ppf(0.5 + LEVEL / 2, n - 1) * values.std(ddof=1) / math.sqrt(n))
-    return mean, mean - reach, mean + reach
-
-
-def _welch(left: Floats, right: Floats) -> tuple[float, float, float]:
-    from scipy import stats
-
-    difference = float(left.mean() - right.mean())
-    if min(len(left), len(right)) < 2:
-        return difference, math.nan, math.nan
-    if left.std() == 0 and right.std() == 0:
-        return difference, difference, difference
-    ends = stats.ttest_ind(left, right, equal_var=False).confidence_interval(LEVEL)
-    return difference, float(ends.low), float(ends.high)
+def _ends(values: Floats) -> tuple[float, float, float]:
+    mean, _, low, high = mean_interval(values)
+    return mean, low, high
 
 
 def _by_seed(point: Point, runs: pd.DataFrame) -> tuple[dict[int, float], str, int]:

@@ -75,7 +75,7 @@ class Job:
     @property
     def plugins(self) -> list[str]:
         """The plug-ins whose choices this phase runs."""
-        chosen = [one for one in (*self.settings.values(), self.run.rule if self.phase == "prune" else None)]
+        chosen = (*self.settings.values(), self.run.rule if self.phase == "prune" else None)
         return [str(one.plugin_name) for one in chosen if isinstance(one, Choice) and one.plugin is not None]
 
     @property

@@ -6,19 +6,25 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import pandas as pd
+from markupsafe import Markup
 
 from ..store.folders import Store
+from .parts import Section, code, definitions, details
 
 BUDGET = {
     "epochs": "Equal epochs: a pruned set is passed over as often as the whole pool, so it trains for fewer steps.",
     "steps": "Equal steps: a pruned set trains for as many steps as the whole pool, so it is passed over more often.",
     "both": "Unpruned runs are the same run under either budget.",
 }
+ACCURACY = (
+    "Last epoch's model everywhere, except where a column says best dev epoch: the model of the epoch that was best on "
+    "the dev split. Both are measured on the test split."
+)
 DECISIONS = 12  # derived settings shown at most
 
 
-def provenance(store: Store, runs: pd.DataFrame, command: str) -> dict[str, Any]:
-    """What the page says at its foot."""
+def of_runs(store: Store, runs: pd.DataFrame, command: str) -> dict[str, Any]:
+    """The origin of evaluated runs, with their budgets, seeds and settings."""
     records = [store.get("train", str(key)).record for key in runs["train"]]
     records += [store.get("evaluate", str(key)).record for key in runs["evaluate"]]
     for phase in ("prune", "score"):
@@ -47,6 +53,31 @@ def origin(records: Sequence[Mapping[str, Any]], command: str) -> dict[str, Any]
         "more_decisions": max(0, len(decisions) - DECISIONS),
         "created": max((str(record.get("created") or "") for record in records), default=""),
     }
+
+
+def section(origin: Mapping[str, Any], tables: Sequence[str], figures: Sequence[str]) -> Section:
+    """The foot of a page: the command, where everything was made, and links to the files."""
+    about = []
+    if "budgets" in origin:
+        about += [("budget", " ".join(origin["budgets"])), ("accuracy", ACCURACY), ("seeds", origin["seeds"])]
+    made = f"{origin['seconds']} s in {origin['folders']} folders, the last of {origin['created']}"
+    about += [("code", "; ".join(origin["code"])), ("machine", "; ".join(origin["machines"])), ("time", made)]
+    if origin["decisions"]:
+        more = [f"and {origin['more_decisions']} more in the records"] if origin["more_decisions"] else []
+        about.append(("decided", "; ".join([*origin["decisions"], *more])))
+    parts = [code(origin["command"]), definitions([*about, ("files", _links(tables, figures))])]
+    if "settings" in origin:
+        parts.append(details("Settings", definitions(origin["settings"])))
+    return Section("Where this comes from", parts)
+
+
+def _links(tables: Sequence[str], figures: Sequence[str]) -> Markup:
+    link = '<a href="{}">{}</a>'
+    shown = [Markup(", ").join(Markup(link).format(name, name) for name in tables)]
+    for name in figures:
+        files = (Markup(link).format(f"figures/{name}.{end}", end.upper()) for end in ("svg", "pdf", "png"))
+        shown.append(Markup("{}: {}").format(name, Markup(" ").join(files)))
+    return Markup("; ").join(shown)
 
 
 def _settings(runs: pd.DataFrame) -> list[tuple[str, str]]:

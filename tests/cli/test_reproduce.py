@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from prune_lab.cli import compose
-from prune_lab.experiments.figures import style
+from prune_lab.experiments.figures import panels
 
 from ..command_line import TINY, call
 
@@ -57,7 +57,7 @@ def test_an_expectation_that_fails_ends_with_exit_5(
         "figures",
     }
     assert json.loads((page / "record.json").read_text())["command"].startswith("prune-lab reproduce")
-    monkeypatch.setattr(style, "save", lambda drawings, stem, **_: None)  # once is enough, and it takes seconds
+    monkeypatch.setattr(panels, "save", lambda drawings, stem, **_: None)  # once is enough, and it takes seconds
     experiment.write_text(EXPERIMENT % 0.999)
     compose._groups.cache_clear()  # a process reads its configs once
     failed = call(capsys, *words, "--check")

@@ -19,8 +19,8 @@ from prune_lab.experiments.data.load import build_task
 from prune_lab.experiments.data.task import DeviceTask
 from prune_lab.experiments.models.networks.dense import mlp
 from prune_lab.experiments.phases.plan import job_of
-from prune_lab.experiments.report import laws
-from prune_lab.experiments.report.table import points, table
+from prune_lab.experiments.report.pruning import laws
+from prune_lab.experiments.report.pruning.runs import points, table
 from prune_lab.experiments.seeds import numpy_stream, torch_stream
 from prune_lab.experiments.store.folders import Store
 from prune_lab.experiments.training.loop import State, train

@@ -19,7 +19,7 @@ from prune_lab.experiments.contribution.adjoint import Descent
 from prune_lab.experiments.contribution.masks import Learned, learn, pull_back, relax
 from prune_lab.experiments.data.task import DeviceTask
 from prune_lab.experiments.models.networks.dense import perceptron
-from prune_lab.experiments.report.table import _row
+from prune_lab.experiments.report.pruning.runs import _row
 from prune_lab.experiments.seeds import numpy_stream
 from prune_lab.experiments.store.folders import Store
 

@@ -15,7 +15,7 @@ from prune_lab.experiments.data import second, text
 from prune_lab.experiments.data.load import SHIFTED
 from prune_lab.experiments.errors import ConfigError, DataUnavailable
 from prune_lab.experiments.phases.plan import Job, job_of
-from prune_lab.experiments.report.table import points, table
+from prune_lab.experiments.report.pruning.runs import points, table
 from prune_lab.experiments.store.folders import Store
 
 from ..command_line import call

@@ -11,7 +11,7 @@ import pytest
 
 from prune_lab.experiments.laws import claims
 from prune_lab.experiments.laws.expectations import Expectation, Point
-from prune_lab.experiments.report.table import points, table
+from prune_lab.experiments.report.pruning.runs import points, table
 
 from ..synthetic_store import build, error_of
 

@@ -16,10 +16,10 @@ from scipy import stats
 from prune_lab.experiments.contracts import Examples, Indices
 from prune_lab.experiments.data.groups import groups_of
 from prune_lab.experiments.data.splits import flip_labels
-from prune_lab.experiments.figures import style
+from prune_lab.experiments.figures import panels
 from prune_lab.experiments.pruning import appearance, distribution
 from prune_lab.experiments.pruning.distribution import Measure, compare
-from prune_lab.experiments.report import distribution as report
+from prune_lab.experiments.report.pruning import distribution as report
 
 from ..command_line import TINY, call
 
@@ -222,8 +222,8 @@ def test_text_is_seen_as_a_bag_of_tokens_and_counted_by_folder(monkeypatch: pyte
 @pytest.fixture
 def _titles_alone(monkeypatch: pytest.MonkeyPatch) -> None:
     """Leave out the drawing, which takes most of a report's time."""
-    monkeypatch.setattr(style, "save", lambda drawings, stem, **_: None)
-    monkeypatch.setattr(style, "inline", lambda drawing, prefix, **_: f"<p>{drawing.title}</p>")
+    monkeypatch.setattr(panels, "save", lambda drawings, stem, **_: None)
+    monkeypatch.setattr(panels, "inline", lambda drawing, prefix, **_: f"<p>{drawing.title}</p>")
 
 
 @pytest.mark.usefixtures("_titles_alone")
@@ -282,9 +282,9 @@ def test_a_panel_colours_what_chance_does_not_explain() -> None:
     assert vanished == ["cat (hardest 0.5 keeps 1 of 90)"]
     shift = report.Shift("digits", 180, columns, [("hard", 0.5)], cells, vanished)
     axes = Figure().subplots()
-    report.drawing(shift).draw(axes)
+    report.panel(shift).draw(axes)
     assert [text.get_text() for text in axes.texts] == ["0.56", "1.50", "2.0%"]
     assert len(axes.patches) == 2
-    assert [cell["value"] for cell in report.rows(shift)[0]["cells"]] == ["0.50 (0.90)", "3 (2)", "2.0% (0.0%)"]
+    assert [cell.words for cell in report.rows(shift)[0][2:]] == ["0.50 (0.90)", "3 (2)", "2.0% (0.0%)"]
     better = report._measures(rows.assign(kept=[1.0, 1.2, 0.0, 1, 1]))
     assert [better["hard", 0.5, one.measure].verdict for one in columns] == ["better", "better", "chance"]

@@ -11,10 +11,11 @@ import pytest
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from prune_lab.experiments.figures import style
+from prune_lab.experiments.figures import panels
 from prune_lab.experiments.laws import claims
-from prune_lab.experiments.report import capacity, page
-from prune_lab.experiments.report.table import table
+from prune_lab.experiments.report.pruning import build as page
+from prune_lab.experiments.report.pruning import capacity
+from prune_lab.experiments.report.pruning.runs import table
 from prune_lab.experiments.studies.perceptron.theory import generalization_error
 
 from ..synthetic_store import build
@@ -131,9 +132,9 @@ def test_the_theory_is_the_closed_form() -> None:
 
 
 def test_the_page_and_its_files_have_the_figure(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    save = style.save
+    save = panels.save
     monkeypatch.setattr(
-        style, "save", lambda drawings, stem, **how: stem.name != "capacity" or save(drawings, stem, **how)
+        panels, "save", lambda drawings, stem, **how: stem.name != "capacity" or save(drawings, stem, **how)
     )
     for width in (0.25, 1.0):
         store = build(

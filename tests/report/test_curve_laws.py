@@ -10,7 +10,7 @@ import pandas as pd
 import pytest
 
 from prune_lab.experiments.contracts import Floats
-from prune_lab.experiments.report import curve_laws
+from prune_lab.experiments.report.equality import curve_laws
 from prune_lab.experiments.store.folders import Folder
 
 STEPS = np.unique(np.append(0, np.geomspace(1, 2000, 200).round()))  # as experiments/searching.py keeps them

@@ -11,8 +11,9 @@ import pandas as pd
 import pytest
 from matplotlib.figure import Figure
 
-from prune_lab.experiments.figures import style
-from prune_lab.experiments.report import equality, equality_figures, forms, searches
+from prune_lab.experiments.figures import panels
+from prune_lab.experiments.report.equality import build, forms, gains, kept, policies, searches, subsets
+from prune_lab.experiments.report.table import dotted, number
 from prune_lab.experiments.store.folders import Folder, Store
 
 from ..command_line import call
@@ -48,7 +49,7 @@ experiment:
 """
 
 
-def drawn(drawing: style.Drawing, prefix: str, **_: float) -> str:
+def drawn(drawing: panels.Drawing, prefix: str, **_: float) -> str:
     """Draws, without the time that it takes to lay a panel out."""
     drawing.draw(Figure().subplots())
     return f"<svg id='{prefix}'></svg>"
@@ -65,8 +66,8 @@ def test_searches_become_a_page(
     capsys: pytest.CaptureFixture[str], words: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     saved: dict[str, int] = {}
-    monkeypatch.setattr(style, "save", lambda drawings, stem, **_: saved.update({stem.name: len(drawings)}))
-    monkeypatch.setattr(style, "inline", drawn)
+    monkeypatch.setattr(panels, "save", lambda drawings, stem, **_: saved.update({stem.name: len(drawings)}))
+    monkeypatch.setattr(panels, "inline", drawn)
     made = call(capsys, *words, "--check", "--json")
     assert made.code == 0, made.err
     report = made.objects[-1]["metrics"]
@@ -170,12 +171,12 @@ def test_two_seeds_decide_no_form() -> None:
 
 
 def test_a_larger_step_is_compared_with_the_search() -> None:
-    assert forms.steps(runs_of(area_constant_2x=[0.3, 0.31, 0.29])).startswith("A larger step beats the search: the")
+    assert policies.steps(runs_of(area_constant_2x=[0.3, 0.31, 0.29])).startswith("A larger step beats the search: the")
     slow = runs_of(area_constant_2x=[0.45, 0.46, 0.44], area_constant_4x=[0.2, np.nan, np.nan])  # diverged twice
-    assert forms.steps(slow).startswith("The search beats every larger step tried: the constant policy at 2 times")
-    assert "undecided" in forms.steps(runs_of(area_constant_2x=[0.3, 0.5, 0.4]))
+    assert policies.steps(slow).startswith("The search beats every larger step tried: the constant policy at 2 times")
+    assert "undecided" in policies.steps(runs_of(area_constant_2x=[0.3, 0.5, 0.4]))
     both = pd.concat([slow, runs_of(area_constant_2x=[0.3, 0.31, 0.29]).assign(setup="two")])
-    assert "beats the found policy in 1 of 2 settings, and loses in 1" in forms.steps(both)
+    assert "beats the found policy in 1 of 2 settings, and loses in 1" in policies.steps(both)
 
 
 def test_subsets_are_compared_with_random_ones_by_seed() -> None:
@@ -186,31 +187,31 @@ def test_subsets_are_compared_with_random_ones_by_seed() -> None:
         )
         for rule, values in ess.items()
     ]
-    rows = {row["kept"]: row for row in forms.subsets(pd.concat(blocks[::-1]))}
+    rows = {row["kept"]: row for row in kept.rows(pd.concat(blocks[::-1]))}
     assert rows["hard"]["ESS minus random's"] == "+0.0333 [+0.019, +0.0477]"
     assert rows["hard"]["gain minus random's"] == "+0 [+0, +0]"
     assert rows["none"]["ESS minus random's"] == rows["random"]["ESS minus random's"] == "–"
     assert {row["level"] for row in rows.values()} == {"50 %"}
-    assert "more equal (ESS) in 1 and less equal in 1 of 2 subsets" in forms.pruned(list(rows.values()))
-    assert forms.pruned([rows["none"], rows["random"]]) == ""
+    assert "more equal (ESS) in 1 and less equal in 1 of 2 subsets" in kept.pruned(list(rows.values()))
+    assert kept.pruned([rows["none"], rows["random"]]) == ""
     blocks[2].loc[1, "constant_phi_ess@0.5"] = np.nan  # a seed that never falls so far: nothing is at equal loss
-    assert {row["level"] for row in forms.subsets(pd.concat(blocks))} == {"none reached"}
+    assert {row["level"] for row in kept.rows(pd.concat(blocks))} == {"none reached"}
 
 
 def test_an_empty_panel_says_why() -> None:
     runs, axes = runs_of(gain=[0.1, 0.2, 0.3]), Figure().subplots()
-    ess, _ = equality_figures.by_subset("one", runs, {"unpruned": "#000000"})
-    gains = equality_figures.gain("one", runs, {"unpruned": "#000000"})
+    ess, _ = subsets.drawn("one", runs, {"unpruned": "#000000"})
+    gain = gains.drawn("one", runs, {"unpruned": "#000000"})
     ess.draw(axes)
     assert "no equal loss" in axes.texts[0].get_text()
-    gains.draw(other := Figure().subplots())
+    gain.draw(other := Figure().subplots())
     assert not other.texts
     assert other.get_lines()[0].get_ydata() == pytest.approx([20.0])
 
 
 def test_policies_that_never_arrive_are_said_to() -> None:
     speeds = {"acceleration_constant": [1.0] * 3, "acceleration_found": [2.0, np.nan, 3.0]}
-    rows = {row["policy"]: row for row in forms.policies(runs_of(area_fast_2x=[np.nan] * 3, **speeds))}
+    rows = {row["policy"]: row for row in policies.rows(runs_of(area_fast_2x=[np.nan] * 3, **speeds))}
     assert rows["found"]["seeds that get there"] == "2 of 3"
     assert rows["found"]["acceleration"].startswith("2.5 [")
     assert rows["fast 2× step"]["area"] == "diverged"
@@ -256,8 +257,8 @@ def test_setups_are_named_by_what_differs(tmp_path: Path) -> None:
         "b, linear",
         "b, mlp",
     ]
-    assert equality.POINTS.fullmatch("found_phi_ess@0.25")
-    assert not equality.POINTS.fullmatch("found_ct_sim")
+    assert build.POINTS.fullmatch("found_phi_ess@0.25")
+    assert not build.POINTS.fullmatch("found_ct_sim")
 
 
 @pytest.mark.parametrize(
@@ -277,4 +278,4 @@ def test_data_drawn_anew_for_each_seed_are_no_setting(drawn_from: list[tuple[int
 
 def test_settings_of_several_values_are_one_cell() -> None:
     nested = {"task": {"classes": ("automobile", "horse")}, "search": {"multiples": (2.0, 5.0)}}
-    assert searches._dotted(nested) == {"task.classes": "automobile,horse", "search.multiples": "2,5"}
+    assert dict(dotted(nested, number)) == {"task.classes": "automobile,horse", "search.multiples": "2,5"}

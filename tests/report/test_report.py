@@ -15,11 +15,14 @@ from matplotlib.figure import Figure
 from matplotlib.text import Annotation
 
 from prune_lab.experiments.errors import MissingInput
-from prune_lab.experiments.figures import style
+from prune_lab.experiments.figures import axes as readable
+from prune_lab.experiments.figures import panels
 from prune_lab.experiments.laws import claims
 from prune_lab.experiments.laws.expectations import Expectation, Point
-from prune_lab.experiments.report import figures, laws, page
-from prune_lab.experiments.report.table import named, newest, points, table, write
+from prune_lab.experiments.report.pruning import build as page
+from prune_lab.experiments.report.pruning import gains, laws, layout, scaling
+from prune_lab.experiments.report.pruning.runs import named, newest, points, table
+from prune_lab.experiments.report.table import write
 from prune_lab.experiments.store.folders import Store
 
 from ..synthetic_store import build
@@ -152,15 +155,16 @@ def test_figures_of_record_are_written(built: tuple[Path, dict[str, Any]]) -> No
 @pytest.fixture
 def _page_alone(monkeypatch: pytest.MonkeyPatch) -> None:
     """Leave out the figures' own files: they are half of the time, and tested once."""
-    monkeypatch.setattr(style, "save", lambda drawings, stem, **_: None)
+    monkeypatch.setattr(panels, "save", lambda drawings, stem, **_: None)
 
 
 @pytest.mark.usefixtures("_page_alone")
 def test_files_of_several_setups_have_names_of_their_own(study: Store, tmp_path: Path) -> None:
     runs = newest(table(study))
-    files = page._save(laws.panels(runs, claims.advantage(runs), replicates=2), [], tmp_path)
+    found = laws.panels(runs, claims.advantage(runs), replicates=2)
     stems = ["cifar10-convnet-0-25-el2n", "pydoc-gpt-64-perplexity"]
-    assert [file["name"] for file in files] == [f"{kind}-{stem}" for stem in stems for kind in ("scaling", "advantage")]
+    for kind, draw in (("scaling", scaling.drawings), ("advantage", gains.drawings)):
+        assert [one.name for one in layout.records(kind, found, draw)] == [f"{kind}-{stem}" for stem in stems]
 
 
 def test_the_verdict_names_the_setup_of_the_largest_gain(study: Store) -> None:
@@ -212,9 +216,9 @@ def test_a_study_without_scores_still_makes_a_page(rules: tuple[str, ...], tmp_p
 def test_a_drawing_is_the_same_every_time(study: Store) -> None:
     runs = newest(table(study))
     panel = laws.panels(runs[runs["task"] == "pydoc"], claims.advantage(runs), replicates=2)[0]
-    drawing = figures.scaling_drawings(panel)[0]
-    first = style.inline(drawing, "a")
-    assert first == style.inline(drawing, "a")
+    drawing = scaling.drawings(panel)[0]
+    first = panels.inline(drawing, "a")
+    assert first == panels.inline(drawing, "a")
     assert first.startswith("<svg")
     assert "var(--ink" in first
     assert ' width="' not in first.split(">", 1)[0]
@@ -285,7 +289,7 @@ def test_every_interval_lies_inside_its_axes(pools: tuple[int, ...], tmp_path: P
     )  # fmt: skip
     runs = newest(table(store))
     panel = laws.panels(runs, claims.advantage(runs), replicates=2)[0]
-    drawn = [*figures.scaling_drawings(panel), *figures.advantage_drawings(panel)]
+    drawn = [*scaling.drawings(panel), *gains.drawings(panel)]
     assert len(drawn) == (2 if len(pools) == 1 else 5)
     for drawing in drawn:
         axes = Figure().subplots()
@@ -333,18 +337,18 @@ def test_a_model_without_width_is_a_setup_like_any_other(tmp_path: Path) -> None
     found = laws.panels(runs, advantage, replicates=2)
     assert [panel.setup for panel in found] == ["perceptron · perceptron"] * 2
     assert [len(panel.points) for panel in found] == [3, 3]
-    assert [len(figures.advantage_drawings(panel)) for panel in found] == [1, 1]
+    assert [len(gains.drawings(panel)) for panel in found] == [1, 1]
 
 
 @pytest.mark.parametrize(("low", "high"), [(0.02, 0.9), (0.05, 0.06), (1.6, 2.1), (400, 32_000), (900, 1000)])
 def test_a_log_axis_has_readable_ticks(low: float, high: float) -> None:
-    ticks = style.log_ticks(low, high)
+    ticks = readable.log_ticks(low, high)
     assert 2 <= len(ticks) <= 8
     assert all(low <= tick <= high for tick in ticks)
 
 
 def test_labels_are_moved_apart() -> None:
-    places = style.spread([0.5, 0.51, 0.1, 0.52], 0.1)
+    places = readable.spread([0.5, 0.51, 0.1, 0.52], 0.1)
     ordered = sorted(places)
     assert all(second - first >= 0.099 for first, second in pairwise(ordered))
     assert sorted(range(4), key=lambda row: places[row]) == [2, 0, 1, 3]

@@ -9,9 +9,10 @@ import pandas as pd
 import pytest
 
 from prune_lab.cli import compose
+from prune_lab.experiments.figures import panels
 from prune_lab.experiments.phases.plan import job_of
 from prune_lab.experiments.studies import perceptron
-from prune_lab.experiments.studies.perceptron import report as theory
+from prune_lab.experiments.studies.perceptron import figures as theory
 from prune_lab.experiments.studies.perceptron.theory import generalization_error
 
 from ..command_line import call
@@ -42,7 +43,7 @@ def test_the_theory_and_its_simulation_become_a_page(
     monkeypatch.setattr(perceptron, "CURVE", 3)
     monkeypatch.setattr(theory, "KEEPS", (0.5, 1.0))
     saved: list[str] = []
-    monkeypatch.setattr(theory.style, "save", lambda drawings, stem, **_: saved.append(stem.name))
+    monkeypatch.setattr(panels, "save", lambda drawings, stem, **_: saved.append(stem.name))
     (tmp_path / "configs" / "experiment").mkdir(parents=True)
     (tmp_path / "configs" / "experiment" / "small.yaml").write_text(EXPERIMENT % -0.05)
     words = ["reproduce", f"hydra.searchpath=[file://{tmp_path / 'configs'}]", "experiment=small", *SMALL, results]

@@ -4,13 +4,10 @@ from __future__ import annotations
 
 import subprocess
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 
 import pandas as pd
 import pytest
-
-from prune_lab.experiments import choices
 
 from ..command_line import call
 
@@ -61,20 +58,16 @@ experiment:
       source: arithmetic
       point: {where: {base: 3}, metric: largest}
       versus: {where: {base: 2}, metric: largest}
-      at_least: 19
+      at_least: 0
       at_most: BOUND
 """
 
 
 @pytest.fixture
-def toy(tmp_path: Path) -> Iterator[list[str]]:
-    """`--plugin FILE`; its study is gone after the test."""
-    classes, plugins = dict(choices._classes), dict(choices._plugins)
+def toy(tmp_path: Path) -> list[str]:
+    """`--plugin FILE`."""
     (tmp_path / "toy.py").write_text(TOY)
-    yield ["--plugin", str(tmp_path / "toy.py")]
-    for known, before in ((choices._classes, classes), (choices._plugins, plugins)):
-        known.clear()
-        known.update(before)  # type: ignore[arg-type]
+    return ["--plugin", str(tmp_path / "toy.py")]
 
 
 def test_simulate_makes_runs_and_their_page(capsys: pytest.CaptureFixture[str], results: str, toy: list[str]) -> None:
@@ -101,11 +94,7 @@ def test_its_claims_are_judged_by_reproduce_and_by_the_verb(
 ) -> None:
     for name, bound, code in (("holds", "19", 0), ("fails", "18", 5)):
         file = tmp_path / f"{name}.yaml"
-        file.write_text(
-            EXPERIMENT.replace("BOUND", bound)
-            .replace("at_least: 19", "at_least: 0")
-            .replace("toy\n", f"toy_{name}\n", 1)
-        )
+        file.write_text(EXPERIMENT.replace("BOUND", bound).replace("name: toy", f"name: toy_{name}"))
         words = [f"experiment={file}", results, *toy]
         assert call(capsys, "reproduce", *words, "--check").code == code
         (row,) = call(capsys, "claims", str(file), "--results", results.partition("=")[2], *toy, "--json").objects

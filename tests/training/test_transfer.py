@@ -17,7 +17,7 @@ from prune_lab.experiments.laws import claims
 from prune_lab.experiments.laws.expectations import Expectation
 from prune_lab.experiments.models.networks.dense import mlp
 from prune_lab.experiments.phases.plan import job_of
-from prune_lab.experiments.report.table import table
+from prune_lab.experiments.report.pruning.runs import table
 from prune_lab.experiments.store.folders import Store
 from prune_lab.experiments.training.transfer import start_from
 

@@ -79,3 +79,15 @@ class Perceptron(StudyChoice):
         from .figures import verdict
 
         return verdict(runs)
+
+    @classmethod
+    def points(cls, runs: pd.DataFrame) -> pd.DataFrame:
+        from .figures import points
+
+        return points(runs)
+
+    @classmethod
+    def caveat(cls, tables: Mapping[str, pd.DataFrame]) -> str:
+        from .figures import caveat
+
+        return caveat(tables)

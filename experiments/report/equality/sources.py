@@ -5,16 +5,22 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from functools import partial
 from itertools import cycle
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 
-from ..contribution.findings import LAST
-from ..figures.style import COLOURS, INK, Drawing, legend_below
-from ..store.folders import Folder
-from .forms import interval
+from ...contribution.findings import LAST
+from ...figures.axes import legend_below
+from ...figures.panels import Drawing, Figures
+from ...figures.style import COLOURS, INK
+from ...store.folders import Folder
+from ..parts import Section, cells, note, shown
+from .changes import interval
+
+if TYPE_CHECKING:
+    from .found import Found
 
 WORDS = (
     "Left: the share of all weight that the found policy gives to each source as training goes on; dotted: its share "
@@ -23,9 +29,31 @@ WORDS = (
     "bands: from the lowest to the highest seed. Right, what lies outside of -1 and 3 is cut off: where steps are too "
     "large, φ of both policies is wild for a while."
 )
+BY_SOURCE = (
+    "Weight over share: of all steps; 1 is mixing in proportion. φ over the mean: medians over the looks of the first "
+    "three quarters. Of φ's variance over the examples that weigh something, the part that lies between the sources' "
+    "means: 0 where sources contribute equally. Means and 95 % t intervals over seeds."
+)
 NONE: pd.Series[float] = pd.Series(dtype=float)
 SHOWN = (-1.0, 3.0)  # of the mean phi of a source over that of all
 PALETTE = [COLOURS[rule] for rule in ("hard", "easy", "middle", "stratified", "beta", "quota", "rs2", "infobatch")]
+
+
+def section(found: Found) -> Section | None:
+    panels = [one for setting, rows in found.sources.items() for one in drawings(setting, rows)]
+    figures = Figures("sources", "Do the sources contribute equally?", WORDS, panels, columns=2)
+    return shown(figures) if panels else None
+
+
+def by_source(found: Found) -> Section | None:
+    """The table beside the figures."""
+    rows = source_rows(found)
+    return Section("Weight and contribution by source", [note(BY_SOURCE), cells(rows)]) if rows else None
+
+
+def source_rows(found: Found) -> list[dict[str, Any]]:
+    own = {f"{setup}, {kept}": runs for (setup, kept), runs in found.runs.groupby(["setup", "kept"], sort=False)}
+    return [row for setting, rows in found.sources.items() for row in weights(setting, rows, own[setting])]
 
 
 def table(folders: Sequence[Folder]) -> pd.DataFrame | None:
@@ -50,7 +78,7 @@ def drawings(setting: str, rows: pd.DataFrame) -> list[Drawing]:
     ]  # fmt: skip
 
 
-def cells(setting: str, rows: pd.DataFrame, runs: pd.DataFrame) -> Iterator[dict[str, Any]]:
+def weights(setting: str, rows: pd.DataFrame, runs: pd.DataFrame) -> Iterator[dict[str, Any]]:
     """A row for each source; phi at the looks of the first three quarters, medians, then means of seeds."""
     early = rows[rows["step"] <= LAST * rows["step"].max()]
     for source, own in early.groupby("group", sort=False):

@@ -2,24 +2,27 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import lru_cache, partial
 from itertools import pairwise
-from typing import Any
 
 import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 
-from ..contracts import Floats
-from ..errors import ConfigError
-from ..figures import style
-from ..figures.style import Drawing
-from ..studies.perceptron.theory import Rule, crossover, generalization_error
-from . import figures
+from ...contracts import Floats
+from ...errors import ConfigError
+from ...figures.axes import legend_below, limits, log_axis
+from ...figures.panels import Drawing, Figures
+from ...figures.style import COLOURS, INK, MARKERS, count_label, name_of, shade
+from ...studies.perceptron.theory import Rule, crossover, generalization_error
+from ..parts import Section, grid, heading, note, paragraph
+from . import gains
+from .found import Found
 from .laws import BUDGETS, SETTINGS, WEIGHING
-from .table import named
+from .layout import in_rows
+from .runs import named
 
 RULES: tuple[Rule, ...] = ("hard", "easy")
 UNITS = ("epochs", "steps", "examples")  # of a schedule's length
@@ -29,6 +32,20 @@ VARIED = {"model.width", "task.examples", "task.label_noise", *(f"recipe.{unit}"
 ALPHAS = np.geomspace(0.25, 12, 13)  # examples kept per dimension
 PROBE = 20.0  # degrees between the imperfect probe and the teacher
 SIGNS = {"worse": "negative", "better": "positive"}
+WORDS = (
+    "Measured: last epoch, test split, means and 95 % t intervals over seeds; hollow where undecided. Theory "
+    "(arXiv:2206.14486 §2): the perceptron of largest margin in infinite dimension, clean labels; dashed: its probe "
+    f"is {PROBE:g} degrees off the teacher. Both show what a rule gains over a random subset of its size, at the same "
+    "fraction kept, and on both axes the learner should afford hard examples better to the right. The rest is "
+    "analogy: the theory's axis is data, examples per parameter, for a student that can always realise the teacher "
+    "and is trained to the end; it has no width and no schedule. The network's axis is what it can fit, with as many "
+    "examples at every width: a wider one has fewer examples per parameter, which in the theory is a step to the "
+    "left. So the theory says that the sign changes, and not at which width."
+)
+OWN = (
+    " Every setting ranked the examples by a score of its own: widths may differ in what they keep, too, and a network "
+    "that fits little may be the worse probe."
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,6 +61,27 @@ class Study:
     @property
     def rules(self) -> list[Rule]:
         return [rule for rule in RULES if (self.rows["rule"] == rule).any()]
+
+
+def section(found: Found) -> Section | None:
+    several = list(studies(found.runs, found.advantage))
+    if not several:
+        return None
+    parts = []
+    for place, study in enumerate(several):
+        said = " ".join([*(sentence(study, rule) for rule in study.rules), theory(study.keep)])
+        parts += [heading(study.title), paragraph(said), grid(drawings(study), f"c{place}-")]
+    parts.append(note(WORDS + (OWN if any(study.proxies for study in several) else "")))
+    sheet, columns = in_rows([drawings(study) for study in several])
+    return Section("Where the sign changes", parts, [Figures("capacity", "", "", sheet, columns)])
+
+
+def theory(keep: float) -> str:
+    """Where the gain of the hardest changes its sign in theory."""
+    crossing = crossover_of(keep)
+    nowhere = f"does not change its sign between {ALPHAS[0]:g} and {ALPHAS[-1]:g}"
+    turns = nowhere if crossing is None else f"turns positive at {crossing:.2g}"
+    return f"In theory the gain of the hardest {keep:g} {turns} examples kept per dimension."
 
 
 def studies(runs: pd.DataFrame, advantage: pd.DataFrame) -> Iterator[Study]:
@@ -62,41 +100,19 @@ def studies(runs: pd.DataFrame, advantage: pd.DataFrame) -> Iterator[Study]:
             continue
         one = hard.iloc[0]
         words = [one["task"], one["model"], one["scorer"], f"keep {one['keep']:g}", BUDGETS[one["budget"]]]
-        words += [] if one["policy"] == "uniform" else [style.name_of(one["policy"])]
+        words += [] if one["policy"] == "uniform" else [name_of(one["policy"])]
         words += [f"label noise {one['label_noise']:g}"] if one["label_noise"] > 0 else []
         ranked = runs[(runs["rule"] == "hard") & (runs["pool"] == one["pool"]) & runs["setup"].isin(hard["setup"])]
         own = bool(ranked["score"].nunique() >= hard["setup"].nunique())
         yield Study(" · ".join(words), float(one["keep"]), str(one["unit"]), rows, own)
 
 
-def section(study: Study, place: int) -> dict[str, Any]:
-    """A study for the page's template."""
-    crossing = crossover_of(study.keep)
-    nowhere = f"does not change its sign between {ALPHAS[0]:g} and {ALPHAS[-1]:g}"
-    turns = nowhere if crossing is None else f"turns positive at {crossing:.2g}"
-    return {
-        "title": study.title,
-        "figures": [style.figure(one, f"c{place}-{number}") for number, one in enumerate(drawings(study))],
-        "sentences": [sentence(study, rule) for rule in study.rules],
-        "theory": f"In theory the gain of the hardest {study.keep:g} {turns} examples kept per dimension.",
-        "proxies": study.proxies,
-        "probe": f"{PROBE:g}",
-    }
-
-
-def sheet(found: Sequence[Study]) -> tuple[list[Drawing | None], int, float]:
-    """The drawings of the figure of record, a row a study; its columns; the height of a row."""
-    rows = [drawings(study) for study in found]
-    columns = max(len(row) for row in rows)
-    return [one for row in rows for one in [*row, *[None] * (columns - len(row))]], columns, style.HEIGHT
-
-
 def drawings(study: Study) -> list[Drawing]:
     """The hardest, and the easiest where it was run, as measured; the theory."""
     found = []
     for rule in study.rules:
-        title, words = f"{style.name_of(rule).capitalize()} against random", sentence(study, rule)
-        draw = partial(figures.gain_by_width, study.rows, rule, study.unit)
+        title, words = f"{name_of(rule).capitalize()} against random", sentence(study, rule)
+        draw = partial(_by_width, study.rows, rule, study.unit)
         found.append(Drawing(title, study.title, words, draw))
     words = f"theory: gain of hardest and easiest over random against examples per dimension, keep {study.keep:g}"
     subtitle, draw = f"perceptron · keep {study.keep:g}", partial(_theory, study.keep)
@@ -117,7 +133,7 @@ def sentence(study: Study, rule: Rule) -> str:
     elif not changes:
         said = f"is {decided[0]} wherever it is decided" if decided else "is decided nowhere"
     return (
-        f"The gain of the {style.name_of(rule)} {study.keep:g} over a random subset of its size {said} (of {len(rows)} "
+        f"The gain of the {name_of(rule)} {study.keep:g} over a random subset of its size {said} (of {len(rows)} "
         f"settings negative in {counts['worse']}, positive in {counts['better']}, undecided in {counts['undecided']})."
     )
 
@@ -132,6 +148,28 @@ def _changes(rows: pd.DataFrame, words: dict[str, str]) -> Iterator[tuple[str, s
                 if one["verdict"] != other["verdict"]:
                     ends = (words[along].format(end[along]) for end in (one, other))
                     yield other["verdict"], f"between {' and '.join(ends)}{place}"
+
+
+def _by_width(found: pd.DataFrame, rule: str, unit: str, axes: Axes) -> None:
+    """Against width, a line a length of the schedule (in `unit`); where there is one width, a line against length."""
+    across, by = ("width", "length") if found["width"].nunique() > 1 else ("length", "width")
+    values = np.unique(found[across].to_numpy(dtype=float))
+    lines = list(found[found["rule"] == rule].groupby(by, dropna=False, sort=True))
+    for place, (name, line) in enumerate(lines):
+        line = line.sort_values(across)
+        dodge = (values[-1] / values[0]) ** (0.017 * (place - (len(lines) - 1) / 2))
+        colour, label = shade(rule, len(lines) - 1 - place, len(lines)), f"{name:g} {unit}" if by == "length" else ""
+        gains.points(
+            axes, line[across].to_numpy(dtype=float) * dodge, line, colour, MARKERS[place % len(MARKERS)], label
+        )
+    low, high = limits(values, 1.25)
+    log_axis(axes, "x", low, high, count_label)
+    if len(values) < 8:
+        axes.set_xticks(values)
+    axes.set_xlabel("width of the network" if across == "width" else f"length of the schedule ({unit})")
+    axes.set_ylim(*gains.reach(found))
+    gains.zero_line(axes, str(found["metric"].iloc[0]))
+    legend_below(axes)
 
 
 @lru_cache(maxsize=64)
@@ -157,12 +195,12 @@ def crossover_of(keep: float) -> float | None:
 def _theory(keep: float, axes: Axes) -> None:
     for rule in RULES:
         for theta, dashes, probe in ((0.0, "-", ""), (PROBE, "--", f", probe {PROBE:g}° off")):
-            colour, label = style.COLOURS[rule], style.name_of(rule) + probe
+            colour, label = COLOURS[rule], name_of(rule) + probe
             axes.plot(ALPHAS, prediction(keep, rule, theta), dashes, color=colour, linewidth=1.7, label=label)
     if (crossing := crossover_of(keep)) is not None:
-        axes.axvline(crossing, color=style.INK, linewidth=0.9, linestyle=":")
+        axes.axvline(crossing, color=INK, linewidth=0.9, linestyle=":")
         axes.annotate(f" crossover {crossing:.2g}", (crossing, 0.02), xycoords=("data", "axes fraction"), fontsize=8.5)
-    style.log_axis(axes, "x", *style.limits(ALPHAS, 1.12), "{:g}".format)
+    log_axis(axes, "x", *limits(ALPHAS, 1.12), "{:g}".format)
     axes.set_xlabel("examples kept per dimension")
-    figures.zero_line(axes, "accuracy")
-    style.legend_below(axes)
+    gains.zero_line(axes, "accuracy")
+    legend_below(axes)

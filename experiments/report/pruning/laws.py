@@ -8,10 +8,10 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
-from ..contracts import Floats, Indices
-from ..figures.style import RULES, name_of
-from ..laws import frontier, scaling
-from .table import POINT, error_metric, named, newest, points
+from ...contracts import Floats, Indices
+from ...figures.style import RULES, name_of
+from ...laws import frontier, scaling
+from .runs import POINT, error_metric, named, newest, points
 
 BUDGETS = {
     "epochs": "equal epochs",
@@ -73,6 +73,17 @@ class Panel:
     @property
     def pools(self) -> int:
         return int(self.points["pool"].nunique())
+
+    @property
+    def single(self) -> bool:
+        """Whether its errors are one drawing."""
+        return self.pools == 1 or len(self.rules) + (self.envelope is not None) < 2
+
+    @property
+    def fitted(self) -> bool:
+        """Whether there were points enough for a law."""
+        laws = [law.comparison for law in (self.unpruned, self.envelope) if law is not None]
+        return any(one.power is not None or one.exponential is not None for one in laws)
 
     @property
     def rules(self) -> list[str]:

@@ -5,18 +5,25 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import groupby
-from typing import Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
+from markupsafe import Markup
 from matplotlib.axes import Axes
 from matplotlib.patches import Rectangle
 
-from ..figures.style import COLOURS, RULES, Drawing, count_label, name_of
-from ..pruning.distribution import EXPECTED, NOTHING
-from ..store.folders import Store
+from ...figures.panels import Drawing, Figures
+from ...figures.style import COLOURS, RULES, count_label, name_of
+from ...pruning.distribution import EXPECTED, NOTHING
+from ...store.folders import Store
+from ..parts import Cell as Shown
+from ..parts import Section, box, code, definitions, details, drawing, note, table, warning
 from .laws import BUDGETS, Panel
-from .table import POINT
+from .runs import POINT
+
+if TYPE_CHECKING:
+    from .found import Found
 
 FILE = "distribution.parquet"
 RUN = ("task", "fingerprint", "label_noise", "pool", "rule", "scorer", "selection", "balance", "keep", "prune")
@@ -33,6 +40,10 @@ class Column:
     words: str
     form: str = "{:.3g}"
     more_is_worse: bool = True
+
+    @property
+    def title(self) -> str:
+        return self.name.replace("\n", " ")
 
 
 COLUMNS = (
@@ -52,6 +63,20 @@ COLUMNS = (
            "0.99)", "{:.2%}"),
 )  # fmt: skip
 ACCURACY = "test accuracy of the class that the trained models know worst, against that after random pruning"
+
+
+WORDS = (
+    "A row is a selection: a rule and the fraction it keeps of the largest pool. A number is its measure divided by "
+    "that of random subsets of the same size: 1 is like a random choice, 2 twice as much. "
+)
+COLOURED = Markup(
+    '<span class="worse">Orange</span>: worse than chance explains (95 of 100 random choices); '
+    '<span class="better">green</span>: better; no colour: as chance has it.'
+)
+AGAIN = (
+    "{} of the selections were made before this was measured. Remove their folders and give the command that made them "
+    "again: it prunes within seconds, and trains nothing."
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,6 +107,30 @@ class Shift:
     @property
     def height(self) -> float:
         return REST + ROW * len(self.rows)
+
+
+def section(found: Found) -> Section | None:
+    several = list(shifts(found.measures, found.runs, found.panels))
+    parts, sheet = [], []
+    if several:
+        columns = dict.fromkeys(column for shift in several for column in shift.columns)
+        meanings = definitions([(one.title, one.words) for one in columns], "whole" if len(several) > 2 else "")
+        figures = [drawing(panel(one), f"d{place}", height=one.height) for place, one in enumerate(several)]
+        parts += [note(Markup("{}{}").format(WORDS, COLOURED)), box("pair top", *figures, meanings)]
+        for one in several:
+            if one.vanished:
+                parts.append(warning(f"Nearly gone in {one.title}, pool of {one.pool:,}: {', '.join(one.vanished)}."))
+        for one in several:
+            summary = f"{one.title}, pool of {one.pool:,}: the values, and those of a random choice in brackets"
+            values = table(["rule", "keep", *(column.title for column in one.columns)], rows(one))
+            parts.append(details(summary, values, opened=len(several) < 3))
+        longest = max(len(one.rows) for one in several)  # a row is as high in every panel
+        height, shown = max(one.height for one in several), [panel(one, longest) for one in several]
+        sheet = [Figures("distribution", "", "", shown, height=height)]
+    if found.unmeasured:
+        keys = found.unmeasured[0] if len(found.unmeasured) == 1 else "{" + ",".join(found.unmeasured) + "}"
+        parts += [note(AGAIN.format(len(found.unmeasured))), code(f"rm -r {found.store.path('prune', keys)}")]
+    return Section("What pruning does to the distribution", parts, sheet) if parts else None
 
 
 def measured(store: Store, runs: pd.DataFrame) -> tuple[pd.DataFrame, list[str]]:
@@ -121,17 +170,17 @@ def shifts(measures: pd.DataFrame, runs: pd.DataFrame, panels: Sequence[Panel]) 
         yield Shift(title, int(pool), shown, rows, cells, list(_vanished(own)))
 
 
-def drawing(shift: Shift, rows: int | None = None) -> Drawing:
+def panel(shift: Shift, rows: int | None = None) -> Drawing:
     """A table of ratios to the random control, coloured where chance does not explain them, with room for `rows`."""
     subtitle = f"{shift.title} · pool of {shift.pool:,}"
     words = f"ratio of each measure to a random choice of as many, by rule and keep fraction: {shift.title}"
     return Drawing("A random choice is 1", subtitle, words, lambda axes: _draw(axes, shift, rows or len(shift.rows)))
 
 
-def rows(shift: Shift) -> list[dict[str, Any]]:
+def rows(shift: Shift) -> list[list[str | Shown]]:
     """The values behind the ratios, for the page's table."""
     return [
-        {"rule": name_of(rule), "keep": f"{keep:g}", "cells": [_words(shift, rule, keep, one) for one in shift.columns]}
+        [name_of(rule), f"{keep:g}", *(_words(shift, rule, keep, one) for one in shift.columns)]
         for rule, keep in shift.rows
     ]
 
@@ -178,13 +227,13 @@ def _column(cells: dict[tuple[str, float, str], Cell], column: Column) -> list[C
     return [cell for key, cell in cells.items() if key[2] == column.measure]
 
 
-def _words(shift: Shift, rule: str, keep: float, column: Column) -> dict[str, str]:
+def _words(shift: Shift, rule: str, keep: float, column: Column) -> Shown:
     cell = shift.cells.get((rule, keep, column.measure))
     if cell is None or np.isnan(cell.kept):
-        return {"verdict": "none", "value": "–"}
+        return Shown("–", "none")
     p = "" if np.isnan(cell.p) else f", p {cell.p:.2g}"
     kept, random = (column.form.format(value).replace("-", "−") for value in (cell.kept, cell.random))
-    return {"verdict": cell.verdict, "value": f"{kept} ({random}{p})"}
+    return Shown(f"{kept} ({random}{p})", cell.verdict)
 
 
 def _draw(axes: Axes, shift: Shift, rows: int) -> None:

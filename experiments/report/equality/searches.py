@@ -2,19 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
-from ..contracts import Floats
-from ..contribution.dispersion import ACTIVE
-from ..contribution.findings import LAST
-from ..figures.style import COLOURS, name_of
-from ..store.folders import Folder, Store, key_of
-from .recorded import completed
-from .table import mean_interval, name_of_task
+from ...contracts import Floats
+from ...contribution.dispersion import ACTIVE
+from ...contribution.findings import LAST
+from ...figures.style import COLOURS, name_of
+from ...laws.intervals import mean_interval
+from ...store.folders import Folder, Store, key_of
+from ..recorded import completed
+from ..table import dotted, name_of_task, number
 
 QUANTILES = (0.1, 0.25, 0.5, 0.75, 0.9)
 SHARES = np.linspace(0, 1, 101)  # of the examples, where a Lorenz curve is read
@@ -145,22 +146,8 @@ def _row(store: Store, folder: Folder, redrawn: bool) -> dict[str, Any]:
     nested["prune"] = {name: value for name, value in pruning.items() if name not in ("task", "fingerprint")}
     made = {"search": folder.key, "created": str(record.get("created", "")), "seconds": record.get("seconds")}
     made["commit"] = str(record.get("code", {}).get("commit", ""))
-    whole: dict[str, Any] = row | metrics | made | _dotted(nested)
+    whole: dict[str, Any] = row | metrics | made | dict(dotted(nested, number))
     return whole
-
-
-def _dotted(settings: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
-    found: dict[str, Any] = {}
-    for name, value in settings.items():
-        if isinstance(value, Mapping):
-            found |= _dotted(value, f"{prefix}{name}.")
-        else:
-            found[prefix + name] = ",".join(map(_number, value)) if isinstance(value, list | tuple) else value
-    return found
-
-
-def _number(value: Any) -> str:
-    return f"{value:g}" if isinstance(value, float | int) else str(value)
 
 
 def _setups(runs: pd.DataFrame, redrawn: bool) -> pd.Series[Any]:
@@ -196,7 +183,7 @@ def _setting(name: str, value: Any) -> str:
     if isinstance(value, bool | np.bool_):
         return f"{'' if value else 'not '}{name.rpartition('.')[2]}"
     last = name.rpartition(".")[2].replace("_", " ")
-    return _number(value) if last == "name" else f"{last} {_number(value)}"
+    return number(value) if last == "name" else f"{last} {number(value)}"
 
 
 def _subsets(runs: pd.DataFrame) -> pd.Series[Any]:

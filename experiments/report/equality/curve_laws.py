@@ -1,6 +1,6 @@
 """Does a searched policy change the law of the loss curve, L = L0 + (B / t)^beta? (arXiv:2402.17759, eq 8, table 2.)
 
-The fits are those of experiments/scaling.py, to log loss and over the end of the run. `beta_*` and `B_*` are without a
+The fits are those of laws/scaling.py, to log loss and over the end of the run. `beta_*` and `B_*` are without a
 floor (L0 = 0 for both policies: the paper's one L0 is 1 % of its losses); `*_floored` with a floor of each curve's own.
 """
 
@@ -8,17 +8,21 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
 
-from ..contracts import Floats
-from ..laws import scaling
-from ..store.folders import Folder
+from ...contracts import Floats
+from ...laws import scaling
+from ...laws.intervals import mean_interval
+from ...store.folders import Folder
+from ..parts import Section, cells, note
 from . import searches
-from .forms import change, interval
-from .table import mean_interval
+from .changes import change, interval
+
+if TYPE_CHECKING:
+    from .found import Found
 
 POLICIES = ("constant", "found")
 START = 0.1  # t0, as a share of the run: 400 of 4,000 steps in the paper
@@ -41,6 +45,11 @@ CRITERION = (
     f"without, or for most seeds that floor is at its bound 0 and one below 0 (by {BELOW:.0%} of the least loss) would "
     "fit better: the curve then gets steeper than any power law, and β depends on the range."
 )
+
+
+def section(found: Found) -> Section:
+    words = f"{CRITERION} Means and 95 % t intervals over seeds; of B's logarithm, which is then turned back."
+    return Section("The law of the loss curve", [note(words), cells(found.laws)])
 
 
 def measured(folders: Mapping[str, Folder]) -> pd.DataFrame:

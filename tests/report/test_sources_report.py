@@ -8,7 +8,7 @@ import pandas as pd
 import pytest
 from matplotlib.figure import Figure
 
-from prune_lab.experiments.report import groups
+from prune_lab.experiments.report.equality import sources
 from prune_lab.experiments.store.folders import Folder
 
 SHARES = {"books": 0.75, "films": 0.25}
@@ -29,7 +29,7 @@ def searched(path: Path, model: str, found: tuple[float, float]) -> Folder:
 
 @pytest.fixture
 def rows(tmp_path: Path) -> pd.DataFrame:
-    found = groups.table([searched(tmp_path / str(seed), "gpt", (2.0 + seed, 2.0 + seed)) for seed in range(3)])
+    found = sources.table([searched(tmp_path / str(seed), "gpt", (2.0 + seed, 2.0 + seed)) for seed in range(3)])
     assert found is not None
     return found
 
@@ -43,18 +43,18 @@ def test_contributions_are_over_the_mean_of_all(rows: pd.DataFrame) -> None:
 
 def test_a_row_for_each_source(rows: pd.DataFrame) -> None:
     numbers = {"lift_books": [0.6, 0.7, 0.8], "lift_films": 2.0, "constant_between_phi": 0.5, "found_between_phi": 0.0}
-    first, second = groups.cells("two texts", rows, pd.DataFrame(numbers))
+    first, second = sources.weights("two texts", rows, pd.DataFrame(numbers))
     assert (first["source"], second["source"]) == ("books", "films")
     assert first["weight / share, found"].startswith("0.7 [")
     assert first["φ / mean φ, constant"].startswith("0.667")
     assert second["φ / mean φ, found"].startswith("1 ")
     del numbers["lift_films"]  # nothing of it is kept
-    _, second = groups.cells("two texts", rows, pd.DataFrame(numbers))
+    _, second = sources.weights("two texts", rows, pd.DataFrame(numbers))
     assert second["weight / share, found"] == "–"
 
 
 def test_the_figure_has_a_line_for_each_source(rows: pd.DataFrame) -> None:
-    weights, contributions = groups.drawings("two texts", rows)
+    weights, contributions = sources.drawings("two texts", rows)
     axes = Figure().subplots()
     weights.draw(axes)
     lines = {str(line.get_label()): list(line.get_ydata()) for line in axes.lines}
@@ -71,12 +71,12 @@ def test_the_figure_has_a_line_for_each_source(rows: pd.DataFrame) -> None:
 def test_more_sources_than_colours_are_all_drawn(rows: pd.DataFrame) -> None:
     many = pd.concat([rows.assign(group=f"{rows['group'].iloc[0]} {number}") for number in range(10)])
     axes = Figure().subplots()
-    groups.drawings("ten texts", many)[0].draw(axes)
+    sources.drawings("ten texts", many)[0].draw(axes)
     assert len({line.get_label() for line in axes.lines if str(line.get_label()).startswith("books")}) == 10
 
 
 def test_classes_and_older_searches_have_no_sources(tmp_path: Path) -> None:
-    assert groups.table([searched(tmp_path / "classes", "mlp", (1.0, 1.0))]) is None
+    assert sources.table([searched(tmp_path / "classes", "mlp", (1.0, 1.0))]) is None
     older = searched(tmp_path / "older", "gpt", (1.0, 1.0))
     (older.path / "groups.parquet").unlink()
-    assert groups.table([older]) is None
+    assert sources.table([older]) is None

@@ -1,12 +1,8 @@
-"""The report of the pruned perceptron: theory lines over simulated points, crossovers, envelope, imperfect probes."""
+"""What the pruned perceptron shows: theory lines over simulated points, crossovers, envelope, imperfect probes."""
 
 from __future__ import annotations
 
-import json
-from collections.abc import Iterator, Sequence
-from dataclasses import asdict
-from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from collections.abc import Iterator, Mapping, Sequence
 
 import numpy as np
 import pandas as pd
@@ -14,103 +10,35 @@ from matplotlib.axes import Axes
 
 from ...contracts import Floats
 from ...errors import ConfigError
-from ...figures import style
-from ...figures.style import COLOURS, INK, Drawing, figure, legend_below, log_axis, shade
-from ...laws import claims
-from ...report.page import judged, plain, render
-from ...report.provenance import origin
-from ...report.table import mean_interval, write
-from ...store.folders import Folder, Store
+from ...figures.axes import legend_below, limits, log_axis
+from ...figures.panels import Drawing, Figures
+from ...figures.style import COLOURS, INK, name_of, percent_label, shade
+from ...laws.intervals import mean_interval
 from .theory import KEEPS, Rule, crossover, generalization_error, information_gain
-
-if TYPE_CHECKING:
-    from ...laws.expectations import Expectation
 
 TOLERANCE, ERRORS = 0.06, 2.0  # a simulated mean agrees within 6 % of the theory and 2 standard errors
 TRANSITION = (1.5, 2.5)  # alpha near 2 at small keep: the jump is rounded off at finite dimension
 SMALL = 0.2
 POINT = ("keep", "rule", "theta", "margin", "alpha")
 SHOWN = 4.0  # alpha at which the effect of the fraction kept is drawn
+Tables = Mapping[str, pd.DataFrame]  # theory: alpha, error; simulated: alpha, draw, error; and the settings of both
 
 
-def build(
-    store: Store,
-    keys: Sequence[str] | None,
-    folder: Path,
-    *,
-    title: str,
-    command: str,
-    expectations: Sequence[Expectation] = (),
-) -> dict[str, Any]:
-    """Write index.html, figures/*, table.csv, points.csv, claims.json and record.json into `folder`."""
-    assert keys is not None
-    folders = [store.get("simulate", key) for key in keys]
-    runs, curves = _runs(folders), _curves(folders)
-    points = _points(runs)
-    outcomes = [claims.check(expectation, runs) for expectation in expectations]
-    folder.mkdir(parents=True, exist_ok=True)
-    write(runs, folder / "table.csv")
-    write(points, folder / "points.csv")
-    sections = list(_sections(points, curves))
-    names = []
-    for name, _, _, drawings in sections:
-        style.save(drawings, folder / "figures" / name, columns=min(3, len(drawings)))
-        names.append(name)
-    verdict = _verdict(points)
-    provenance = origin([one.record for one in folders], command)
-    context = {
-        "title": title,
-        "verdict": verdict,
-        "caveat": f"Theory: the max-margin student at infinite dimension. Points: means of {runs['draw'].nunique()} "
-        f"draws at {_dimensions(folders)} dimensions, with 95 % t intervals.",
-        "warnings": [],
-        "sections": [
-            {"title": head, "words": words, "figures": [figure(one, f"{name}{n}") for n, one in enumerate(drawings)]}
-            for name, head, words, drawings in sections
-        ],
-        "outcomes": [asdict(outcome) for outcome in outcomes],
-        "points": [{name: _cell(value) for name, value in row.items()} for row in points.to_dict("records")],
-        "files": [{"name": name, "path": f"figures/{name}"} for name in names],
-        "provenance": provenance,
-    }
-    (folder / "index.html").write_text(render("theory.html", context))
-    (folder / "record.json").write_text(json.dumps(plain(provenance), indent=1) + "\n")
-    everything = {"verdict": verdict, "expectations": context["outcomes"]}
-    (folder / "claims.json").write_text(json.dumps(plain(everything), indent=1, allow_nan=False) + "\n")
-    return {"runs": len(folders), "points": len(points), "verdict": verdict} | judged(outcomes)
-
-
-def _setting(folder: Folder) -> dict[str, Any]:
-    recipe = folder.record["recipe"]
-    theory = recipe["theory"]
-    return {"keep": recipe["keep"], "rule": recipe["rule"], "theta": theory["theta"], "margin": theory["margin"]}
-
-
-def _dimensions(folders: Sequence[Folder]) -> str:
-    return ", ".join(sorted({str(folder.record["recipe"]["theory"]["dimension"]) for folder in folders}))
-
-
-def _curves(folders: Sequence[Folder]) -> pd.DataFrame:
-    """The theory's error along alpha, a block for each setting."""
-    return pd.concat([pd.read_parquet(one.path / "theory.parquet").assign(**_setting(one)) for one in folders])
-
-
-def _runs(folders: Sequence[Folder]) -> pd.DataFrame:
+def runs(tables: Tables) -> pd.DataFrame:
     """A row for each simulated student, with the theory's error, its point's agreement, and `seed` for its draw."""
-    blocks = []
-    for one in folders:
-        theory = pd.read_parquet(one.path / "theory.parquet").rename(columns={"error": "theory"})
-        simulated = pd.read_parquet(one.path / "simulated.parquet").merge(theory, on="alpha", how="left")
-        blocks.append(simulated.assign(seed=simulated["draw"], **_setting(one)))
-    runs = pd.concat(blocks, ignore_index=True)
-    grouped = runs.groupby(list(POINT))["error"]
+    theory, simulated = tables["theory"], tables["simulated"]
+    same = [name for name in simulated if name in theory and name != "error"]
+    found = simulated.merge(theory.rename(columns={"error": "theory"}), on=same, how="left")
+    found = found.assign(seed=found["draw"])[["alpha", "draw", "error", "theory", "seed", *POINT[:-1]]]
+    grouped = found.groupby(list(POINT))["error"]
     mean, deviation = grouped.transform("mean"), grouped.transform("std") / np.sqrt(grouped.transform("size"))
-    near = runs["alpha"].between(*TRANSITION) & (runs["keep"] <= SMALL)
-    agrees = (mean - runs["theory"]).abs() <= TOLERANCE * runs["theory"] + ERRORS * deviation
-    return runs.assign(agrees=agrees.astype(float), transition=near)
+    near = found["alpha"].between(*TRANSITION) & (found["keep"] <= SMALL)
+    agrees = (mean - found["theory"]).abs() <= TOLERANCE * found["theory"] + ERRORS * deviation
+    return found.assign(agrees=agrees.astype(float), transition=near)
 
 
-def _points(runs: pd.DataFrame) -> pd.DataFrame:
+def points(runs: pd.DataFrame) -> pd.DataFrame:
+    """Means and intervals over draws, beside the theory."""
     rows = []
     for key, group in runs.groupby(list(POINT), sort=True):
         mean, error, low, high = mean_interval(group["error"].to_numpy(dtype=float))
@@ -120,42 +48,47 @@ def _points(runs: pd.DataFrame) -> pd.DataFrame:
     return pd.DataFrame(rows)
 
 
-def _verdict(points: pd.DataFrame) -> str:
-    away = points[~points["transition"].astype(bool)]
+def verdict(runs: pd.DataFrame) -> str:
+    """At how many points the simulation agrees with the theory."""
+    found = points(runs)
+    away = found[~found["transition"].astype(bool)]
     return (
         f"Simulated students agree with the theory (within 6 % and two standard errors) at {int(away['agrees'].sum())} "
         f"of {len(away)} points away from the transition, and at "
-        f"{int(points['agrees'].sum()) - int(away['agrees'].sum())} of {len(points) - len(away)} near it."
+        f"{int(found['agrees'].sum()) - int(away['agrees'].sum())} of {len(found) - len(away)} near it."
     )
 
 
-def _cell(value: Any) -> str:
-    if isinstance(value, bool | np.bool_):
-        return "yes" if value else "no"
-    return f"{value:.4g}" if isinstance(value, float) else str(value)
+def caveat(tables: Tables) -> str:
+    simulated = tables["simulated"]
+    dimensions = ", ".join(sorted({str(one) for one in simulated["dimension"]}))
+    return (
+        "Theory: the max-margin student at infinite dimension. Points: means of "
+        f"{simulated['draw'].nunique()} draws at {dimensions} dimensions, with 95 % t intervals."
+    )
 
 
 # ---- figures ---------------------------------------------------------------------------------------------------------
 
 
-def _sections(points: pd.DataFrame, curves: pd.DataFrame) -> Iterator[tuple[str, str, str, list[Drawing]]]:
-    """(file, heading, words, drawings) of each group of figures."""
+def figures(tables: Tables) -> Iterator[Figures]:
+    marks, curves = points(runs(tables)), tables["theory"]
     perfect = curves[(curves["theta"] == 0)]
     rules = [rule for rule in ("hard", "easy") if (perfect["rule"] == rule).any()]
-    yield (
+    yield Figures(
         "error", "Error against examples kept",
         "Lines: theory. Points: simulated. Dark: a random subset, which is like an unpruned set of its size. With few "
         "examples the easiest serve best, with many the hardest; at small keep the change at two examples a dimension "
         "is a jump in the theory and rounded off at finite dimension.",
         [
-            Drawing(f"Keep the {style.name_of(rule)}", "perfect probe", f"error against alpha for rule {rule}",
-                    lambda axes, rule=rule: _by_keep(axes, points, perfect, rule))  # type: ignore[misc]
+            Drawing(f"Keep the {name_of(rule)}", "perfect probe", f"error against alpha for rule {rule}",
+                    lambda axes, rule=rule: _by_keep(axes, marks, perfect, rule))  # type: ignore[misc]
             for rule in rules
         ],
     )  # fmt: skip
     keeps = sorted(keep for keep in perfect["keep"].unique() if keep < 1)
     smallest = f"{keeps[0]:g}" if keeps else "1"
-    yield (
+    yield Figures(
         "envelope", "Where the rules cross, and the envelope",
         f"The envelope is the least error over the fractions kept from {smallest} to 1, of those run: it has no other "
         "meaning than that range. What one more example tells a typical student falls as a power without pruning, and "
@@ -172,13 +105,13 @@ def _sections(points: pd.DataFrame, curves: pd.DataFrame) -> Iterator[tuple[str,
     if len(thetas) > 1:
         common = curves[(curves["rule"] == "hard") & (curves["margin"] == "abs")]
         keep = min(common[common["theta"] == thetas[-1]]["keep"], default=1.0)
-        yield (
+        yield Figures(
             "probe", "An imperfect probe",
             "With the probe at an angle to the teacher, examples near its boundary are no longer near the teacher's: "
             "there is a smallest useful fraction, and below it pruning hurts.",
             [
                 Drawing(f"Keep {keep:g} of the hardest", "by the probe's angle in degrees", "error by angle",
-                        lambda axes: _by_angle(axes, points, curves, keep, thetas)),
+                        lambda axes: _by_angle(axes, marks, curves, keep, thetas)),
                 Drawing("How much to keep", f"hardest, {SHOWN:g} examples kept a dimension", "error by keep",
                         lambda axes: _against_keep(axes, thetas)),
             ],
@@ -217,7 +150,7 @@ def _crossovers(axes: Axes) -> None:
     pairs: tuple[tuple[Rule, Rule], ...] = (("hard", "random"), ("hard", "easy"))
     for (first, second), colour in zip(pairs, (COLOURS["hard"], COLOURS["easy"]), strict=True):
         found = [(keep, alpha) for keep in KEEPS if (alpha := _crossing(keep, first, second)) is not None]
-        label = f"{style.name_of(first)} beat {style.name_of(second)} above"
+        label = f"{name_of(first)} beat {name_of(second)} above"
         axes.plot(*zip(*found, strict=True), "o-", color=colour, linewidth=1.6, label=label)
     axes.set_xlabel("fraction kept")
     axes.set_ylabel("examples kept per dimension")
@@ -251,7 +184,7 @@ def _gains(axes: Axes) -> None:
         gains = [information_gain(float(overlap), keep) for overlap in overlaps]
         axes.plot(errors, gains, color=colour, linewidth=1.7, label="unpruned" if keep == 1 else f"keep {keep:g}")
     axes.axhline(1, color=COLOURS["random"], linewidth=1, linestyle=(0, (4, 2)))
-    log_axis(axes, "x", 0.0045, 0.5, style.percent_label)
+    log_axis(axes, "x", 0.0045, 0.5, percent_label)
     axes.invert_xaxis()
     axes.set_ylim(0, 1.08)
     axes.set_xlabel("error so far")
@@ -264,17 +197,17 @@ def _line(axes: Axes, curve: pd.DataFrame, colour: str, label: str) -> None:
     axes.plot(curve["alpha"], curve["error"], color=colour, linewidth=1.7, label=label)
 
 
-def _marks(axes: Axes, points: pd.DataFrame, colour: str, _: str = "") -> None:
-    mean: Floats = points["simulated"].to_numpy(dtype=float)
-    ends = [mean - points["low"].to_numpy(dtype=float), points["high"].to_numpy(dtype=float) - mean]
-    axes.errorbar(points["alpha"], mean, yerr=ends, color=colour, marker="o", markersize=4, linestyle="none")
+def _marks(axes: Axes, marks: pd.DataFrame, colour: str, _: str = "") -> None:
+    mean: Floats = marks["simulated"].to_numpy(dtype=float)
+    ends = [mean - marks["low"].to_numpy(dtype=float), marks["high"].to_numpy(dtype=float) - mean]
+    axes.errorbar(marks["alpha"], mean, yerr=ends, color=colour, marker="o", markersize=4, linestyle="none")
 
 
 def _frame(axes: Axes, words: str = "examples kept per dimension") -> None:
     """Logarithmic axes that hold every line and point."""
     x, y = (np.concatenate(parts) for parts in zip(*(line.get_data() for line in axes.get_lines()), strict=True))
-    log_axis(axes, "x", *style.limits(x, 1.12), lambda value: f"{value:g}")
-    log_axis(axes, "y", *style.limits(y, 1.12), style.percent_label)
+    log_axis(axes, "x", *limits(x, 1.12), lambda value: f"{value:g}")
+    log_axis(axes, "y", *limits(y, 1.12), percent_label)
     axes.set_xlabel(words)
     axes.set_ylabel("error")
     legend_below(axes)

@@ -1,0 +1,106 @@
+"""Axes: readable ticks on logarithmic ones, limits, names beside lines, legends."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any, Literal, cast
+
+from matplotlib.axes import Axes
+from matplotlib.ticker import FixedLocator, FuncFormatter, MaxNLocator, NullFormatter, NullLocator
+
+from ..contracts import Floats
+from .style import CARD
+
+LADDERS = (  # steps of a log axis within a decade, from coarse to fine
+    (1,),
+    (1, 3),
+    (1, 2, 5),
+    (1, 1.5, 2, 3, 4, 5, 7),
+    (1, 1.2, 1.4, 1.6, 1.8, 2, 2.5, 3, 3.5, 4, 5, 6, 7, 8),
+)
+
+
+def log_axis(axes: Axes, which: Literal["x", "y"], low: float, high: float, label: Callable[[float], str]) -> None:
+    """A log axis with three to seven readable ticks, however short the range."""
+    axis = axes.xaxis if which == "x" else axes.yaxis
+    axes.set(**cast("Any", {f"{which}scale": "log", f"{which}lim": (low, high)}))
+    axis.set_major_locator(FixedLocator(log_ticks(low, high)))
+    axis.set_major_formatter(FuncFormatter(lambda value, _: label(value)))
+    axis.set_minor_locator(NullLocator())
+    axis.set_minor_formatter(NullFormatter())
+
+
+def log_ticks(low: float, high: float) -> list[float]:
+    """The coarsest of some ladders (10; 1, 3; 1, 2, 5; ...) with at least three ticks inside."""
+    for ladder in LADDERS:
+        ticks = [step * 10.0**power for power in range(-9, 13) for step in ladder]
+        ticks = [tick for tick in ticks if low <= tick <= high]
+        if len(ticks) >= 3:
+            return ticks
+    return [float(tick) for tick in MaxNLocator(4).tick_values(low, high) if low <= tick <= high]
+
+
+def spread(values: Sequence[float], gap: float, low: float = 0.02, high: float = 0.98) -> list[float]:
+    """Places for labels: near their values, in their order, at least `gap` apart, inside [low, high]."""
+    order = sorted(range(len(values)), key=lambda row: values[row])
+    placed = [values[row] for row in order]
+    for _ in range(200):
+        moved = False
+        for first in range(len(placed) - 1):
+            lack = gap - (placed[first + 1] - placed[first])
+            if lack > 1e-6:
+                placed[first] -= lack / 2
+                placed[first + 1] += lack / 2
+                moved = True
+        shift = max(0.0, low - placed[0]) - max(0.0, placed[-1] - high)
+        placed = [place + shift for place in placed]
+        if not moved:
+            break
+    result = [0.0] * len(values)
+    for place, row in zip(placed, order, strict=True):
+        result[row] = place
+    return result
+
+
+def label_left(axes: Axes, x: float, ends: Sequence[tuple[float, str, str]]) -> None:
+    """Names left of the lines' left ends at `x`: (y, name, colour), moved apart where they would overlap."""
+    to_axes = axes.transData + axes.transAxes.inverted()
+    places = [to_axes.transform((x, y)) for y, _, _ in ends]
+    heights = spread([float(place[1]) for place in places], 0.075)
+    for (_, name, colour), end, height in zip(ends, places, heights, strict=True):
+        left = float(end[0])
+        axes.plot(
+            [left - 0.015, left - 0.045], [end[1], height], color=colour, linewidth=0.7, transform=axes.transAxes,
+        )  # fmt: skip
+        background = {"facecolor": CARD, "edgecolor": "none", "pad": 1.0}
+        place = (left - 0.055, height)
+        axes.text(*place, name, color=colour, transform=axes.transAxes, ha="right", va="center", bbox=background)
+
+
+def legend_below(axes: Axes) -> None:
+    """Names under the axes, where no point can be: the unpruned line first, random next."""
+    handles, labels = axes.get_legend_handles_labels()
+    first = {"unpruned": 0, "random": 1}
+    order = sorted(range(len(labels)), key=lambda row: first.get(labels[row].split(",")[0], 2))
+    longest = max((len(label) for label in labels), default=0)
+    columns, corner = (3 if longest < 20 else 2), (-0.16, -0.17)
+    axes.legend(
+        [handles[row] for row in order],
+        [labels[row] for row in order],
+        loc="upper left",
+        bbox_to_anchor=corner,
+        ncols=columns,
+        handlelength=1.5,
+        labelspacing=0.3,
+        columnspacing=1.0,
+        handletextpad=0.5,
+        borderaxespad=0,
+    )
+
+
+def limits(values: Floats, margin: float) -> tuple[float, float]:
+    """The range of positive values, widened by a factor on both sides."""
+    positive = values[values > 0]
+    if not len(positive):
+        return 0.01, 1.0
+    return float(positive.min() / margin), float(positive.max() * margin)

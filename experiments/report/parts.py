@@ -1,0 +1,121 @@
+"""What the sections of a page are made of: notes, figures, tables, lists. Each is a macro of parts.html, filled."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from markupsafe import Markup
+
+from ..figures import panels
+from ..figures.panels import Drawing, Figures
+from ..figures.style import HEIGHT
+
+HERE = Path(__file__).parent
+
+
+@dataclass(frozen=True, slots=True)
+class Section:
+    """A heading, the parts under it, and its figures of record."""
+
+    heading: str
+    parts: Sequence[Markup]
+    figures: Sequence[Figures] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Cell:
+    """A cell of a table, as style.css colours it."""
+
+    words: str
+    style: str = ""
+    title: str = ""  # shown on hovering
+    small: str = ""  # a second line
+
+
+@cache
+def templates() -> Environment:
+    return Environment(
+        loader=FileSystemLoader(HERE), autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
+    )
+
+
+def shown(figures: Figures) -> Section:
+    """A section of some panels alone."""
+    drawings = [one for one in figures.drawings if one is not None]
+    return Section(figures.heading, [note(figures.words), grid(drawings, figures.name)], [figures])
+
+
+def heading(words: str) -> Markup:
+    return Markup("<h3>{}</h3>").format(words)
+
+
+def paragraph(text: str) -> Markup:
+    return Markup("<p>{}</p>").format(text)
+
+
+def note(text: str) -> Markup:
+    return Markup('<p class="note">{}</p>').format(text)
+
+
+def warning(text: str) -> Markup:
+    return Markup('<p class="warning">{}</p>').format(text)
+
+
+def code(text: str) -> Markup:
+    return Markup("<pre>{}</pre>").format(text)
+
+
+def box(style: str, *parts: Markup) -> Markup:
+    """Parts laid out by a class of style.css."""
+    return Markup('<div class="{}">{}</div>').format(style, Markup("\n").join(parts))
+
+
+def details(summary: str, *parts: Markup, opened: bool = False) -> Markup:
+    attribute = Markup(" open" if opened else "")
+    return Markup("<details{}><summary>{}</summary>{}</details>").format(attribute, summary, Markup("\n").join(parts))
+
+
+def drawing(one: Drawing, prefix: str, *, height: float = HEIGHT) -> Markup:
+    """A panel on the page; `prefix` keeps its identifiers apart from those of others."""
+    return _part("drawing", panels.inline(one, prefix, height=height), one.words)
+
+
+def grid(drawings: Iterable[Drawing], prefix: str, *, height: float = HEIGHT) -> Markup:
+    return box("grid", *(drawing(one, f"{prefix}{place}", height=height) for place, one in enumerate(drawings)))
+
+
+def definitions(pairs: Iterable[tuple[str, str]], style: str = "") -> Markup:
+    return _part("definitions", pairs, style)
+
+
+def table(head: Sequence[str], rows: Iterable[Sequence[str | Cell]]) -> Markup:
+    """The first cell of a row is its head."""
+    return _part("table", head, [[one if isinstance(one, Cell) else Cell(one) for one in row] for row in rows])
+
+
+def titled(title: str, body: Markup) -> Markup:
+    """A table with its title, for a box of several."""
+    return Markup("<div><h4>{}</h4>{}</div>").format(title, body)
+
+
+def cells(rows: Sequence[Mapping[str, Any]]) -> Markup:
+    """A table to sort, of rows by column."""
+    return _part("cells", rows)
+
+
+def examples(name: str, shown: Sequence[Any], *, text: bool) -> Markup:
+    """Pictures, or texts, with their classes and scores."""
+    return _part("texts" if text else "pictures", name, shown)
+
+
+def count(number: int, noun: str) -> str:
+    return f"{number} {noun}{'' if number == 1 else 's'}"
+
+
+def _part(name: str, *values: Any) -> Markup:
+    return Markup(getattr(templates().get_template("parts.html").module, name)(*values))

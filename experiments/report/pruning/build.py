@@ -1,0 +1,75 @@
+"""The page on evaluated runs: what pruning and weighing gain, which laws errors follow, and what was kept."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from ...laws import claims
+from ...store.folders import Store
+from .. import page, provenance
+from . import (
+    capacity,
+    challenges,
+    classes,
+    distribution,
+    examples,
+    fits,
+    gains,
+    laws,
+    listing,
+    scaling,
+    weights,
+)  # fmt: skip
+from .found import find, warnings
+from .runs import named
+
+if TYPE_CHECKING:
+    from ...laws.expectations import Expectation
+
+SECTIONS = (
+    capacity.section, scaling.section, gains.section, weights.section, page.expected, challenges.section,
+    fits.section, distribution.section, classes.section, examples.section, listing.section,
+)  # fmt: skip
+
+
+def build(
+    store: Store,
+    keys: Sequence[str] | None,
+    folder: Path,
+    *,
+    title: str,
+    command: str,
+    expectations: Sequence[Expectation] = (),
+    replicates: int = 200,
+) -> dict[str, Any]:
+    """The page on the evaluate folders of these keys, on all of them where there are none; see `page.write`."""
+    found = find(store, keys, expectations, replicates)
+    lost = 0 if keys is not None else len(store.folders("evaluate")) - len(found.every)
+    gained, weighed = claims.summary(laws.placed(named(found.advantage), found.runs)), claims.weighed(found.policies)
+    measured = {"distribution.csv": found.measures} if len(found.measures) else {}
+    return page.write(
+        folder,
+        found,
+        SECTIONS,
+        title=title,
+        verdict=weighed if weighed and found.advantage.empty else f"{gained} {weighed}".strip(),
+        caveat=claims.caveat(found.advantage),
+        warnings=list(warnings(found, lost)),
+        tables={"table.csv": found.every, "points.csv": found.points, **measured},
+        claims={
+            "advantage": found.advantage.to_dict("records"),
+            "policies": found.policies.to_dict("records"),
+            "laws": [{"panel": panel.title, "rows": fits.rows(panel)} for panel in found.panels],
+            "beats_the_law": [
+                {"panel": panel.title, "rule": one.rule, "keep": one.keep} | asdict(one.answer)
+                for panel in found.panels
+                for one in panel.challenges
+            ],
+        },
+        origin=provenance.of_runs(store, found.runs, command),
+        runs=len(found.runs),
+        points=len(found.points),
+    )
