@@ -5,21 +5,19 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import Any, Protocol
 
 import pandas as pd
 
 from ..figures.panels import Figures
 from ..laws import claims
+from ..laws.expectations import Expectation
 from ..store.folders import Folder, Store
 from ..studies.perceptron import figures as perceptron
 from . import page
 from .parts import Section, cells, details, shown
 from .provenance import origin
 from .table import cell
-
-if TYPE_CHECKING:
-    from ..laws.expectations import Expectation
 
 Tables = Mapping[str, pd.DataFrame]
 

@@ -8,7 +8,7 @@ from functools import partial
 import pandas as pd
 from matplotlib.axes import Axes
 
-from ...figures.axes import legend_below, log_axis
+from ...figures.axes import log_axis, name_axes
 from ...figures.panels import Drawing, Figures
 from ...figures.style import shade
 from ...store.folders import Folder
@@ -58,6 +58,4 @@ def _draw(folders: Sequence[Folder], axes: Axes) -> None:
     first = float(found.loc[found["step"] == 0, "held_out"].mean())
     axes.set_ylim(0, 1.1 * first)  # a run that diverges leaves the picture
     log_axis(axes, "x", 1, float(found["step"].max()), lambda value: f"{value:g}")
-    axes.set_xlabel("step of training")
-    axes.set_ylabel("loss, nats")
-    legend_below(axes)
+    name_axes(axes, "step of training", "loss, nats")

@@ -9,7 +9,7 @@ import numpy as np
 from matplotlib.axes import Axes
 
 from ...contracts import Floats
-from ...figures.axes import legend_below
+from ...figures.axes import name_axes
 from ...figures.panels import Drawing, Figures
 from ...figures.style import COLOURS
 from ...store.folders import Folder
@@ -74,6 +74,4 @@ def _lorenz_curves(lines: Lines, level: float, axes: Axes) -> None:
         label = f"{name}, Gini {searches.gini_of(mean):.2f}"
         axes.plot(100 * searches.SHARES, 100 * mean, color=colour, linewidth=2, label=label)
     axes.set(xlim=(0, 100), ylim=(0, 100))
-    axes.set_xlabel(f"% of used examples, least φ first, at {_at(level)}")
-    axes.set_ylabel("% of all positive φ that they have")
-    legend_below(axes)
+    name_axes(axes, f"% of used examples, least φ first, at {_at(level)}", "% of all positive φ that they have")

@@ -12,7 +12,7 @@ import pandas as pd
 from matplotlib.axes import Axes
 
 from ...contribution.findings import LAST
-from ...figures.axes import legend_below
+from ...figures.axes import name_axes
 from ...figures.panels import Drawing, Figures
 from ...figures.style import COLOURS, INK
 from ...store.folders import Folder
@@ -101,9 +101,7 @@ def _weights(rows: pd.DataFrame, axes: Axes) -> None:
         _band(axes, own, "weight", colour, str(source))
         axes.axhline(own["examples"].mean(), color=colour, linewidth=1, linestyle=":")
     axes.set_ylim(0, 1)
-    axes.set_xlabel("step of training")
-    axes.set_ylabel("share of the weight")
-    legend_below(axes)
+    name_axes(axes, "step of training", "share of the weight")
 
 
 def _contributions(rows: pd.DataFrame, axes: Axes) -> None:
@@ -115,9 +113,7 @@ def _contributions(rows: pd.DataFrame, axes: Axes) -> None:
     axes.axhline(1, color=INK, linewidth=0.8)
     low, high = np.nanquantile(early["relative"], [0.02, 0.98])
     axes.set_ylim(max(SHOWN[0], min(0.0, low)), min(SHOWN[1], max(2.0, high)))
-    axes.set_xlabel("step of training")
-    axes.set_ylabel("mean φ of the source / mean φ")
-    legend_below(axes)
+    name_axes(axes, "step of training", "mean φ of the source / mean φ")
 
 
 def _band(axes: Axes, own: pd.DataFrame, name: str, colour: str, label: str) -> None:

@@ -18,7 +18,7 @@ from ...figures.style import COLOURS, RULES, count_label, name_of
 from ...pruning.distribution import EXPECTED, NOTHING
 from ...store.folders import Store
 from ..parts import Cell as Shown
-from ..parts import Section, box, code, definitions, details, drawing, note, table, warning
+from ..parts import Section, box, code, definitions, details, drawing, note, table
 from .laws import BUDGETS, Panel
 from .runs import POINT
 
@@ -119,7 +119,8 @@ def section(found: Found) -> Section | None:
         parts += [note(Markup("{}{}").format(WORDS, COLOURED)), box("pair top", *figures, meanings)]
         for one in several:
             if one.vanished:
-                parts.append(warning(f"Nearly gone in {one.title}, pool of {one.pool:,}: {', '.join(one.vanished)}."))
+                gone = f"Nearly gone in {one.title}, pool of {one.pool:,}: {', '.join(one.vanished)}."
+                parts.append(note(gone, "warning"))
         for one in several:
             summary = f"{one.title}, pool of {one.pool:,}: the values, and those of a random choice in brackets"
             values = table(["rule", "keep", *(column.title for column in one.columns)], rows(one))

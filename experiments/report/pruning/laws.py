@@ -13,11 +13,7 @@ from ...figures.style import RULES, name_of
 from ...laws import frontier, scaling
 from .runs import POINT, error_metric, named, newest, points
 
-BUDGETS = {
-    "epochs": "equal epochs",
-    "steps": "equal steps",
-    "both": "nothing pruned",
-}
+BUDGETS = {"epochs": "equal epochs", "steps": "equal steps", "both": "nothing pruned"}
 SETTINGS = ("task.", "model.", "recipe.", "shifted.", "finetune.")
 WEIGHING = ("policy.every", "policy.target", "policy.rate", "policy.bound")  # a rule's policy is no part of its setup
 

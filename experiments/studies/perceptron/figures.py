@@ -10,7 +10,7 @@ from matplotlib.axes import Axes
 
 from ...contracts import Floats
 from ...errors import ConfigError
-from ...figures.axes import legend_below, limits, log_axis
+from ...figures.axes import legend_below, limits, log_axis, name_axes
 from ...figures.panels import Drawing, Figures
 from ...figures.style import COLOURS, INK, name_of, percent_label, shade
 from ...laws.intervals import mean_interval
@@ -187,9 +187,7 @@ def _gains(axes: Axes) -> None:
     log_axis(axes, "x", 0.0045, 0.5, percent_label)
     axes.invert_xaxis()
     axes.set_ylim(0, 1.08)
-    axes.set_xlabel("error so far")
-    axes.set_ylabel("nats per further example")
-    legend_below(axes)
+    name_axes(axes, "error so far", "nats per further example")
 
 
 def _line(axes: Axes, curve: pd.DataFrame, colour: str, label: str) -> None:
@@ -208,6 +206,4 @@ def _frame(axes: Axes, words: str = "examples kept per dimension") -> None:
     x, y = (np.concatenate(parts) for parts in zip(*(line.get_data() for line in axes.get_lines()), strict=True))
     log_axis(axes, "x", *limits(x, 1.12), lambda value: f"{value:g}")
     log_axis(axes, "y", *limits(y, 1.12), percent_label)
-    axes.set_xlabel(words)
-    axes.set_ylabel("error")
-    legend_below(axes)
+    name_axes(axes, words, "error")
