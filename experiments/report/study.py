@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
@@ -90,7 +90,7 @@ def tables_of(folders: Sequence[Folder]) -> dict[str, pd.DataFrame]:
     return {name: pd.concat(rows, ignore_index=True) for name, rows in blocks.items()}
 
 
-def _figures(figures: Figures) -> Any:
+def _figures(figures: Figures) -> Callable[[Found], Section]:
     return lambda _: shown(figures)
 
 
