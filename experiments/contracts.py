@@ -324,7 +324,7 @@ class RuleChoice(Choice):
     """Which examples are kept, as an order of preference over the pool."""
 
     label: ClassVar[str] = ""  # what figures call it; empty: its name
-    colour: ClassVar[str] = ""  # of its lines; empty: one that is free
+    colour: ClassVar[str] = ""  # of its lines, a name of figures.style.PALETTE; empty: any of them
     scored: ClassVar[bool] = True  # whether it needs scores
     draws: ClassVar[bool] = False  # whether it draws at random: its kept set then depends on the seed
 
@@ -349,7 +349,7 @@ class PolicyChoice(Choice):
     """How much the kept examples weigh while a model trains."""
 
     label: ClassVar[str] = ""  # what figures call it; empty: its name
-    colour: ClassVar[str] = ""  # of its lines, where it is drawn as a rule
+    colour: ClassVar[str] = ""  # of its lines, where it is drawn as a rule (figures.style.PALETTE)
     chooses: ClassVar[bool] = False  # whether it picks what an epoch visits among everything: keep=1
     searched: ClassVar[bool] = False  # whether it needs the phase search
     moves: ClassVar[bool] = False  # whether its weights at the end of training are worth a file

@@ -149,7 +149,7 @@ def test_one_of_each_kind_goes_through_the_pipeline_and_onto_a_page(
         capsys, "report", *words, *plugins, "--launcher", "processes", "launcher.workers=1", "--json", results
     )
     assert answer.code == 0, answer.err
-    (page,) = answer.objects
+    *_, page = answer.objects
     assert page["metrics"]["runs"] == 6
     table = pd.read_csv(Path(page["path"]) / "table.csv", keep_default_na=False)
     assert set(table["rule"]) == {"every_other", "random"}

@@ -77,6 +77,12 @@ def label_left(axes: Axes, x: float, ends: Sequence[tuple[float, str, str]]) -> 
         axes.text(*place, name, color=colour, transform=axes.transAxes, ha="right", va="center", bbox=background)
 
 
+def name_axes(axes: Axes, x: str, y: str) -> None:
+    """What both axes show, and under them what the lines are."""
+    axes.set(xlabel=x, ylabel=y)
+    legend_below(axes)
+
+
 def legend_below(axes: Axes) -> None:
     """Names under the axes, where no point can be: the unpruned line first, random next."""
     handles, labels = axes.get_legend_handles_labels()

@@ -2,34 +2,30 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+from typing import Any
+
 from matplotlib.colors import to_hex, to_rgb
 
+from .. import choices
+
 INK, MUTED, GRID, CARD = "#1d2126", "#6a737d", "#e3e6ea", "#fefefe"
-COLOURS = {  # Okabe and Ito (2008)
-    "none": INK,
-    "random": "#8b8f96",
-    "hard": "#d55e00",
-    "easy": "#0072b2",
-    "middle": "#009e73",
-    "stratified": "#b0629a",
-    "beta": "#c48a00",
-    "quota": "#3d9bd3",
-    "rs2": "#7b61c4",
-    "infobatch": "#0f8b8d",
+PALETTE = {  # Okabe and Ito (2008), and five that go with theirs; rules are shown in this order
+    "grey": "#8b8f96",
+    "orange": "#d55e00",
+    "blue": "#0072b2",
+    "green": "#009e73",
+    "purple": "#b0629a",
+    "ochre": "#c48a00",
+    "sky": "#3d9bd3",
+    "violet": "#7b61c4",
+    "teal": "#0f8b8d",
 }
-RULES = tuple(rule for rule in COLOURS if rule not in ("none", "random"))
+GREY, ORANGE, BLUE, GREEN, PURPLE, OCHRE, SKY, VIOLET, TEAL = PALETTE.values()
 VARIABLES = {INK: "ink", MUTED: "muted", GRID: "grid", CARD: "card"} | {
-    colour: f"rule-{rule}" for rule, colour in COLOURS.items() if rule != "none"
+    colour: name for name, colour in PALETTE.items()
 }  # colours that the page's theme may change
-NAMES = {
-    "none": "unpruned",
-    "hard": "hardest",
-    "easy": "easiest",
-    "rs2": "RS2",
-    "infobatch": "InfoBatch",
-    "equal_contribution": "equal contribution",
-    "loss_proportional": "weights by loss",
-}
+UNPRUNED = "none"  # what the tables call the rule of a run that keeps everything
 MARKERS = ("o", "s", "^", "D", "v", "P")
 WIDTH, HEIGHT = 4.3, 4.0  # inches of one panel
 SETTINGS: dict[str, object] = {
@@ -58,13 +54,54 @@ SETTINGS: dict[str, object] = {
 
 
 def name_of(rule: str) -> str:
-    return NAMES.get(rule, rule)
+    """What a reader is told of a rule, or of a policy, as its file says."""
+    if rule == UNPRUNED:
+        return "unpruned"
+    chosen = _chosen(rule)
+    return (chosen and chosen.label) or rule
+
+
+def colour_of(rule: str) -> str:
+    """The rule's colour, as its file says; one of the palette by its name where it says none."""
+    if rule == UNPRUNED:
+        return INK
+    chosen = _chosen(rule)
+    colours = list(PALETTE.values())[1:]
+    return PALETTE.get(chosen.colour if chosen else "") or colours[sum(rule.encode()) % len(colours)]
+
+
+def in_order(rules: Iterable[str]) -> list[str]:
+    """Unpruned and random first, then by the palette, then those without a colour by name."""
+
+    def place(rule: str) -> tuple[int, str]:
+        chosen = _chosen(rule)
+        colours = list(PALETTE)
+        found = colours.index(chosen.colour) if chosen and chosen.colour in PALETTE else len(colours)
+        return (-1 if rule == UNPRUNED else found, rule)
+
+    return sorted(set(rules), key=place)
+
+
+def selecting(rules: Iterable[str]) -> list[str]:
+    """Those that choose examples by something, in order: not everything, and not at random."""
+    return [rule for rule in in_order(rules) if rule not in (UNPRUNED, "random")]
+
+
+def _chosen(rule: str) -> Any:
+    """The class of a rule or of a policy; None where the registry has none, as of a plug-in that is not loaded."""
+    kind = next((kind for kind in ("rule", "policy") if rule in choices.names(kind)), None)
+    return None if kind is None else choices.get(kind, rule)
 
 
 def shade(rule: str, place: int, number: int) -> str:
     """The rule's colour: full for the first of `number`, up to half way to white for the last."""
+    return paler(colour_of(rule), place, number)
+
+
+def paler(colour: str, place: int, number: int) -> str:
+    """A colour: full for the first of `number`, up to half way to white for the last."""
     share = 0.55 * place / max(number - 1, 1)
-    red, green, blue = (channel + (1 - channel) * share for channel in to_rgb(COLOURS[rule]))
+    red, green, blue = (channel + (1 - channel) * share for channel in to_rgb(colour))
     return to_hex((red, green, blue))
 
 

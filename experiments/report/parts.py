@@ -50,20 +50,13 @@ def shown(figures: Figures) -> Section:
     return Section(figures.heading, [note(figures.words), grid(drawings, figures.name)], [figures])
 
 
-def heading(words: str) -> Markup:
-    return Markup("<h3>{}</h3>").format(words)
+def heading(text: str) -> Markup:
+    return Markup("<h3>{}</h3>").format(text)
 
 
-def paragraph(text: str) -> Markup:
-    return Markup("<p>{}</p>").format(text)
-
-
-def note(text: str) -> Markup:
-    return Markup('<p class="note">{}</p>').format(text)
-
-
-def warning(text: str) -> Markup:
-    return Markup('<p class="warning">{}</p>').format(text)
+def note(text: str, style: str = "note") -> Markup:
+    """A paragraph: small and grey, or as the style says."""
+    return Markup('<p class="{}">{}</p>').format(style, text)
 
 
 def code(text: str) -> Markup:

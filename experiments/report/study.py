@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import pandas as pd
 
@@ -14,14 +14,12 @@ from ..contracts import StudyChoice
 from ..errors import ConfigError
 from ..figures.panels import Figures
 from ..laws import claims
+from ..laws.expectations import Expectation
 from ..store.folders import Folder, Store
 from . import page
 from .parts import Section, cells, details, shown
 from .provenance import origin
 from .table import cell, dotted
-
-if TYPE_CHECKING:
-    from ..laws.expectations import Expectation
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,7 +85,7 @@ def tables_of(folders: Sequence[Folder]) -> dict[str, pd.DataFrame]:
     return {name: pd.concat(rows, ignore_index=True) for name, rows in blocks.items()}
 
 
-def _figures(figures: Figures) -> Any:
+def _figures(figures: Figures) -> Callable[[Found], Section]:
     return lambda _: shown(figures)
 
 

@@ -169,7 +169,8 @@ def test_completion_offers_keys_then_values() -> None:
     assert "task=" in list(compose.complete("ta"))
     assert "recipe.learning_rate=" in list(compose.complete("recipe.l"))
     assert list(compose.complete("scorer=el")) == ["scorer=el2n"]
-    assert list(compose.complete("rul")) == [
+    assert list(compose.complete("rul")) == ["rule=", "rule.drop_hardest="]
+    assert list(compose.complete("rule=")) == [
         f"rule={rule}" for rule in ("beta", "easy", "hard", "middle", "quota", "random", "stratified")
     ]
     assert list(compose.complete("rule=s")) == ["rule=stratified"]

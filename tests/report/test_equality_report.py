@@ -12,7 +12,7 @@ import pytest
 from matplotlib.figure import Figure
 
 from prune_lab.experiments.figures import panels
-from prune_lab.experiments.report.equality import build, forms, gains, kept, policies, searches, subsets
+from prune_lab.experiments.report.equality import build, forms, policies, searches, subsets
 from prune_lab.experiments.report.table import dotted, number
 from prune_lab.experiments.store.folders import Folder, Store
 
@@ -187,21 +187,21 @@ def test_subsets_are_compared_with_random_ones_by_seed() -> None:
         )
         for rule, values in ess.items()
     ]
-    rows = {row["kept"]: row for row in kept.rows(pd.concat(blocks[::-1]))}
+    rows = {row["kept"]: row for row in subsets.rows(pd.concat(blocks[::-1]))}
     assert rows["hard"]["ESS minus random's"] == "+0.0333 [+0.019, +0.0477]"
     assert rows["hard"]["gain minus random's"] == "+0 [+0, +0]"
     assert rows["none"]["ESS minus random's"] == rows["random"]["ESS minus random's"] == "–"
     assert {row["level"] for row in rows.values()} == {"50 %"}
-    assert "more equal (ESS) in 1 and less equal in 1 of 2 subsets" in kept.pruned(list(rows.values()))
-    assert kept.pruned([rows["none"], rows["random"]]) == ""
+    assert "more equal (ESS) in 1 and less equal in 1 of 2 subsets" in subsets.pruned(list(rows.values()))
+    assert subsets.pruned([rows["none"], rows["random"]]) == ""
     blocks[2].loc[1, "constant_phi_ess@0.5"] = np.nan  # a seed that never falls so far: nothing is at equal loss
-    assert {row["level"] for row in kept.rows(pd.concat(blocks))} == {"none reached"}
+    assert {row["level"] for row in subsets.rows(pd.concat(blocks))} == {"none reached"}
 
 
 def test_an_empty_panel_says_why() -> None:
     runs, axes = runs_of(gain=[0.1, 0.2, 0.3]), Figure().subplots()
     ess, _ = subsets.drawn("one", runs, {"unpruned": "#000000"})
-    gain = gains.drawn("one", runs, {"unpruned": "#000000"})
+    gain = subsets.gain("one", runs, {"unpruned": "#000000"})
     ess.draw(axes)
     assert "no equal loss" in axes.texts[0].get_text()
     gain.draw(other := Figure().subplots())

@@ -22,7 +22,7 @@ class Beta(RuleChoice):
     Little dropped: the density peaks near the hard examples' probability; much dropped: near 1, at the easy ones.
     """
 
-    colour = "#c48a00"
+    colour = "ochre"
     draws = True
 
     def fits(self, run: Any) -> None:

@@ -12,7 +12,7 @@ class Easy(RuleChoice):
     """The lowest scores."""
 
     label = "easiest"
-    colour = "#0072b2"
+    colour = "blue"
 
     def preference(self, values: Floats, place: Indices) -> Indices:
         return hardest_first(values)[::-1]

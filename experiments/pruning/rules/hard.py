@@ -12,7 +12,7 @@ class Hard(RuleChoice):
     """The highest scores."""
 
     label = "hardest"
-    colour = "#d55e00"
+    colour = "orange"
 
     def preference(self, values: Floats, place: Indices) -> Indices:
         return hardest_first(values)

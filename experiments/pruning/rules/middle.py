@@ -13,7 +13,7 @@ from ..order import hardest_first
 class Middle(RuleChoice):
     """The scores around the median rank."""
 
-    colour = "#009e73"
+    colour = "green"
 
     def preference(self, values: Floats, place: Indices) -> Indices:
         """Outwards from the median rank, the harder side first: every prefix is a central window."""

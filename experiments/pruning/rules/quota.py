@@ -21,7 +21,7 @@ class Quota(RuleChoice):
     * error has preference w / (n - 1/2), which hands out places by Sainte-Lague rounding. Classes without error last.
     """
 
-    colour = "#3d9bd3"
+    colour = "sky"
     draws = True
 
     def fits(self, run: Any) -> None:

@@ -12,7 +12,7 @@ from ...contracts import Floats, Indices, RuleChoice
 class Random(RuleChoice):
     """Any examples: the control. It needs no scores."""
 
-    colour = "#8b8f96"
+    colour = "grey"
     scored = False
     draws = True
 

@@ -18,7 +18,7 @@ STRATA = 50  # equal-width score bins of CCS (arXiv:2210.15809)
 class Stratified(RuleChoice):
     """An equal number of each of 50 bins of the score, after `drop_hardest`."""
 
-    colour = "#b0629a"
+    colour = "purple"
     draws = True
     drop_hardest: Share = 0.0  # CCS beta: share of the pool dropped as too hard before binning
 

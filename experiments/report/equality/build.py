@@ -5,9 +5,10 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from ...laws import claims
+from ...laws.expectations import Expectation
 from ...store.folders import Store
 from .. import page
 from ..provenance import origin
@@ -16,9 +17,7 @@ from . import (
     curves,
     distributions,
     forms,
-    gains,
     glossary,
-    kept,
     law,
     lorenz,
     picture,
@@ -26,16 +25,13 @@ from . import (
     searches,
     sources,
     subsets,
-)  # fmt: skip
+)
 from .changes import worded
 from .found import Found, Settings, warnings
 
-if TYPE_CHECKING:
-    from ...laws.expectations import Expectation
-
 SECTIONS = (
     glossary.section, curves.section, law.section, distributions.section, lorenz.section, picture.section,
-    subsets.section, gains.section, sources.section, forms.section, kept.section, policies.section, sources.by_source,
+    subsets.equal, subsets.gains, sources.section, forms.section, subsets.table, policies.section, sources.by_source,
     curve_laws.section, page.expected,
 )  # fmt: skip
 CAVEAT = (
@@ -63,9 +59,8 @@ def build(
     assert keys is not None
     found = find(store, keys, expectations)
     runs = found.runs
-    sentences = (
-        forms.supported(found.forms), policies.steps(runs), kept.pruned(found.subsets), curve_laws.summary(found.laws),
-    )  # fmt: skip
+    sentences = [forms.supported(found.forms), policies.steps(runs), subsets.pruned(found.subsets)]
+    sentences.append(curve_laws.summary(found.laws))
     points = searches.points(runs, [name for name in runs.columns if POINTS.fullmatch(name)])
     return page.write(
         folder,
@@ -102,7 +97,7 @@ def find(store: Store, keys: Sequence[str], expectations: Sequence[Expectation])
         settings=settings,
         outcomes=[claims.check(expectation, runs) for expectation in expectations],
         forms=[forms.form_of(setting, group) for setting, group in groups],
-        subsets=kept.rows(runs),
+        subsets=subsets.rows(runs),
         laws=list(curve_laws.rows(runs, settings)),
         sources=mixed,
     )

@@ -31,19 +31,20 @@ LEAST = 6  # points, below which nothing is fitted
 FITS = 0.995  # r2 of log loss: the paper's worse fit
 NONE = "not a power law over this range"
 FAR = 30.0  # of ln B: beyond it, 1e13 steps, B says nothing of a run
+SIGNS = {1: "β larger", -1: "β smaller", 0: "undecided"}
 BELOW = 0.1  # of a curve's least loss: a floor that far below 0 is tried where the best one is at its bound
 
 CRITERION = (
-    f"L = L0 + (B/t)^β on the held-out loss after {START:.0%} of the run, one decade of t, as in arXiv:2402.17759 "
-    "(there, a Transformer, one run: β 18.7 % larger, B 93.7 % smaller). L0 is 0 for both policies: the simplest form, "
-    "and the paper's one L0 is 1 % of its losses. B: the step at which the law has 1 nat; a larger β through the same "
-    "losses makes it smaller where they are above 1 nat and larger where they are below. Changes from the constant to "
-    "the found policy are paired by seed. Larger, smaller: by the 95 % t interval of β's change without a floor. Not a "
-    f"power law over this range: for one of the policies, r² of log loss is below {FITS:g}, the paper's worse fit, or "
-    f"an exponential has {scaling.CRITERION.partition(';')[0].replace('sizes', 'steps')} (mean of the seeds' curves). "
-    "β is not identified where, for one of the policies, its interval with a floor of its own does not overlap the one "
-    f"without, or for most seeds that floor is at its bound 0 and one below 0 (by {BELOW:.0%} of the least loss) would "
-    "fit better: the curve then gets steeper than any power law, and β depends on the range."
+    f"L = L0 + (B/t)^β on the held-out loss after {START:.0%} of the run, one decade of t (arXiv:2402.17759, a "
+    "Transformer, one run: β 18.7 % larger, B 93.7 % smaller). L0 is 0 for both policies; the paper's one L0 is 1 % "
+    "of its losses. B: the step at which the law has 1 nat; a larger β through the same losses makes it smaller where "
+    "they are above 1 nat and larger where they are below. Changes from the constant to the found policy are paired "
+    "by seed. Larger, smaller: by the 95 % t interval of β's change without a floor. Not a power law over this range: "
+    f"for one of the policies, r² of log loss is below {FITS:g}, the paper's worse fit, or an exponential has "
+    f"{scaling.CRITERION.partition(';')[0].replace('sizes', 'steps')} (mean of the seeds' curves). β is not "
+    "identified: for one of the policies, its interval with a floor of its own does not overlap the one without, or "
+    f"for most seeds that floor is at its bound 0 and one below 0 (by {BELOW:.0%} of the least loss) fits better; the "
+    "curve is then steeper than any power law, and β depends on the range."
 )
 
 
@@ -144,12 +145,11 @@ def _verdict(group: pd.DataFrame, folders: Sequence[Folder]) -> str:
     curves = _curves(folders)
     if not all(_can_fit(*curve) for curve in curves.values()) or group["beta_gain"].isna().any():
         return f"{NONE}: too few steps, or the loss does not fall"
-    sign = change(group["beta_gain"], 0 * group["beta_gain"]).sign
-    against = [f"an exponential ({policy})" for policy, (x, y) in curves.items()
-               if scaling.compare(x, y).verdict == "exponential"]  # fmt: skip
+    better = {policy for policy, curve in curves.items() if scaling.compare(*curve).verdict == "exponential"}
     fits = {policy: float(group[f"r2_{policy}"].mean()) for policy in POLICIES}
+    against = [f"an exponential ({policy})" for policy in POLICIES if policy in better]
     against += [f"r² {r2:.4f} ({policy})" for policy, r2 in fits.items() if r2 < FITS]
-    said = {1: "β larger", -1: "β smaller", 0: "undecided"}[sign]
+    said = SIGNS[change(group["beta_gain"], 0 * group["beta_gain"]).sign]
     return f"{said}; {NONE}: {', '.join(against)}" if against else said
 
 

@@ -8,9 +8,9 @@ from functools import partial
 import pandas as pd
 from matplotlib.axes import Axes
 
-from ...figures.axes import legend_below, log_axis
+from ...figures.axes import log_axis, name_axes
 from ...figures.panels import Drawing, Figures
-from ...figures.style import shade
+from ...figures.style import VIOLET, paler
 from ...store.folders import Folder
 from ..parts import Section, shown
 from . import searches
@@ -39,7 +39,7 @@ def _draw(folders: Sequence[Folder], axes: Axes) -> None:
     faster = [name for name in found["policy"].unique() if name.startswith("constant, ")]
     order = ["constant", "found", *faster, *list(POLICIES)[2:]]
     for policy in [name for name in order if (found["policy"] == name).any()]:
-        colour = POLICIES.get(policy) or shade("rs2", len(faster) - 1 - faster.index(policy), len(faster))
+        colour = POLICIES.get(policy) or paler(VIOLET, len(faster) - 1 - faster.index(policy), len(faster))
         losses = found[(found["policy"] == policy) & (found["step"] > 0)].pivot_table(
             index="step", values="held_out", aggfunc=["mean", "min", "max"]
         )
@@ -58,6 +58,4 @@ def _draw(folders: Sequence[Folder], axes: Axes) -> None:
     first = float(found.loc[found["step"] == 0, "held_out"].mean())
     axes.set_ylim(0, 1.1 * first)  # a run that diverges leaves the picture
     log_axis(axes, "x", 1, float(found["step"].max()), lambda value: f"{value:g}")
-    axes.set_xlabel("step of training")
-    axes.set_ylabel("loss, nats")
-    legend_below(axes)
+    name_axes(axes, "step of training", "loss, nats")

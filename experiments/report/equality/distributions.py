@@ -11,7 +11,7 @@ from matplotlib.axes import Axes
 
 from ...figures.axes import legend_below
 from ...figures.panels import Drawing, Figures
-from ...figures.style import COLOURS
+from ...figures.style import GREY
 from ...store.folders import Folder
 from ..parts import Section, shown
 from . import searches
@@ -55,7 +55,7 @@ def _bands(tables: Mapping[str, pd.DataFrame], name: str, seeds: int, sign: str,
         axes.fill_between(places, least, most, color=colour, alpha=faint, linewidth=0)
         axes.fill_between(places, low, high, color=colour, alpha=dense, linewidth=0)
         axes.plot(places, middle, color=colour, linewidth=2, marker="o", markersize=4, label=f"{policy} policy")
-    axes.axhline(1, color=COLOURS["random"], linewidth=1, linestyle=(0, (4, 2)), label="all equal")
+    axes.axhline(1, color=GREY, linewidth=1, linestyle=(0, (4, 2)), label="all equal")
     shown = np.concatenate([mean[mean.index.isin(levels, "level")].to_numpy().ravel() for mean in means.values()])
     axes.set_ylim(min(0.0, float(np.nanmin(shown))) * 1.05, float(np.nanmax(shown)) * 1.05)
     level_ticks(axes, levels)

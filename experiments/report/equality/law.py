@@ -12,7 +12,7 @@ from matplotlib.axes import Axes
 
 from ...figures.axes import legend_below, limits, log_axis
 from ...figures.panels import Drawing, Figures
-from ...figures.style import COLOURS
+from ...figures.style import GREY
 from ...store.folders import Folder
 from ..parts import Section, shown
 from . import searches
@@ -71,7 +71,7 @@ def _spreads(rows: pd.DataFrame, lines: Mapping[str, tuple[str, str]], axes: Axe
 
 def _shares(rows: pd.DataFrame, lines: Mapping[str, tuple[str, str]], lowest: float, axes: Axes) -> None:
     _along(axes, rows, lines)
-    axes.axhline(1, color=COLOURS["random"], linewidth=1, linestyle=(0, (4, 2)))
+    axes.axhline(1, color=GREY, linewidth=1, linestyle=(0, (4, 2)))
     values = rows[list(lines)].to_numpy().ravel()
     values = values[np.isfinite(values)]
     least, most = (float(values.min()), float(values.max())) if len(values) else (0.0, 1.0)

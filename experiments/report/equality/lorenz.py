@@ -9,9 +9,9 @@ import numpy as np
 from matplotlib.axes import Axes
 
 from ...contracts import Floats
-from ...figures.axes import legend_below
+from ...figures.axes import name_axes
 from ...figures.panels import Drawing, Figures
-from ...figures.style import COLOURS
+from ...figures.style import GREY
 from ...store.folders import Folder
 from ..parts import Section, shown
 from . import searches
@@ -66,7 +66,7 @@ def _lorenz(title: str, subtitle: str, level: float, lines: Lines) -> Drawing:
 
 
 def _lorenz_curves(lines: Lines, level: float, axes: Axes) -> None:
-    axes.plot([0, 100], [0, 100], color=COLOURS["random"], linewidth=1, linestyle=(0, (4, 2)), label="all equal")
+    axes.plot([0, 100], [0, 100], color=GREY, linewidth=1, linestyle=(0, (4, 2)), label="all equal")
     for name, (colour, curves) in lines.items():
         for curve in curves:
             axes.plot(100 * searches.SHARES, 100 * curve, color=colour, linewidth=0.6, alpha=0.5)
@@ -74,6 +74,4 @@ def _lorenz_curves(lines: Lines, level: float, axes: Axes) -> None:
         label = f"{name}, Gini {searches.gini_of(mean):.2f}"
         axes.plot(100 * searches.SHARES, 100 * mean, color=colour, linewidth=2, label=label)
     axes.set(xlim=(0, 100), ylim=(0, 100))
-    axes.set_xlabel(f"% of used examples, least φ first, at {_at(level)}")
-    axes.set_ylabel("% of all positive φ that they have")
-    legend_below(axes)
+    name_axes(axes, f"% of used examples, least φ first, at {_at(level)}", "% of all positive φ that they have")

@@ -11,13 +11,13 @@ from matplotlib.axes import Axes
 
 from ...contracts import Floats
 from ...contribution import findings
-from ...figures.style import COLOURS, INK, MUTED, shade
+from ...figures.style import BLUE, GREEN, INK, MUTED, OCHRE, ORANGE, PURPLE, shade
 from ...laws.intervals import mean_interval
 
-CT, PHI, GAP = COLOURS["easy"], COLOURS["hard"], COLOURS["middle"]
+CT, PHI, GAP = BLUE, ORANGE, GREEN
 POLICIES = {
-    "constant": INK, "found": COLOURS["hard"], "by loss": COLOURS["middle"], "by gradient norm": COLOURS["beta"],
-    "greedy by contribution": CT, "without the wrong labels": COLOURS["stratified"],
+    "constant": INK, "found": ORANGE, "by loss": GREEN, "by gradient norm": OCHRE,
+    "greedy by contribution": CT, "without the wrong labels": PURPLE,
 }  # fmt: skip
 LEVELS = (1.0, *findings.LEVELS)  # of the first target loss
 MOST = 6  # settings drawn of those figures that show one a panel; the tables have all

@@ -11,7 +11,7 @@ import pandas as pd
 from ...contracts import Floats
 from ...contribution.dispersion import ACTIVE
 from ...contribution.findings import LAST
-from ...figures.style import COLOURS, name_of
+from ...figures.style import in_order, name_of
 from ...laws.intervals import mean_interval
 from ...store.folders import Folder, Store, key_of
 from ..recorded import completed
@@ -31,7 +31,9 @@ def table(store: Store, folders: Sequence[Folder]) -> pd.DataFrame:
     runs = pd.DataFrame([_row(store, folder, redrawn) for folder in folders])
     runs.insert(0, "setup", _setups(runs, redrawn))
     runs.insert(1, "kept", _subsets(runs))
-    runs["order"] = runs["rule"].map({rule: place for place, rule in enumerate(COLOURS)})  # unpruned, random, ...
+    runs["order"] = runs["rule"].map(
+        {rule: place for place, rule in enumerate(in_order(runs["rule"]))}
+    )  # unpruned, random, ...
     runs = runs.sort_values(["setup", "order", "keep", "kept", "seed"], kind="stable", ignore_index=True)
     return runs.drop(columns=["order", "setup_key", "kept_key"])
 

@@ -12,9 +12,9 @@ import pandas as pd
 from matplotlib.axes import Axes
 
 from ...contribution.findings import LAST
-from ...figures.axes import legend_below
+from ...figures.axes import name_axes
 from ...figures.panels import Drawing, Figures
-from ...figures.style import COLOURS, INK
+from ...figures.style import BLUE, GREEN, INK, OCHRE, ORANGE, PURPLE, SKY, TEAL, VIOLET
 from ...store.folders import Folder
 from ..parts import Section, cells, note, shown
 from .changes import interval
@@ -36,7 +36,7 @@ BY_SOURCE = (
 )
 NONE: pd.Series[float] = pd.Series(dtype=float)
 SHOWN = (-1.0, 3.0)  # of the mean phi of a source over that of all
-PALETTE = [COLOURS[rule] for rule in ("hard", "easy", "middle", "stratified", "beta", "quota", "rs2", "infobatch")]
+COLOURS_OF_SOURCES = (ORANGE, BLUE, GREEN, PURPLE, OCHRE, SKY, VIOLET, TEAL)
 
 
 def section(found: Found) -> Section | None:
@@ -97,27 +97,23 @@ def weights(setting: str, rows: pd.DataFrame, runs: pd.DataFrame) -> Iterator[di
 
 def _weights(rows: pd.DataFrame, axes: Axes) -> None:
     found = rows[rows["policy"] == "found"]
-    for colour, (source, own) in zip(cycle(PALETTE), found.groupby("group", sort=False), strict=False):
+    for colour, (source, own) in zip(cycle(COLOURS_OF_SOURCES), found.groupby("group", sort=False), strict=False):
         _band(axes, own, "weight", colour, str(source))
         axes.axhline(own["examples"].mean(), color=colour, linewidth=1, linestyle=":")
     axes.set_ylim(0, 1)
-    axes.set_xlabel("step of training")
-    axes.set_ylabel("share of the weight")
-    legend_below(axes)
+    name_axes(axes, "step of training", "share of the weight")
 
 
 def _contributions(rows: pd.DataFrame, axes: Axes) -> None:
     early = rows[rows["step"] <= LAST * rows["step"].max()]
-    for colour, (source, own) in zip(cycle(PALETTE), early.groupby("group", sort=False), strict=False):
+    for colour, (source, own) in zip(cycle(COLOURS_OF_SOURCES), early.groupby("group", sort=False), strict=False):
         _band(axes, own[own["policy"] == "found"], "relative", colour, str(source))
         middle = own[own["policy"] == "constant"].groupby("step")["relative"].median()
         axes.plot(middle.index, middle, color=colour, linewidth=1.2, linestyle=(0, (4, 2)))
     axes.axhline(1, color=INK, linewidth=0.8)
     low, high = np.nanquantile(early["relative"], [0.02, 0.98])
     axes.set_ylim(max(SHOWN[0], min(0.0, low)), min(SHOWN[1], max(2.0, high)))
-    axes.set_xlabel("step of training")
-    axes.set_ylabel("mean φ of the source / mean φ")
-    legend_below(axes)
+    name_axes(axes, "step of training", "mean φ of the source / mean φ")
 
 
 def _band(axes: Axes, own: pd.DataFrame, name: str, colour: str, label: str) -> None:

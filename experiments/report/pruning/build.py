@@ -5,33 +5,19 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from ...laws import claims
+from ...laws.expectations import Expectation
 from ...store.folders import Store
 from .. import page, provenance
-from . import (
-    capacity,
-    challenges,
-    classes,
-    distribution,
-    examples,
-    fits,
-    gains,
-    laws,
-    listing,
-    scaling,
-    weights,
-)  # fmt: skip
+from . import capacity, distribution, fits, gains, kept, laws, listing, scaling
 from .found import find, warnings
 from .runs import named
 
-if TYPE_CHECKING:
-    from ...laws.expectations import Expectation
-
 SECTIONS = (
-    capacity.section, scaling.section, gains.section, weights.section, page.expected, challenges.section,
-    fits.section, distribution.section, classes.section, examples.section, listing.section,
+    capacity.section, scaling.section, gains.section, gains.over_uniform, page.expected, fits.challenges, fits.section,
+    distribution.section, kept.classes, kept.gallery, listing.section,
 )  # fmt: skip
 
 

@@ -15,9 +15,9 @@ from ...contracts import Floats
 from ...errors import ConfigError
 from ...figures.axes import legend_below, limits, log_axis
 from ...figures.panels import Drawing, Figures
-from ...figures.style import COLOURS, INK, MARKERS, count_label, name_of, shade
+from ...figures.style import INK, MARKERS, colour_of, count_label, name_of, shade
 from ...studies.perceptron.theory import Rule, crossover, generalization_error
-from ..parts import Section, grid, heading, note, paragraph
+from ..parts import Section, grid, heading, note
 from . import gains
 from .found import Found
 from .laws import BUDGETS, SETTINGS, WEIGHING
@@ -35,12 +35,12 @@ SIGNS = {"worse": "negative", "better": "positive"}
 WORDS = (
     "Measured: last epoch, test split, means and 95 % t intervals over seeds; hollow where undecided. Theory "
     "(arXiv:2206.14486 §2): the perceptron of largest margin in infinite dimension, clean labels; dashed: its probe "
-    f"is {PROBE:g} degrees off the teacher. Both show what a rule gains over a random subset of its size, at the same "
-    "fraction kept, and on both axes the learner should afford hard examples better to the right. The rest is "
-    "analogy: the theory's axis is data, examples per parameter, for a student that can always realise the teacher "
-    "and is trained to the end; it has no width and no schedule. The network's axis is what it can fit, with as many "
-    "examples at every width: a wider one has fewer examples per parameter, which in the theory is a step to the "
-    "left. So the theory says that the sign changes, and not at which width."
+    f"is {PROBE:g} degrees off the teacher. Both show what a rule gains over a random subset of its size at the same "
+    "fraction kept, and should afford hard examples better to the right. The rest is analogy: the theory's axis is "
+    "examples per parameter, for a student that can always realise the teacher and is trained to the end, and has no "
+    "width and no schedule; the network's is what it can fit, with as many examples at every width. A wider one has "
+    "fewer examples per parameter, in the theory a step to the left: it says that the sign changes, and not at which "
+    "width."
 )
 OWN = (
     " Every setting ranked the examples by a score of its own: widths may differ in what they keep, too, and a network "
@@ -70,7 +70,7 @@ def section(found: Found) -> Section | None:
     parts = []
     for place, study in enumerate(several):
         said = " ".join([*(sentence(study, rule) for rule in study.rules), theory(study.keep)])
-        parts += [heading(study.title), paragraph(said), grid(drawings(study), f"c{place}-")]
+        parts += [heading(study.title), note(said, "plain"), grid(drawings(study), f"c{place}-")]
     parts.append(note(WORDS + (OWN if any(study.proxies for study in several) else "")))
     sheet, columns = in_rows([drawings(study) for study in several])
     return Section("Where the sign changes", parts, [Figures("capacity", "", "", sheet, columns)])
@@ -125,13 +125,12 @@ def sentence(study: Study, rule: Rule) -> str:
     counts = {verdict: int((rows["verdict"] == verdict).sum()) for verdict in (*SIGNS, "undecided")}
     decided = [sign for verdict, sign in SIGNS.items() if counts[verdict]]
     changes: dict[str, list[str]] = {}
-    for verdict, words in _changes(rows, {"width": "width {:g}", "length": f"{{:g}} {study.unit}"}):
-        changes.setdefault(verdict, []).append(words)
-    said = " and ".join(f"turns {SIGNS[verdict]} {', '.join(words)}" for verdict, words in changes.items())
-    if not changes and len(decided) == 2:
-        said = "changes its sign only between settings that differ in both width and schedule"
-    elif not changes:
-        said = f"is {decided[0]} wherever it is decided" if decided else "is decided nowhere"
+    for verdict, where in _changes(rows, {"width": "width {:g}", "length": f"{{:g}} {study.unit}"}):
+        changes.setdefault(verdict, []).append(where)
+    said = " and ".join(f"turns {SIGNS[verdict]} {', '.join(where)}" for verdict, where in changes.items()) or (
+        "is decided nowhere" if not decided else f"is {decided[0]} wherever it is decided" if len(decided) == 1
+        else "changes its sign only between settings that differ in both width and schedule"
+    )  # fmt: skip
     return (
         f"The gain of the {name_of(rule)} {study.keep:g} over a random subset of its size {said} (of {len(rows)} "
         f"settings negative in {counts['worse']}, positive in {counts['better']}, undecided in {counts['undecided']})."
@@ -195,7 +194,7 @@ def crossover_of(keep: float) -> float | None:
 def _theory(keep: float, axes: Axes) -> None:
     for rule in RULES:
         for theta, dashes, probe in ((0.0, "-", ""), (PROBE, "--", f", probe {PROBE:g}° off")):
-            colour, label = COLOURS[rule], name_of(rule) + probe
+            colour, label = colour_of(rule), name_of(rule) + probe
             axes.plot(ALPHAS, prediction(keep, rule, theta), dashes, color=colour, linewidth=1.7, label=label)
     if (crossing := crossover_of(keep)) is not None:
         axes.axvline(crossing, color=INK, linewidth=0.9, linestyle=":")

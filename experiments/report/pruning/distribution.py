@@ -14,11 +14,11 @@ from matplotlib.axes import Axes
 from matplotlib.patches import Rectangle
 
 from ...figures.panels import Drawing, Figures
-from ...figures.style import COLOURS, RULES, count_label, name_of
+from ...figures.style import GREEN, ORANGE, count_label, name_of, selecting
 from ...pruning.distribution import EXPECTED, NOTHING
 from ...store.folders import Store
 from ..parts import Cell as Shown
-from ..parts import Section, box, code, definitions, details, drawing, note, table, warning
+from ..parts import Section, box, code, definitions, details, drawing, note, table
 from .laws import BUDGETS, Panel
 from .runs import POINT
 
@@ -119,7 +119,8 @@ def section(found: Found) -> Section | None:
         parts += [note(Markup("{}{}").format(WORDS, COLOURED)), box("pair top", *figures, meanings)]
         for one in several:
             if one.vanished:
-                parts.append(warning(f"Nearly gone in {one.title}, pool of {one.pool:,}: {', '.join(one.vanished)}."))
+                gone = f"Nearly gone in {one.title}, pool of {one.pool:,}: {', '.join(one.vanished)}."
+                parts.append(note(gone, "warning"))
         for one in several:
             summary = f"{one.title}, pool of {one.pool:,}: the values, and those of a random choice in brackets"
             values = table(["rule", "keep", *(column.title for column in one.columns)], rows(one))
@@ -158,14 +159,15 @@ def shifts(measures: pd.DataFrame, runs: pd.DataFrame, panels: Sequence[Panel]) 
             continue  # random rules alone are shown only where nothing else was measured
         pool = (own if ruled.empty else ruled)["pool_size"].max()
         own = own[own["pool_size"] == pool]
-        points = points[(points["pool"] == pool) & points["rule"].isin(RULES)]
+        points = points[(points["pool"] == pool) & points["rule"].isin(selecting(points["rule"]))]
         cells, columns = _measures(own), list(COLUMNS)
         for budget, some in points.groupby("panel"):
             cells |= _accuracies(some, str(budget))
             name = "acc.,\n" + str(budget).removeprefix("equal ") if len(group) > 1 else "worst\nacc."
             columns.append(Column(str(budget), name, f"{ACCURACY} ({budget})", "{:.1%}", more_is_worse=False))
         shown = [one for one in columns if any(cell.kept or cell.random for cell in _column(cells, one))]
-        rows = sorted({key[:2] for key in cells}, key=lambda row: ((*RULES, "random").index(row[0]), -row[1]))
+        order = [*selecting(rule for rule, *_ in cells), "random"]
+        rows = sorted({key[:2] for key in cells}, key=lambda row: (order.index(row[0]), -row[1]))
         title = setup if scorer == "none" else f"{setup} · {scorer}"
         yield Shift(title, int(pool), shown, rows, cells, list(_vanished(own)))
 
@@ -244,7 +246,7 @@ def _draw(axes: Axes, shift: Shift, rows: int) -> None:
                 continue
             if cell.verdict != "chance":
                 far = 1.0 if not cell.ratio > 0 else min(1.0, abs(np.log2(cell.ratio)) / DOUBLINGS)
-                colour = COLOURS["hard" if cell.verdict == "worse" else "middle"]
+                colour = ORANGE if cell.verdict == "worse" else GREEN
                 axes.add_patch(
                     Rectangle((x - 0.47, y - 0.44), 0.94, 0.88, color=colour, alpha=0.2 + 0.5 * far, linewidth=0)
                 )

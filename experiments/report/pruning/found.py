@@ -4,18 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 import pandas as pd
 
 from ...laws import claims
+from ...laws.expectations import Expectation
 from ...store.folders import Store
 from ..parts import count
 from . import distribution, laws
 from .runs import newest, points, table
-
-if TYPE_CHECKING:
-    from ...laws.expectations import Expectation
 
 
 @dataclass(frozen=True, slots=True)

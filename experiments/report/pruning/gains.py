@@ -1,4 +1,4 @@
-"""Gains over random selection under the same budget: panels by pool size or fraction kept, and tables."""
+"""Gains over random selection under the same budget, and over uniform weights on the same examples."""
 
 from __future__ import annotations
 
@@ -12,9 +12,10 @@ from matplotlib.axes import Axes
 from ...contracts import Floats
 from ...figures.axes import label_left, legend_below, limits, log_axis
 from ...figures.panels import Drawing
-from ...figures.style import CARD, COLOURS, MARKERS, count_label, name_of, shade
+from ...figures.style import CARD, GREY, MARKERS, colour_of, count_label, name_of, shade
 from ...laws import claims
-from ..parts import Cell, Section, box, drawing, heading, note, paragraph, table, titled
+from ..parts import Cell, Section, box, cells, drawing, heading, note, table, titled
+from ..table import cell
 from .found import Found
 from .laws import Panel
 from .layout import grouped, label, records, subtitle
@@ -35,7 +36,7 @@ def section(found: Found) -> Section:
         parts += [heading(title), box("grid", *(drawing(one, prefix) for one, prefix in shown))]
         parts.append(box("tables", *(_table(panel) for _, panel in group)))
     if len(parts) == 1:
-        parts.append(paragraph("There is no pruned run to compare."))
+        parts.append(note("There is no pruned run to compare.", "plain"))
     return Section("Gain over random selection", parts, records("advantage", found.panels, drawings))
 
 
@@ -105,8 +106,8 @@ def _gain_by_keep(axes: Axes, panel: Panel, found: pd.DataFrame) -> None:
         if line.empty:
             continue
         dodge = 0.06 * (place - (len(panel.rules) - 1) / 2)
-        points(axes, np.array([keeps.index(keep) + dodge for keep in line["keep"]]), line, COLOURS[rule], "o", "")
-        names.append((_factor(line) * float(line["effect"].iloc[0]), name_of(rule), COLOURS[rule]))
+        points(axes, np.array([keeps.index(keep) + dodge for keep in line["keep"]]), line, colour_of(rule), "o", "")
+        names.append((_factor(line) * float(line["effect"].iloc[0]), name_of(rule), colour_of(rule)))
     axes.set_xlim(-0.45 - 0.22 * len(keeps), len(keeps) - 0.7)
     axes.set_xticks(range(len(keeps)), [f"{keep:g}" for keep in keeps])
     axes.set_xlabel("fraction kept")
@@ -126,7 +127,7 @@ def points(axes: Axes, x: Floats, line: pd.DataFrame, colour: str, marker: str, 
 
 
 def zero_line(axes: Axes, metric: str) -> None:
-    axes.axhline(0, color=COLOURS["random"], linewidth=1.4, zorder=1)
+    axes.axhline(0, color=GREY, linewidth=1.4, zorder=1)
     axes.set_ylabel("bits per byte saved" if metric == "bits_per_byte" else "accuracy gained (points)")
 
 
@@ -144,3 +145,25 @@ def reach(found: pd.DataFrame) -> tuple[float, float]:
     low, high = max(float(np.nanmin(values)), -largest), min(float(np.nanmax(values)), largest)
     low, high = min(low, -1e-3 * factor), max(high, 1e-3 * factor)  # never an empty range
     return low - 0.08 * (high - low), high + 0.08 * (high - low)
+
+
+WEIGHED = (
+    "The same examples and settings, last epoch, test split; 95 % t intervals over seeds, paired by seed. Not equal "
+    "compute: what a policy costs beside is not in it."
+)
+COLUMNS = ("policy", "task", "model", "rule", "keep", "label_noise", "pool", "budget")
+
+
+def over_uniform(found: Found) -> Section | None:
+    if found.policies.empty:
+        return None
+    return Section(
+        "Gain over uniform weights", [note(WEIGHED), cells([_weighed(row) for _, row in found.policies.iterrows()])]
+    )
+
+
+def _weighed(row: pd.Series[Any]) -> dict[str, str]:
+    shown = {name.replace("_", " "): cell(row[name]) for name in COLUMNS}
+    shown["rule"] = "unpruned" if shown["rule"] == "none" else shown["rule"]
+    shown["gain over uniform weights"] = claims.describe(row["effect"], row["low"], row["high"], row["metric"])
+    return shown | {"n": str(row["n"]), "verdict": str(row["verdict"])}

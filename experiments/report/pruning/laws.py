@@ -9,15 +9,11 @@ import numpy as np
 import pandas as pd
 
 from ...contracts import Floats, Indices
-from ...figures.style import RULES, name_of
+from ...figures.style import name_of, selecting
 from ...laws import frontier, scaling
 from .runs import POINT, error_metric, named, newest, points
 
-BUDGETS = {
-    "epochs": "equal epochs",
-    "steps": "equal steps",
-    "both": "nothing pruned",
-}
+BUDGETS = {"epochs": "equal epochs", "steps": "equal steps", "both": "nothing pruned"}
 SETTINGS = ("task.", "model.", "recipe.", "shifted.", "finetune.")
 WEIGHING = ("policy.every", "policy.target", "policy.rate", "policy.bound")  # a rule's policy is no part of its setup
 
@@ -88,7 +84,7 @@ class Panel:
     @property
     def rules(self) -> list[str]:
         """What was compared with random, in the order of the colours."""
-        return [rule for rule in RULES if (self.points["rule"] == rule).any()]
+        return selecting(self.points["rule"])
 
 
 def setups(runs: pd.DataFrame) -> dict[tuple[object, ...], str]:

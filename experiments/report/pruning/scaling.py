@@ -8,7 +8,7 @@ from matplotlib.axes import Axes
 
 from ...figures.axes import label_left, legend_below, limits, log_axis
 from ...figures.panels import Drawing
-from ...figures.style import COLOURS, INK, MARKERS, count_label, name_of, percent_label, shade
+from ...figures.style import GREEN, GREY, INK, MARKERS, PURPLE, colour_of, count_label, name_of, percent_label, shade
 from ...laws import scaling
 from ..parts import Section, box, count, drawing, heading, note
 from .found import Found
@@ -83,14 +83,14 @@ def _envelope(axes: Axes, panel: Panel, law: Law) -> None:
     for rule in panel.rules:
         points = panel.points[panel.points["rule"] == rule]
         axes.plot(
-            points["examples"], points[panel.metric], "o", color=COLOURS[rule], markersize=2.6, alpha=0.75,
+            points["examples"], points[panel.metric], "o", color=colour_of(rule), markersize=2.6, alpha=0.75,
             label=name_of(rule),
         )  # fmt: skip
     axes.plot(law.curve.x, law.curve.y, "o", markersize=8.5, markerfacecolor="none", markeredgecolor=INK,
               markeredgewidth=1.1, label="on the envelope")  # fmt: skip
     families = (
-        (law.comparison.power, law.power, (0, (5, 2)), COLOURS["stratified"]),
-        (law.comparison.exponential, law.exponential, (0, (1, 1.2)), COLOURS["middle"]),
+        (law.comparison.power, law.power, (0, (5, 2)), PURPLE),
+        (law.comparison.exponential, law.exponential, (0, (1, 1.2)), GREEN),
     )
     for fit, interval, dashes, colour in families:
         if fit is None:
@@ -122,9 +122,9 @@ def _one_pool(axes: Axes, panel: Panel) -> None:
         own = panel.points[panel.points["rule"] == rule]
         own = own.assign(examples=own["examples"] * _dodge(panel, place, len(rules)))
         line = pd.concat([own, full]).sort_values("examples")
-        axes.plot(line["examples"], line[panel.metric], color=COLOURS[rule], linewidth=1.6)
-        _errorbars(axes, line[line["rule"] == rule], panel.metric, COLOURS[rule], marker="o")
-        ends.append((float(line[panel.metric].iloc[0]), name_of(rule), COLOURS[rule]))
+        axes.plot(line["examples"], line[panel.metric], color=colour_of(rule), linewidth=1.6)
+        _errorbars(axes, line[line["rule"] == rule], panel.metric, colour_of(rule), marker="o")
+        ends.append((float(line[panel.metric].iloc[0]), name_of(rule), colour_of(rule)))
     _errorbars(axes, full, panel.metric, INK, marker="o")
     _frame(axes, panel, left=2.1 if ends else 1.6)
     if ends:
@@ -159,7 +159,7 @@ def _random(axes: Axes, panel: Panel) -> None:
     if len(points):
         axes.plot(
             points["examples"], points[panel.metric], "o", markersize=4.2, markerfacecolor="none",
-            markeredgecolor=COLOURS["random"], label="random",
+            markeredgecolor=GREY, label="random",
         )  # fmt: skip
 
 

@@ -10,9 +10,9 @@ from matplotlib.axes import Axes
 
 from ...contracts import Floats
 from ...errors import ConfigError
-from ...figures.axes import legend_below, limits, log_axis
+from ...figures.axes import legend_below, limits, log_axis, name_axes
 from ...figures.panels import Drawing, Figures
-from ...figures.style import COLOURS, INK, name_of, percent_label, shade
+from ...figures.style import BLUE, GREY, INK, ORANGE, name_of, percent_label, shade
 from ...laws.intervals import mean_interval
 from .theory import KEEPS, Rule, crossover, generalization_error, information_gain
 
@@ -148,7 +148,7 @@ def _against_keep(axes: Axes, thetas: Sequence[float]) -> None:
 
 def _crossovers(axes: Axes) -> None:
     pairs: tuple[tuple[Rule, Rule], ...] = (("hard", "random"), ("hard", "easy"))
-    for (first, second), colour in zip(pairs, (COLOURS["hard"], COLOURS["easy"]), strict=True):
+    for (first, second), colour in zip(pairs, (ORANGE, BLUE), strict=True):
         found = [(keep, alpha) for keep in KEEPS if (alpha := _crossing(keep, first, second)) is not None]
         label = f"{name_of(first)} beat {name_of(second)} above"
         axes.plot(*zip(*found, strict=True), "o-", color=colour, linewidth=1.6, label=label)
@@ -183,13 +183,11 @@ def _gains(axes: Axes) -> None:
         colour = INK if keep == 1 else shade("hard", place, len(keeps) - 1)
         gains = [information_gain(float(overlap), keep) for overlap in overlaps]
         axes.plot(errors, gains, color=colour, linewidth=1.7, label="unpruned" if keep == 1 else f"keep {keep:g}")
-    axes.axhline(1, color=COLOURS["random"], linewidth=1, linestyle=(0, (4, 2)))
+    axes.axhline(1, color=GREY, linewidth=1, linestyle=(0, (4, 2)))
     log_axis(axes, "x", 0.0045, 0.5, percent_label)
     axes.invert_xaxis()
     axes.set_ylim(0, 1.08)
-    axes.set_xlabel("error so far")
-    axes.set_ylabel("nats per further example")
-    legend_below(axes)
+    name_axes(axes, "error so far", "nats per further example")
 
 
 def _line(axes: Axes, curve: pd.DataFrame, colour: str, label: str) -> None:
@@ -208,6 +206,4 @@ def _frame(axes: Axes, words: str = "examples kept per dimension") -> None:
     x, y = (np.concatenate(parts) for parts in zip(*(line.get_data() for line in axes.get_lines()), strict=True))
     log_axis(axes, "x", *limits(x, 1.12), lambda value: f"{value:g}")
     log_axis(axes, "y", *limits(y, 1.12), percent_label)
-    axes.set_xlabel(words)
-    axes.set_ylabel("error")
-    legend_below(axes)
+    name_axes(axes, words, "error")

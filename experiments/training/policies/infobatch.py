@@ -22,7 +22,7 @@ class InfoBatchPolicy(PolicyChoice):
     """InfoBatch: skip a share of the examples with a loss below the mean, weigh the others of those up."""
 
     label = "InfoBatch"
-    colour = "#0f8b8d"
+    colour = "teal"
     chooses = True
     dropped: Share = 0.5  # of the examples whose last loss was below the mean
     until: Fraction = 0.875  # share of training after which everything is visited

@@ -12,7 +12,7 @@ class RepeatedRandom(PolicyChoice):
     """RS2: a fresh random share of the pool in every epoch."""
 
     label = "RS2"
-    colour = "#7b61c4"
+    colour = "violet"
     chooses = True
     share: Fraction = 0.3
 

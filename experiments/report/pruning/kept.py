@@ -1,4 +1,4 @@
-"""Examples kept and dropped by each rule, of the largest pool and the smallest keep fraction."""
+"""What each rule kept and dropped of the largest pool, at the smallest keep fraction: by class, and some examples."""
 
 from __future__ import annotations
 
@@ -7,13 +7,59 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
 import pandas as pd
 from markupsafe import Markup
+from matplotlib.axes import Axes
 
-from ...figures.style import COLOURS, name_of
-from ..parts import Section, box, examples, heading, note
+from ...figures.axes import legend_below
+from ...figures.panels import Drawing, Figures
+from ...figures.style import GREY, colour_of, name_of, selecting
+from ..parts import Section, box, examples, grid, heading, note
 from .found import Found
 from .runs import named
+
+WORDS = "The largest pool and the smallest keep fraction of each rule."
+MOST = 12  # bars of one panel
+
+
+def classes(found: Found) -> Section | None:
+    """Shares of the classes before and after pruning, a drawing for each rule; none for text."""
+    drawings = []
+    for row in smallest(found.runs):
+        path = found.store.path("prune", row["prune"]) / "classes.parquet"
+        if path.exists():
+            under = f"{row['task']} · {row['scorer']} · pool of {row['pool']:,.0f}"
+            drawings.append(_drawing(pd.read_parquet(path), row["rule"], row["keep"], under))
+    figures = Figures("kept", "What was kept of each class", WORDS, drawings)
+    shown = [note(WORDS), grid(drawings, figures.name, height=3.6)]
+    return Section(figures.heading, shown, [figures]) if drawings else None
+
+
+def _drawing(classes: pd.DataFrame, rule: str, keep: float, subtitle: str) -> Drawing:
+    """Each class's share of the pool (grey) and of what was kept (colour); the most changed where there are many."""
+    before, after = (classes[name] / classes[name].sum() for name in ("pool", "kept"))
+    shares = classes.assign(before=before, after=after)
+    changed = (shares["after"] - shares["before"]).abs().sort_values(ascending=False, kind="stable").index[:MOST]
+    shown = shares.loc[shares.index.isin(changed)].iloc[::-1]
+    more = "" if len(shares) <= MOST else f", the {MOST} most changed of {len(shares)} classes"
+    title = f"{name_of(rule).capitalize()}, keep {keep:g}"
+    words = f"share of each class in the pool and in what rule {rule} keeps"
+    return Drawing(title, subtitle + more, words, lambda axes: _kept(axes, shown, rule))
+
+
+def _kept(axes: Axes, shown: pd.DataFrame, rule: str) -> None:
+    place = np.arange(len(shown))
+    axes.barh(place, 100 * shown["before"], height=0.78, color=GREY, alpha=0.35, label="of the pool")
+    axes.barh(place, 100 * shown["after"], height=0.36, color=colour_of(rule), label="of what is kept")
+    axes.set_yticks(place, [str(name)[:18] for name in shown["name"]])
+    axes.set_ylim(-0.6, len(shown) - 0.4)
+    axes.grid(visible=False, axis="y")
+    axes.tick_params(axis="y", length=0)
+    axes.set_xlabel("share (%)")
+    axes.set_xlim(0, 100 * 1.05 * max(shown["before"].max(), shown["after"].max()))
+    legend_below(axes)
+
 
 SNIPPET = 240  # characters of a text example
 GALLERIES = 8  # at most on a page
@@ -31,7 +77,7 @@ class Example:
     words: str  # class, score and id
 
 
-def section(found: Found) -> Section | None:
+def gallery(found: Found) -> Section | None:
     """A dozen kept and a dozen dropped by each rule."""
     parts = []
     for row in smallest(found.runs):
@@ -58,7 +104,7 @@ def smallest(runs: pd.DataFrame) -> Iterator[dict[str, Any]]:
     """The runs of the smallest selection of each rule from its largest pool, one each."""
     runs = named(runs)
     pruned = runs[~runs["rule"].isin(["none", "random"])].drop_duplicates("prune")
-    rules = [rule for rule in COLOURS if (pruned["rule"] == rule).any()]
+    rules = selecting(pruned["rule"])
     for _, same in pruned.groupby(["task", "label_noise", "selection", "balance"], sort=True):
         for rule in rules:
             group = same[same["rule"] == rule]
