@@ -64,7 +64,7 @@ def compare(train: Examples, kept: Indices, *, kind: Kind, classes: Sequence[str
         said += _deleted_groups(names, counts, kind)
     if train.noisy is not None:
         found.append(_measure("noisy_labels", masks[:, train.noisy].sum(1) / masks.sum(1)))
-    with threadpool_limits(1, user_api="blas"):  # threads that wait for each other on a busy machine: up to ten times
+    with threadpool_limits(1):  # threads that wait for each other on a busy machine: up to ten times
         seen, heard = _by_appearance(train, masks, draw, kind, classes)
     return found + seen, said + heard
 
@@ -138,19 +138,11 @@ def smallest_share(counts: Indices) -> Floats:
 
 
 def neighbours(looks: Features, anchors: Indices, width: int) -> tuple[Indices, Features]:
-    """(A, width) rows nearest to each anchor, itself first, and their distances."""
-    squares = np.einsum("nd,nd->n", looks, looks)
-    found = []
-    for some in np.array_split(anchors, math.ceil(len(anchors) / BLOCK)):
-        squared = squares - (2 * looks[some]) @ looks.T  # short of the anchor's own square
-        squared[np.arange(len(some)), some] = -squares[some]
-        near = np.argpartition(squared, width - 1, axis=1)[:, :width]
-        values = np.take_along_axis(squared, near, 1)
-        order = np.argsort(values, axis=1, kind="stable")
-        values = np.maximum(np.take_along_axis(values, order, 1) + squares[some][:, None], 0)
-        found.append((np.take_along_axis(near, order, 1), np.sqrt(values)))
-    rows, distances = (np.concatenate(parts) for parts in zip(*found, strict=True))
-    return rows, distances
+    """(A, width) rows nearest to each anchor, itself among them, and their distances."""
+    from sklearn.neighbors import NearestNeighbors
+
+    distances, near = NearestNeighbors(n_neighbors=width, algorithm="brute").fit(looks).kneighbors(looks[anchors])
+    return near, distances
 
 
 def coverage(
@@ -161,6 +153,8 @@ def coverage(
     Kept anchors would add as many zeros to both sides of a comparison: of means they change no ratio.
     `near` and `distances` (A, K) are the anchors' neighbours; where none of them is kept, all that is kept is searched.
     """
+    from sklearn.metrics import pairwise_distances_argmin_min
+
     mean, tail = np.zeros(len(masks)), np.zeros(len(masks))
     for place, mask in enumerate(masks):
         dropped = ~mask[anchors]
@@ -170,18 +164,9 @@ def coverage(
         nearest = distances[dropped, hit.argmax(1)]
         far = np.flatnonzero(~hit.any(1))
         if len(far):
-            nearest[far] = _nearest(looks[anchors[dropped][far]], looks[mask])
+            nearest[far] = pairwise_distances_argmin_min(looks[anchors[dropped][far]], looks[mask])[1]
         mean[place], tail[place] = nearest.mean(), np.quantile(nearest, 0.95)
     return mean, tail
-
-
-def _nearest(points: Features, others: Features) -> Features:
-    """(n,) distance of each point to the nearest of some others."""
-    squares = np.einsum("nd,nd->n", others, others)
-    parts = np.array_split(points, math.ceil(len(points) / BLOCK))
-    least = np.concatenate([(squares - 2 * part @ others.T).min(1) for part in parts])
-    nearest: Features = np.sqrt(np.maximum(least + np.einsum("nd,nd->n", points, points), 0))
-    return nearest
 
 
 def discrepancy(looks: Features, kept: Masks, draw: np.random.Generator) -> tuple[float, float, float]:
@@ -238,27 +223,20 @@ def duplicates(content: NDArray[Any], masks: Masks) -> Floats:
 def near_duplicates(looks: Features, masks: Masks) -> Floats:
     """(S,) share of the examples of each selection that have another one at a cosine above NEAR in it.
 
-    Rows are sorted by their most varied coordinate: unit vectors so near differ by at most sqrt(2 - 2 NEAR) in it.
+    A product of float32 matrices a block: NearestNeighbors, which computes in float64, takes four times as long.
     """
     from scipy.sparse import csr_matrix
 
     length = np.linalg.norm(looks, axis=1)
-    units = looks / np.where(length > 0, length, 1)[:, None]
-    leading = units[:, np.argmax(units.var(0))]
-    order = np.argsort(leading, kind="stable")
-    units, chosen = units[order], masks[:, order].T.astype(np.float32)  # (N, D), (N, S)
-    ends = np.searchsorted(leading[order], leading[order] + math.sqrt(2 - 2 * NEAR) + 1e-6)
-    twin = np.zeros(chosen.shape, bool)
+    units = looks[length > 0] / length[length > 0, None]
+    chosen = masks[:, length > 0].T.astype(np.float32)  # (N, S)
+    found = np.zeros(len(masks))
     for first in range(0, len(units), BLOCK):
-        last = min(first + BLOCK, len(units))
-        close = units[first:last] @ units[first : ends[last - 1]].T > NEAR
-        np.fill_diagonal(close, False)
-        pair = divmod(np.flatnonzero(close), close.shape[1])  # many times as fast as nonzero
-        for one, other in (pair, pair[::-1]):
-            rows, place = np.unique(one, return_inverse=True)
-            twins = csr_matrix((np.ones(len(one), np.float32), (place, other + first)), (len(rows), len(units)))
-            twin[rows + first] |= twins @ chosen > 0
-    share: Floats = (twin * chosen).sum(0, dtype=np.float64) / masks.sum(1)
+        block = slice(first, first + BLOCK)
+        pair = divmod(np.flatnonzero(units[block] @ units.T > NEAR), len(units))  # many times as fast as nonzero
+        close = csr_matrix((np.ones(len(pair[0]), np.float32), pair), (len(chosen[block]), len(units)))
+        found += (chosen[block] * (close @ chosen > 1)).sum(0)  # more than itself
+    share: Floats = found / masks.sum(1)
     return share
 
 
