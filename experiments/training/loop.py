@@ -31,7 +31,6 @@ class Step:
     batch: Batch
     outputs: Tensor  # logits, detached
     losses: Tensor  # (B,), detached
-    learning_rate: float
 
 
 @dataclass(slots=True)
@@ -109,15 +108,15 @@ def train(
             policy.observe(state.step, batch.index, losses.detach())
             weights = policy.weights(state.step, batch.index)
             loss = (weights * losses).sum() / weights.sum()
-            learning_rate = update(state, loss, steps=plan.steps, clip=clip)
+            update(state, loss, steps=plan.steps, clip=clip)
             state.epoch, state.taken = (epoch + 1, 0) if number + 1 == last else (epoch, number + 1)
-            yield Step(state.step, epoch, batch, outputs.detach(), losses.detach(), learning_rate)
+            yield Step(state.step, epoch, batch, outputs.detach(), losses.detach())
             if state.step >= plan.stop:
                 return
 
 
-def update(state: State, loss: Tensor, *, steps: int, clip: float | None) -> float:
-    """One step of the optimisers down the loss, of `steps` in all; returns the learning rate that it was taken with."""
+def update(state: State, loss: Tensor, *, steps: int, clip: float | None) -> None:
+    """One step of the optimisers down the loss, of `steps` in all."""
     check = 1 if loss.device.type == "cpu" else 32  # reading the loss waits for a GPU
     if state.step % check == 0 and not torch.isfinite(loss):
         raise RunFailed(
@@ -127,10 +126,8 @@ def update(state: State, loss: Tensor, *, steps: int, clip: float | None) -> flo
     loss.backward()  # type: ignore[no-untyped-call]
     if clip is not None:
         nn.utils.clip_grad_norm_([weight for weight in state.model.parameters() if weight.requires_grad], clip)
-    learning_rate = float(state.schedulers[0].get_last_lr()[0])
     for optimizer, scheduler in zip(state.optimizers, state.schedulers, strict=True):
         optimizer.step()
         optimizer.zero_grad(set_to_none=True)
         scheduler.step()
     state.step += 1
-    return learning_rate

@@ -87,9 +87,9 @@ def test_movement_golden() -> None:
     """From (.5, .5) to (.25, .75): .25 ln 2 + .75 ln 1.5."""
     (batch,) = MemoryTask(torch.zeros(2, 2), torch.tensor([0, 0])).batches("train", size=2)
     last = torch.full((2, 2), torch.nan)
-    first = _movement(last, Step(1, 0, batch, logs([0.5, 0.5], [0.5, 0.5]), torch.zeros(2), 0.1))
+    first = _movement(last, Step(1, 0, batch, logs([0.5, 0.5], [0.5, 0.5]), torch.zeros(2)))
     assert first.isnan().all()
-    second = _movement(last, Step(2, 1, batch, logs([0.25, 0.75], [0.5, 0.5]), torch.zeros(2), 0.1))
+    second = _movement(last, Step(2, 1, batch, logs([0.25, 0.75], [0.5, 0.5]), torch.zeros(2)))
     assert second.tolist() == pytest.approx([0.25 * math.log(2) + 0.75 * math.log(1.5), 0.0])
 
 
