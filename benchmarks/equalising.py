@@ -15,8 +15,8 @@ PERIODS = 2  # measurements a lap, so that every lap has as many
 
 def contests(quick: bool) -> list[Contest]:
     def contest(name: str, unit: str, run: tuple[str, ...], data: Callable[[int], Data]) -> Contest:
-        every = ("policy.every=2",) if quick else ()
-        plain, equal = ours.run(*run), ours.run(*run, "policy=equal_contribution", *every)
+        short, every = (["recipe.batch_size=8"], ["policy.every=2"]) if quick else ([], [])
+        plain, equal = ours.run(*run, *short), ours.run(*run, *short, "policy=equal_contribution", *every)
         period = equal.policy.every  # type: ignore[union-attr]
         number = plain.recipe.batch_size * period * PERIODS
         return Contest(
