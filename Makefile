@@ -7,6 +7,8 @@ UV := $(BIN)/uv
 LOCKED := $(VENV)/.locked
 INSTALLED := $(VENV)/.installed
 EXPERIMENT ?= smoke
+# Where this is set, each process compiles torch and all that it imports anew: twice the time of most tests.
+export PYTHONDONTWRITEBYTECODE =
 
 .DEFAULT_GOAL := help
 .PHONY: help install demo test check reproduce bench clean

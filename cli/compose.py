@@ -50,7 +50,9 @@ def experiment(overrides: Sequence[str]) -> tuple[expectations.Experiment, list[
 
 def described(overrides: Sequence[str]) -> expectations.Experiment:
     """The experiment that the overrides name, without its runs."""
-    return _validated(expectations.Experiment, _composed("evaluate", grid(overrides)[0])["experiment"])
+    point = grid(overrides)[0]
+    ours = next((_ours(word)[1] for word in point if _is_ours(word, point)), None)
+    return _validated(expectations.Experiment, _composed("evaluate", point, ours)["experiment"])
 
 
 def grid(overrides: Sequence[str]) -> list[tuple[str, ...]]:
@@ -112,10 +114,15 @@ def _run(phase: str, point: tuple[str, ...]) -> Run:
     return _validated(Run, content)
 
 
-def _composed(phase: str, point: tuple[str, ...]) -> dict[str, Any]:
-    """Hydra composes the presets (slow, so once a combination); all other words are set on a copy of what it made."""
+def _composed(phase: str, point: tuple[str, ...], described: Mapping[str, Any] | None = None) -> dict[str, Any]:
+    """Hydra composes the presets (slow, so once a combination); all other words are set on a copy of what it made.
+
+    `described` is the section of an experiment of ours, which `_groups` leaves out.
+    """
     structural = tuple(word for word in point if _is_structural(word))
     content = copy.deepcopy(_groups(phase, structural))
+    if described is not None:
+        content["experiment"] = copy.deepcopy(described)
     others = [word for word in point if word not in structural]
     for word in sorted(others, key=lambda word: not _is_choice(word)):  # choices first, then their settings
         override = _parsed(word)
@@ -172,7 +179,7 @@ def _groups(phase: str, words: tuple[str, ...]) -> dict[str, Any]:
                 ConfigStore.instance().store(name, {"name": name}, group=kind)
     try:
         with initialize_config_module(CONFIGS, version_base="1.3"):
-            composed = compose(phase, [_own(word) for word in words])
+            composed = compose(phase, [_ours(word)[0] if _is_ours(word, words) else _own(word) for word in words])
         content: dict[str, Any] = OmegaConf.to_container(composed, resolve=True)  # type: ignore[assignment]
     except MarkedYAMLError as error:
         place = error.problem_mark
@@ -188,6 +195,30 @@ def _groups(phase: str, words: tuple[str, ...]) -> dict[str, Any]:
                 raise ConfigError(what, _sized(word) or (near and f"{group}={near}")) from None
         raise ConfigError(str(error).splitlines()[0]) from None
     return content
+
+
+def _is_ours(word: str, words: Sequence[str]) -> bool:
+    """Whether a word names an experiment of this package, and no other folder could have one of that name."""
+    group, _, name = word.partition("=")
+    return group == "experiment" and name in choices(group) and not any(word.startswith("hydra.") for word in words)
+
+
+@lru_cache(maxsize=64)
+def _ours(word: str) -> tuple[str, dict[str, Any]]:
+    """The settings of an experiment of ours as a choice of the group, and its section `experiment` apart.
+
+    The section is long and the same in every combination of groups: Hydra would take longer for it than for the rest.
+    """
+    from hydra.core.config_store import ConfigStore
+    from omegaconf import OmegaConf
+
+    group, _, name = word.partition("=")
+    with resources.files(CONFIGS).joinpath(group, f"{name}{OWN}").open() as file:
+        content: Any = OmegaConf.load(file)
+    section: Any = OmegaConf.to_container(content.pop("experiment"), resolve=True)
+    choice = f"settings_of_{name}"
+    ConfigStore.instance().store(choice, content, group=group, package="_global_")
+    return f"{group}={choice}", section
 
 
 def _own(word: str) -> str:

@@ -40,22 +40,26 @@ def known() -> Iterator[None]:
         yield
 
 
-def rows() -> Iterator[str]:
-    """`experiment,size,phase,number of jobs,their keys in one hash`, and `words,phase,key` of single runs."""
-    with known():
-        for name in compose.choices("experiment"):
-            for size in ("cpu", *compose.described([f"experiment={name}"]).sizes):
-                experiment, runs = compose.experiment([f"experiment={name}", f"experiment.size={size}"])
-                if experiment.phase == "simulate":
-                    continue  # its recipe names its run now
-                keys: dict[str, set[str]] = {}
-                for job in jobs.closure(jobs.job_of(experiment.phase, run) for run in runs):
-                    keys.setdefault(job.phase, set()).add(job.key)
-                for phase, found in sorted(keys.items()):
-                    whole = hashlib.sha256(" ".join(sorted(found)).encode()).hexdigest()[:16]
-                    yield f"{name},{size},{phase},{len(found)},{whole}"
-        for phase, words in singles():
-            (run,) = compose.runs(phase, words)
+def of_experiment(name: str) -> Iterator[str]:
+    """`experiment,size,phase,number of jobs,their keys in one hash` of each size."""
+    for size in ("cpu", *compose.described([f"experiment={name}"]).sizes):
+        experiment, runs = compose.experiment([f"experiment={name}", f"experiment.size={size}"])
+        if experiment.phase == "simulate":
+            continue  # its recipe names its study now
+        keys: dict[str, set[str]] = {}
+        with known():
+            for job in jobs.closure(jobs.job_of(experiment.phase, run) for run in runs):
+                keys.setdefault(job.phase, set()).add(job.key)
+        for phase, found in sorted(keys.items()):
+            whole = hashlib.sha256(" ".join(sorted(found)).encode()).hexdigest()[:16]
+            yield f"{name},{size},{phase},{len(found)},{whole}"
+
+
+def of_choices() -> Iterator[str]:
+    """`words,phase,key` of single runs."""
+    for phase, words in singles():
+        (run,) = compose.runs(phase, words)
+        with known():
             yield f"{' '.join(words)},{phase},{jobs.job_of(phase, run).key}"
 
 
@@ -75,7 +79,8 @@ def singles() -> Iterator[tuple[str, list[str]]]:
 
 
 def main() -> None:
-    TABLE.write_text("\n".join(rows()) + "\n")
+    of_all = [row for name in compose.choices("experiment") for row in of_experiment(name)]
+    TABLE.write_text("\n".join([*of_all, *of_choices()]) + "\n")
 
 
 if __name__ == "__main__":
