@@ -11,7 +11,7 @@ from .convnet import initialise, side_of, stem_stride
 def resnet18(images: Tensor, init: Generator, *, classes: int, width: float) -> nn.Module:
     """A ResNet-18 for images (N, C, H, W) of 8 to 64 pixels; width 1 is the published one."""
     try:
-        from torchvision.models.networks.resnet import BasicBlock, ResNet
+        from torchvision.models.resnet import BasicBlock, ResNet
     except (ImportError, RuntimeError) as error:
         raise DataUnavailable(f"torchvision cannot be imported beside this torch ({error})", "make install") from error
     stride = stem_stride(side_of(images))
