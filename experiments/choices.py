@@ -95,7 +95,7 @@ def completed(kind: str, recorded: Mapping[str, Any]) -> dict[str, Any]:
 
 def with_defaults(model: Any, recorded: Mapping[str, Any]) -> dict[str, Any]:
     """The recorded settings of a section, and its defaults where it has no value; a path is never recorded."""
-    fields = {key: field for key, field in model.model_fields.items() if key != "path"}
+    fields = {key: field for key, field in model.model_fields.items() if key not in ("name", "path")}
     return {key: field.default for key, field in fields.items() if not field.is_required()} | dict(recorded)
 
 
