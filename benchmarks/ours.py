@@ -12,7 +12,7 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from prune_lab.cli import compose
 from prune_lab.experiments import choices, devices, seeds
-from prune_lab.experiments.contracts import Data, Descent, Indices, Policy, Proxy, ScorerChoice, num_batches
+from prune_lab.experiments.contracts import Data, Indices, Policy, Proxy, ScorerChoice, TrainingRun, num_batches
 from prune_lab.experiments.data.task import DeviceTask
 from prune_lab.experiments.phases.settings import Run
 from prune_lab.experiments.scoring.evidence import Given
@@ -174,8 +174,8 @@ def arithmetic(chosen: Run, data: Data, *, trains: bool, backward: bool) -> Arit
 
 
 def _policy(chosen: Run, task: DeviceTask, model: nn.Module, kept: Indices | None, precision: torch.dtype) -> Policy:
-    descent = Descent(task, model, kept, SEED, chosen.recipe.batch_size, precision, {}, lambda _: None)
-    return chosen.policy.build(descent)
+    training = TrainingRun(task, model, kept, SEED, chosen.recipe.batch_size, precision, {}, lambda _: None)
+    return chosen.policy.build(training)
 
 
 def _state(chosen: Run, task: DeviceTask, model: nn.Module, steps: int) -> State:

@@ -95,17 +95,14 @@ class Task(Protocol):
         `order`'s permutation and `augmentation`'s draws are over the whole split and then filtered: two runs differ
         only in what is missing.
         """
-        ...
 
     def model(self, init: Generator) -> nn.Module: ...
 
     def outputs(self, model: nn.Module, batch: Batch) -> Tensor:
         """(B, classes) or (B, T, vocabulary) logits."""
-        ...
 
     def losses(self, model: nn.Module, batch: Batch, outputs: Tensor | None = None) -> Tensor:
         """(B,) one differentiable loss an example: the only loss anyone may use. `outputs` saves the forward pass."""
-        ...
 
 
 class Policy(Protocol):
@@ -113,19 +110,15 @@ class Policy(Protocol):
 
     def visited(self, epoch: int, progress: float) -> Indices | None:
         """The examples that this epoch visits; None: all. `progress` is the share of the steps taken before it."""
-        ...
 
     def weights(self, step: int, index: Tensor) -> Tensor:
         """(B,) non-negative weights; the loop divides by their sum."""
-        ...
 
     def observe(self, step: int, index: Tensor, losses: Tensor) -> None:
         """(B,) losses of a step's examples, before its update."""
-        ...
 
     def state(self) -> dict[str, Tensor]:
         """What a checkpoint needs for the weights to come out the same."""
-        ...
 
     def restore(self, state: dict[str, Tensor]) -> None: ...
 
@@ -152,16 +145,13 @@ class Evidence(Protocol):
     @property
     def proxies(self) -> Sequence[Proxy]:
         """One for each run that the scorer's `evidence` asked for, in that order."""
-        ...
 
     @property
     def folders(self) -> Sequence[Path]:
         """The folders of those runs, for evidence that is no model."""
-        ...
 
     def decide(self, sentence: str) -> None:
         """Say a decision to the user, once, and record it."""
-        ...
 
 
 class Work(Protocol):
@@ -172,7 +162,6 @@ class Work(Protocol):
     @property
     def run(self) -> Any:
         """The validated settings of the whole run."""
-        ...
 
     @property
     def seed(self) -> int: ...
@@ -180,41 +169,36 @@ class Work(Protocol):
     @property
     def asks(self) -> Mapping[str, Any]:
         """What the scorer asked for, where the run is evidence of a score; see ProxyRun."""
-        ...
 
     @property
     def task(self) -> Any:
         """The run's task on its device, made at its first use; the choice of the device is said."""
-        ...
 
     @property
     def resume(self) -> Path:
         """A folder for checkpoints; it stays while the run is unfinished."""
-        ...
 
     def on(self, name: str) -> Any:
         """The device of that name (work.run.device: what the user asked for), said and recorded."""
-        ...
 
     def decide(self, sentence: str) -> None: ...
 
     @property
     def notify(self) -> Callable[[str, float], None]:
         """Call it with a sentence or "", and the share of the run that is done."""
-        ...
 
 
 @dataclass(frozen=True, slots=True)
 class ProxyRun:
     """A training run that a score reads."""
 
-    asks: Mapping[str, Any]  # recorded as `proxy`: number, and what differs from a plain run (plan.py lists it)
+    asks: Mapping[str, Any]  # number; epoch, share or most_epochs: where it stops; observe, movement; fold, folds
     epochs: float | None = None  # of the schedule, instead of the recipe's duration
     sections: Mapping[str, Any] = field(default_factory=dict)  # more sections of its recipe
 
 
 @dataclass(frozen=True, slots=True)
-class Descent:
+class TrainingRun:
     """What a policy is made for: one training run, before its first step."""
 
     task: Task
@@ -354,7 +338,7 @@ class PolicyChoice(Choice):
     searched: ClassVar[bool] = False  # whether it needs the phase search
     moves: ClassVar[bool] = False  # whether its weights at the end of training are worth a file
 
-    def build(self, descent: Descent) -> Policy:
+    def build(self, training: TrainingRun) -> Policy:
         """The policy for one training run."""
         raise NotImplementedError
 

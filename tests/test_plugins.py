@@ -80,8 +80,8 @@ class OddFirst(PolicyChoice):
 
     rate: float = 0.5
 
-    def build(self, descent):
-        return Fading(descent.support, self.rate)
+    def build(self, training):
+        return Fading(training.support, self.rate)
 '''
 TASK = '''
 import numpy as np

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Annotated
 from pydantic import Field
 
 from ..choices import choice
-from ..contracts import Count, Descent, Indices, Policy, PolicyChoice, Task
+from ..contracts import Count, Indices, Policy, PolicyChoice, Task, TrainingRun
 from ..errors import ConfigError
 from ..seeds import numpy_stream
 
@@ -34,18 +34,18 @@ class EqualContributionPolicy(PolicyChoice):
     rate: Annotated[float, Field(gt=0)] = 0.5  # of a step: how far the logarithm of a typical weight moves
     bound: Annotated[float, Field(gt=1)] = 5.0  # weights stay between its inverse and it
 
-    def build(self, descent: Descent) -> Policy:
-        target = min(self.target or descent.batch_size, descent.task.size("dev"))
+    def build(self, training: TrainingRun) -> Policy:
+        target = min(self.target or training.batch_size, training.task.size("dev"))
         return EqualContribution(
-            descent.task,
-            descent.model,
-            descent.support,
+            training.task,
+            training.model,
+            training.support,
             every=self.every,
             target=target,
             rate=self.rate,
             bound=self.bound,
-            seed=descent.seed,
-            precision=descent.precision,
+            seed=training.seed,
+            precision=training.precision,
         )
 
     def describe(self, policy: Policy, steps: int, steps_per_epoch: int) -> str:

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from ..contracts import Descent, Indices, Policy
+from ..contracts import Indices, Policy, TrainingRun
 from ..seeds import torch_stream
 from .work import Work, fold_of, say_if_shared
 
@@ -35,10 +35,10 @@ def train(work: Work) -> dict[str, Any]:
     policy: Policy = Uniform(support)
     if weighed:
         inputs = {name: folder.path for name, folder in work.inputs.items()}
-        descent = Descent(task, model, support, work.seed, recipe.batch_size, precision, inputs, work.decide)
+        training = TrainingRun(task, model, support, work.seed, recipe.batch_size, precision, inputs, work.decide)
         if run.policy.moves:
-            say_if_shared(work, task, descent.rows)
-        policy = run.policy.build(descent)
+            say_if_shared(work, task, training.rows)
+        policy = run.policy.build(training)
     visited = run.policy.visits(kept) if weighed else kept
     duration, sizes = begin(work, model, visited, budget=work.job.settings.get("budget", "epochs"))
     if weighed and (said := run.policy.describe(policy, duration.stop, duration.steps_per_epoch)):

@@ -28,6 +28,14 @@ def _completed(section: str, recorded: Mapping[str, Any]) -> dict[str, Any]:
 
 def chooses(policy: Mapping[str, Any]) -> bool:
     """Whether a recorded policy picks by itself what an epoch visits, as a rule does."""
-    if not policy or policy["name"] not in choices.names("policy"):
-        return False
-    return bool(choices.get("policy", policy["name"]).chooses)  # type: ignore[attr-defined]
+    return bool(fact("policy", policy.get("name"), "chooses"))
+
+
+def reads_text(task: Mapping[str, Any]) -> bool:
+    """Whether a recorded task is of text."""
+    return bool(fact("task", task["name"], "reads") == "text")
+
+
+def fact(kind: str, name: str | None, fact: str) -> Any:
+    """What a choice says of itself; None where the registry has none, as of a plug-in that is not loaded."""
+    return getattr(choices.get(kind, name), fact, None) if name in choices.names(kind) else None

@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..contracts import Split, Work
+from ..errors import ConfigError
 from ..seeds import torch_stream
 
 Flags = NDArray[np.bool_]
@@ -24,7 +25,6 @@ def train_ensemble(work: Work) -> dict[str, Any]:
     from ..models.outputs import BATCH
     from ..training import packing
     from ..training.recipes import plan
-    from .subsets import check_membership
 
     recipe, seed, proxy = work.run.recipe, work.seed, work.asks
     task = work.task
@@ -98,3 +98,15 @@ def _save(path: Path, arrays: dict[str, Flags]) -> None:
     draft = path.with_name(f"{path.stem}.{os.getpid()}.draft.npz")
     np.savez(draft, **arrays)  # type: ignore[arg-type]
     os.replace(draft, path)
+
+
+def check_membership(members: Flags) -> None:
+    """Refuse subsets (M, N) that some example is always in, or never: they say nothing of what it changes."""
+    inside = members.sum(0)
+    always, never = int((inside == len(members)).sum()), int((inside == 0).sum())
+    if always or never:
+        raise ConfigError(
+            f"{len(members)} models are not enough: of {members.shape[1]} examples {always} are in every subset and "
+            f"{never} in none",
+            "a larger scorer.models, or scorer.share nearer to 0.5",
+        )

@@ -10,15 +10,13 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Annotated, Any
 
 import numpy as np
-from numpy.typing import NDArray
 from pydantic import Field
 
 from ..choices import choice
 from ..contracts import Evidence, Floats, ProxyRun, ScorerChoice, Work
-from ..errors import ConfigError
+from .ensemble import Flags, check_membership, train_ensemble
 from .evidence import of_classes, of_single_examples
 
-Flags = NDArray[np.bool_]
 BLOCK = 1024  # training examples whose influences exist at once
 
 
@@ -38,8 +36,6 @@ class OfSubsets(ScorerChoice):
         return [ProxyRun({"number": 0, "models": self.models, "subset": self.share})]  # an ensemble, under one key
 
     def trainer(self, asks: Mapping[str, Any]) -> Callable[[Work], dict[str, Any]]:
-        from .ensemble import train_ensemble
-
         return train_ensemble
 
 
@@ -81,18 +77,6 @@ def _ensemble(evidence: Evidence) -> tuple[Flags, Flags, Flags]:
     (folder,) = evidence.folders
     with np.load(folder / "ensemble.npz", allow_pickle=False) as arrays:
         return arrays["members"], arrays["train"], arrays["dev"]
-
-
-def check_membership(members: Flags) -> None:
-    """Refuse subsets (M, N) that some example is always in, or never: they say nothing of what it changes."""
-    inside = members.sum(0)
-    always, never = int((inside == len(members)).sum()), int((inside == 0).sum())
-    if always or never:
-        raise ConfigError(
-            f"{len(members)} models are not enough: of {members.shape[1]} examples {always} are in every subset and "
-            f"{never} in none",
-            "a larger scorer.models, or scorer.share nearer to 0.5",
-        )
 
 
 def memorization(members: Flags, correct: Flags) -> Floats:

@@ -14,7 +14,7 @@ from prune_lab.experiments.store.folders import Folder
 SHARES = {"books": 0.75, "films": 0.25}
 
 
-def searched(path: Path, model: str, found: tuple[float, float]) -> Folder:
+def searched(path: Path, task: str, found: tuple[float, float]) -> Folder:
     """Two sources that weigh (.75, .25) and contribute (1, 3), and in the found policy both weigh half and `found`."""
     path.mkdir()
     rows = [
@@ -24,12 +24,12 @@ def searched(path: Path, model: str, found: tuple[float, float]) -> Folder:
         for (name, share), weight, phi in zip(SHARES.items(), weights, phis, strict=True)
     ]
     pd.DataFrame(rows).to_parquet(path / "groups.parquet")
-    return Folder(path, {"recipe": {"model": {"name": model}}})
+    return Folder(path, {"recipe": {"task": {"name": task}}})
 
 
 @pytest.fixture
 def rows(tmp_path: Path) -> pd.DataFrame:
-    found = sources.table([searched(tmp_path / str(seed), "gpt", (2.0 + seed, 2.0 + seed)) for seed in range(3)])
+    found = sources.table([searched(tmp_path / str(seed), "pydoc", (2.0 + seed, 2.0 + seed)) for seed in range(3)])
     assert found is not None
     return found
 
@@ -76,7 +76,7 @@ def test_more_sources_than_colours_are_all_drawn(rows: pd.DataFrame) -> None:
 
 
 def test_classes_and_older_searches_have_no_sources(tmp_path: Path) -> None:
-    assert sources.table([searched(tmp_path / "classes", "mlp", (1.0, 1.0))]) is None
-    older = searched(tmp_path / "older", "gpt", (1.0, 1.0))
+    assert sources.table([searched(tmp_path / "classes", "digits", (1.0, 1.0))]) is None
+    older = searched(tmp_path / "older", "pydoc", (1.0, 1.0))
     (older.path / "groups.parquet").unlink()
     assert sources.table([older]) is None

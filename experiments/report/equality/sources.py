@@ -17,6 +17,7 @@ from ...figures.panels import Drawing, Figures
 from ...figures.style import BLUE, GREEN, INK, OCHRE, ORANGE, PURPLE, SKY, TEAL, VIOLET
 from ...store.folders import Folder
 from ..parts import Section, cells, note, shown
+from ..recorded import reads_text
 from .changes import interval
 
 if TYPE_CHECKING:
@@ -61,7 +62,7 @@ def table(folders: Sequence[Folder]) -> pd.DataFrame | None:
     found = []
     for seed, folder in enumerate(folders):
         file = folder.path / "groups.parquet"
-        if folder.record["recipe"]["model"]["name"] != "gpt" or not file.exists():
+        if not reads_text(folder.record["recipe"]["task"]) or not file.exists():
             return None
         rows = pd.read_parquet(file)
         whole = rows.assign(part=rows["weight"] * rows["phi"]).groupby(["policy", "step"])["part"].transform("sum")

@@ -16,7 +16,6 @@ from matplotlib.patches import Rectangle
 from ...figures.panels import Drawing, Figures
 from ...figures.style import GREEN, ORANGE, count_label, name_of, selecting
 from ...pruning.distribution import EXPECTED, NOTHING
-from ...store.folders import Store
 from ..parts import Cell as Shown
 from ..parts import Section, box, code, definitions, details, drawing, note, table
 from .laws import BUDGETS, Panel
@@ -25,8 +24,6 @@ from .runs import POINT
 if TYPE_CHECKING:
     from .found import Found
 
-FILE = "distribution.parquet"
-RUN = ("task", "fingerprint", "label_noise", "pool", "rule", "scorer", "selection", "balance", "keep", "prune")
 DOUBLINGS = 3  # a ratio this far from 1 has the full colour
 ROW, REST = 0.27, 1.45  # inches: a row; titles and column names
 
@@ -132,19 +129,6 @@ def section(found: Found) -> Section | None:
         keys = found.unmeasured[0] if len(found.unmeasured) == 1 else "{" + ",".join(found.unmeasured) + "}"
         parts += [note(AGAIN.format(len(found.unmeasured))), code(f"rm -r {found.store.path('prune', keys)}")]
     return Section("What pruning does to the distribution", parts, sheet) if parts else None
-
-
-def measured(store: Store, runs: pd.DataFrame) -> tuple[pd.DataFrame, list[str]]:
-    """A row for each measure of each selection behind the runs, and the keys of selections that have none."""
-    found, missing = [], []
-    for _, row in runs[runs["prune"] != ""].drop_duplicates("prune").iterrows():
-        path = store.path("prune", row["prune"]) / FILE
-        if path.exists():  # under a policy the run's rule and keep are not those of the selection
-            about = {name: row[name] for name in RUN} | {"rule": row["prune.rule"], "keep": row["prune.keep"]}
-            found.append(pd.DataFrame([about]).merge(pd.read_parquet(path), how="cross", suffixes=("_size", "")))
-        else:
-            missing.append(str(row["prune"]))
-    return pd.concat(found, ignore_index=True) if found else pd.DataFrame(), missing
 
 
 def shifts(measures: pd.DataFrame, runs: pd.DataFrame, panels: Sequence[Panel]) -> Iterator[Shift]:

@@ -11,8 +11,12 @@ from ...laws import claims
 from ...laws.expectations import Expectation
 from ...store.folders import Store
 from ..parts import count
-from . import distribution, laws
+from ..recorded import fact
+from . import laws
 from .runs import newest, points, table
+
+FILE = "distribution.parquet"
+RUN = ("task", "fingerprint", "label_noise", "pool", "rule", "scorer", "selection", "balance", "keep", "prune")
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,8 +41,9 @@ def find(store: Store, keys: Sequence[str] | None, expectations: Sequence[Expect
     advantage = claims.advantage(runs)
     panels = laws.panels(runs, advantage, replicates=replicates)
     outcomes = [claims.check(expectation, runs) for expectation in expectations]
-    measured = distribution.measured(store, runs)
-    return Found(store, every, runs, points(runs), advantage, claims.by_policy(runs), panels, *measured, outcomes)
+    return Found(
+        store, every, runs, points(runs), advantage, claims.by_policy(runs), panels, *measured(store, runs), outcomes
+    )
 
 
 def warnings(found: Found, lost: int) -> Iterator[str]:
@@ -55,9 +60,23 @@ def warnings(found: Found, lost: int) -> Iterator[str]:
     zero = int((points["error"] <= 0).sum()) if "error" in points else 0
     if zero:
         yield f"{count(zero, 'point')} without any test error cannot be drawn on a logarithmic axis."
-    aimed = [name for name in ("equal_contribution", "learning_law") if (runs["policy"] == name).any()]
+    chosen = [(kind, name) for kind in ("policy", "scorer") for name in sorted(set(runs[kind]))]
+    aimed = [f"{kind}={name}" for kind, name in chosen if fact(kind, name, "sees_dev")]
     if aimed:
         yield (
-            f"policy={' and '.join(aimed)} set weights by the labels of the dev split, which uniform ones do not: "
+            f"{' and '.join(aimed)} use the labels of the dev split, which what they are compared with does not: "
             "part of a gain may be that, and training on those examples, too, is the control."
         )
+
+
+def measured(store: Store, runs: pd.DataFrame) -> tuple[pd.DataFrame, list[str]]:
+    """A row for each measure of each selection behind the runs, and the keys of selections that have none."""
+    found, missing = [], []
+    for _, row in runs[runs["prune"] != ""].drop_duplicates("prune").iterrows():
+        path = store.path("prune", row["prune"]) / FILE
+        if path.exists():  # under a policy the run's rule and keep are not those of the selection
+            about = {name: row[name] for name in RUN} | {"rule": row["prune.rule"], "keep": row["prune.keep"]}
+            found.append(pd.DataFrame([about]).merge(pd.read_parquet(path), how="cross", suffixes=("_size", "")))
+        else:
+            missing.append(str(row["prune"]))
+    return pd.concat(found, ignore_index=True) if found else pd.DataFrame(), missing

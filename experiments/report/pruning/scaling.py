@@ -11,6 +11,7 @@ from ...figures.panels import Drawing
 from ...figures.style import GREEN, GREY, INK, MARKERS, PURPLE, colour_of, count_label, name_of, percent_label, shade
 from ...laws import scaling
 from ..parts import Section, box, count, drawing, heading, note
+from ..recorded import fact
 from .found import Found
 from .laws import Law, Panel
 from .layout import answers, grouped, label, records, subtitle
@@ -51,7 +52,7 @@ def drawings(panel: Panel) -> list[Drawing]:
         return [Drawing("Error against examples", under, words, lambda axes: _one_pool(axes, panel))]
     found = [
         Drawing(
-            f"Keep the {name_of(rule)}" if rule in ("hard", "easy") else f"Keep {rule}", under,
+            f"Keep the {name_of(rule)}" if fact("rule", rule, "label") else f"Keep {rule}", under,
             f"test error against training examples for rule {rule}, {panel.title}",
             lambda axes, rule=rule: _rule(axes, panel, rule),  # type: ignore[misc]
         )

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ...choices import choice
-from ...contracts import Descent, Fraction, Indices, Policy, PolicyChoice, Share
+from ...contracts import Fraction, Indices, Policy, PolicyChoice, Share, TrainingRun
 from ...seeds import numpy_stream
 
 if TYPE_CHECKING:
@@ -31,10 +31,10 @@ class InfoBatchPolicy(PolicyChoice):
         if run.budget == "epochs":
             raise ValueError("policy=infobatch visits a number of examples that only training tells: use budget=steps")
 
-    def build(self, descent: Descent) -> Policy:
-        size, device = descent.task.size("train"), next(descent.model.parameters()).device
-        given = {"dropped": self.dropped, "until": self.until, "seed": descent.seed}
-        return InfoBatch(descent.rows, size, device=device, **given)  # type: ignore[arg-type]
+    def build(self, training: TrainingRun) -> Policy:
+        size, device = training.task.size("train"), next(training.model.parameters()).device
+        given = {"dropped": self.dropped, "until": self.until, "seed": training.seed}
+        return InfoBatch(training.rows, size, device=device, **given)  # type: ignore[arg-type]
 
 
 class InfoBatch:

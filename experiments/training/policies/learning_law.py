@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from ...choices import choice
-from ...contracts import Descent, Indices, Policy, PolicyChoice
+from ...contracts import Indices, Policy, PolicyChoice, TrainingRun
 from ..recipes import FULL
 
 if TYPE_CHECKING:
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 @choice("policy", "learning_law", source="arXiv:2402.17759")
 class LearningLaw(PolicyChoice):
-    """The near-optimal policy that the phase `search` finds for the run's own descent."""
+    """The near-optimal policy that the phase `search` finds for the run's own training."""
 
     searched = True
     sees_dev = True
@@ -28,12 +28,12 @@ class LearningLaw(PolicyChoice):
         if run.search.features is not None:
             raise ValueError("policy=learning_law weighs a whole model's training: leave search.features out")
 
-    def build(self, descent: Descent) -> Policy:
+    def build(self, training: TrainingRun) -> Policy:
         from safetensors.torch import load_file
 
-        device = next(descent.model.parameters()).device
-        found = load_file(descent.inputs["search"] / "policy.safetensors", device=str(device))
-        return Found(found["policy"], found["rows"].cpu().numpy(), descent.task.size("train"))
+        device = next(training.model.parameters()).device
+        found = load_file(training.inputs["search"] / "policy.safetensors", device=str(device))
+        return Found(found["policy"], found["rows"].cpu().numpy(), training.task.size("train"))
 
 
 class Found:

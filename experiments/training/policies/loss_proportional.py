@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 from pydantic import Field
 
 from ...choices import choice
-from ...contracts import Descent, Indices, Policy, PolicyChoice
+from ...contracts import Indices, Policy, PolicyChoice, TrainingRun
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -20,8 +20,8 @@ class LossProportionalPolicy(PolicyChoice):
     label = "weights by loss"
     bound: Annotated[float, Field(gt=1)] = 5.0  # weights stay between its inverse and it
 
-    def build(self, descent: Descent) -> Policy:
-        return LossProportional(descent.support, bound=self.bound)
+    def build(self, training: TrainingRun) -> Policy:
+        return LossProportional(training.support, bound=self.bound)
 
 
 class LossProportional:

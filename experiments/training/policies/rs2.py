@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from ...choices import choice
-from ...contracts import Descent, Fraction, Policy, PolicyChoice
+from ...contracts import Fraction, Policy, PolicyChoice, TrainingRun
 from .uniform import Uniform
 
 
@@ -16,9 +16,9 @@ class RepeatedRandom(PolicyChoice):
     chooses = True
     share: Fraction = 0.3
 
-    def build(self, descent: Descent) -> Policy:
-        rows = descent.rows
-        return Uniform(rows, number=self.visits(len(rows)), seed=descent.seed)
+    def build(self, training: TrainingRun) -> Policy:
+        rows = training.rows
+        return Uniform(rows, number=self.visits(len(rows)), seed=training.seed)
 
     def visits(self, kept: int) -> int:
         return max(1, round(self.share * kept))

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from ...choices import choice
-from ...contracts import Descent, Indices, Policy, PolicyChoice
+from ...contracts import Indices, Policy, PolicyChoice, TrainingRun
 from ...seeds import numpy_stream
 
 if TYPE_CHECKING:
@@ -21,8 +21,8 @@ if TYPE_CHECKING:
 class UniformPolicy(PolicyChoice):
     """Every example that is kept weighs the same, always."""
 
-    def build(self, descent: Descent) -> Policy:
-        return Uniform(descent.support)
+    def build(self, training: TrainingRun) -> Policy:
+        return Uniform(training.support)
 
 
 class Uniform:
