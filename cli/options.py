@@ -11,7 +11,7 @@ import typer
 
 from prune_lab.experiments import choices
 
-WIDTH = 88  # of a line of the help
+WIDTH = 76  # of a line of the help
 HELP = """\
 [bold]Common settings[/bold], each key=value; several values make a sweep: seed=0,1,2
 {choices}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 
 import pandas as pd
@@ -227,6 +228,16 @@ def test_what_cannot_be_a_plug_in_is_refused(capsys: pytest.CaptureFixture[str],
     answer = call(capsys, "score", "--plugin", "nowhere.py")
     assert answer.code == 4
     assert compose.runs("score", ["scorer=el2n"])[0].scorer.plugin is None
+
+
+def test_the_scorer_that_the_readme_shows(capsys: pytest.CaptureFixture[str], results: str, tmp_path: Path) -> None:
+    readme = (Path(__file__).parent.parent / "README.md").read_text()
+    (code,) = [block for block in re.findall(r"```python\n(.*?)```", readme, flags=re.DOTALL) if "# doubt.py" in block]
+    assert len(code.splitlines()) <= 10
+    (tmp_path / "doubt.py").write_text(code)
+    words = ["task=digits", "task.examples=200", *TINY, "scorer=doubt", "scorer.proxies=2", results]
+    answer = call(capsys, "score", *words, "--plugin", str(tmp_path / "doubt.py"), "--json")
+    assert (answer.code, answer.objects[0]["metrics"]["proxies"]) == (0, 2)
 
 
 def test_a_higher_version_makes_new_results_of_that_choice_alone(monkeypatch: pytest.MonkeyPatch) -> None:

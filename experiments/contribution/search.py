@@ -105,7 +105,7 @@ def long_horizon(problem: Problem, policy: Tensor) -> Tensor:
     """(T, N) long-horizon contributions phi of every example at every step of the run under a policy (T, N).
 
     phi = -T dJ/dgamma, J the area: what an example's weight at t still takes off sum_{s>t} L(theta_s), in the units of
-    the target loss; in continuous time p(t) . grad l_n with p the costate (experiments/law.py). A run in minibatches is
+    the target loss; in continuous time p(t) . grad l_n with p the costate (law.py). A run in minibatches is
     a policy whose rows are zero outside of them.
     """
     return swept(problem, policy)[0]

@@ -13,7 +13,7 @@ from prune_lab.experiments.contracts import Floats
 from prune_lab.experiments.report.equality import curve_laws
 from prune_lab.experiments.store.folders import Folder
 
-STEPS = np.unique(np.append(0, np.geomspace(1, 2000, 200).round()))  # as experiments/searching.py keeps them
+STEPS = np.unique(np.append(0, np.geomspace(1, 2000, 200).round()))  # as experiments/phases/search.py keeps them
 Law = Callable[[Floats], Floats]
 
 
