@@ -127,12 +127,12 @@ def load_plugins(words: Iterable[str] = ()) -> dict[str, str]:
     given = [word for word in os.environ.get(VARIABLE, "").split(os.pathsep) if word]
     for word in dict.fromkeys([*given, *words]):
         _load(word)
+    return loaded()
+
+
+def loaded() -> dict[str, str]:
+    """What the loaded plug-ins are called, and the hashes of their sources."""
     return dict(_plugins)
-
-
-def loaded() -> tuple[str, ...]:
-    """What the loaded plug-ins are called, for a worker to load them, too."""
-    return tuple(_plugins)
 
 
 def _load(word: str) -> None:

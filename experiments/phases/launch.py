@@ -134,6 +134,8 @@ def _schedule(
 def _settle(job: Job, pending: _Pending, store: Store) -> Outcome:
     try:
         return pending.result()
+    except LabError as error:
+        return _failed(job, store, error)
     except Exception as error:  # the worker itself died: out of memory, killed, lost node
         return _failed(job, store, RunFailed(f"the worker of {job.phase} {job.key} died ({error!r})", "fewer workers"))
 
@@ -186,13 +188,15 @@ def _submitit(todo: Sequence[Job], store: Store, settings: Launcher, watch: Watc
     yield lambda job: executor.submit(_quietly, *_packed(job, store)), settings.workers or 256, 1.0
 
 
-def _packed(job: Job, store: Store) -> tuple[tuple[str, ...], bytes]:
+def _packed(job: Job, store: Store) -> tuple[dict[str, str], bytes]:
     """The plug-ins that a worker must load before it can read the job, and the job."""
     return choices.loaded(), pickle.dumps((job, store))
 
 
-def _quietly(plugins: tuple[str, ...], packed: bytes) -> Outcome:
-    choices.load_plugins(plugins)
+def _quietly(plugins: dict[str, str], packed: bytes) -> Outcome:
+    now = choices.load_plugins(plugins)
+    if changed := [name for name, source in plugins.items() if now[name] != source]:
+        raise RunFailed(f"{changed[0]} changed while the command ran", "the same command again")
     job, store = pickle.loads(packed)  # made by this very program a moment ago
     return work(job, store, lambda *_: None)
 

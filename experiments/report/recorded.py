@@ -39,3 +39,9 @@ def reads_text(task: Mapping[str, Any]) -> bool:
 def fact(kind: str, name: str | None, fact: str) -> Any:
     """What a choice says of itself; None where the registry has none, as of a plug-in that is not loaded."""
     return getattr(choices.get(kind, name), fact, None) if name in choices.names(kind) else None
+
+
+def differing(kind: str, name: str, recorded: Mapping[str, Any]) -> dict[str, Any]:
+    """Those of a choice's recorded settings that are not at their defaults."""
+    fields = choices.get(kind, name).model_fields if name in choices.names(kind) else {}
+    return {one: value for one, value in recorded.items() if one not in fields or fields[one].default != value}

@@ -11,13 +11,14 @@ import pandas as pd
 from ...errors import LabError, MissingInput
 from ...laws.intervals import mean_interval
 from ...store.folders import Folder, Store, key_of
-from ..recorded import chooses, completed
+from ..recorded import chooses, completed, differing
 from ..table import dotted, name_of_task
 
 POINT = (
     "task", "fingerprint", "model", "width", "setup", "policy", "label_noise", "pool", "rule", "scorer", "selection",
     "balance", "keep", "budget", "split",
 )  # fmt: skip  # what a point is: runs that differ in nothing but the seed
+PRUNED = ("task", "fingerprint", "keep", "rule", "balance", "seed", "drop_hardest")  # of a prune run's recipe
 TRAINED = (
     "examples", "pool", "steps", "epochs", "examples_seen", "dev_accuracy_last", "dev_accuracy_best", "dev_loss_last",
 )  # fmt: skip
@@ -158,6 +159,11 @@ def _row(family: Mapping[str, Folder]) -> dict[str, Any]:
         setup["finetune"] = second
     selection: dict[str, Any] = {"scoring": _without(scoring, "task", "fingerprint") | {"scorer": scorer}}
     selection |= {"drop": pruning.get("drop_hardest") or 0.0}
+    own = differing("rule", row["rule"], _without(pruning, *PRUNED)) if pruning else {}
+    if policy and not weighs:
+        own = differing("policy", policy["name"], _without(policy, "name", "share"))
+    if own:  # a rule with another setting is another way to choose
+        selection["own"] = own
     shifted = evaluate.record["recipe"].get("shifted", {})
     if shifted:  # another second text is another setup: its numbers are of other things
         setup["shifted"] = [shifted, evaluate.record["recipe"]["shifted_fingerprint"]]
@@ -165,7 +171,7 @@ def _row(family: Mapping[str, Folder]) -> dict[str, Any]:
         selection["scored"] = "everything"
     row |= {
         "setup": _short(setup),
-        "selection": _short(selection) if scoring else "none",
+        "selection": _short(selection) if scoring or own else "none",
         "created": str(evaluate.record.get("created", "")),
         "commit": str(evaluate.record.get("code", {}).get("commit", "")),
     }
