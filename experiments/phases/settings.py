@@ -33,24 +33,23 @@ DEFAULT: dict[choices.Kind, str] = {"rule": "hard", "policy": "uniform"}  # wher
 class Of:
     """A field that holds a choice of a kind: `name` says which class of the registry its settings are of."""
 
-    def __init__(self, kind: choices.Kind) -> None:
-        self.kind = kind
+    def __init__(self, kind: choices.Kind, *, optional: bool = False) -> None:
+        self.kind, self.optional = kind, optional
 
     def __get_pydantic_core_schema__(self, source: Any, handler: GetCoreSchemaHandler) -> CoreSchema:
         return core_schema.no_info_plain_validator_function(self.validated)
 
-    def validated(self, value: Any) -> Choice:
+    def validated(self, value: Any) -> Choice | None:
         """The choice that the settings name; its own errors keep their place under the field's."""
-        if isinstance(value, Choice):
+        if isinstance(value, Choice) or (value is None and self.optional):
             return value
-        if not isinstance(value, Mapping):
-            raise PydanticCustomError("dict_type", "a section of settings")
-        name = value.get("name")
+        settings = dict(value) if isinstance(value, Mapping) else {"name": value}  # a bare name: all at its defaults
         try:
-            chosen = choices.get(self.kind, str(name))
+            chosen = choices.get(self.kind, str(settings.get("name")))
         except KeyError:
-            raise PydanticCustomError("no_choice", "unknown", {"kind": self.kind, "name": name or ""}) from None
-        return chosen.model_validate(dict(value))
+            said = {"kind": self.kind, "name": str(settings.get("name") or "")}
+            raise PydanticCustomError("no_choice", "unknown", said) from None
+        return chosen.model_validate(settings)
 
 
 def _default(kind: choices.Kind) -> Any:
@@ -95,7 +94,9 @@ class Run(Settings):
     shifted: SecondText | None = None  # evaluate: a second text that is measured, too
     search: Search = Search()
     finetune: Finetune | None = None  # train, and evaluate on: a second set, after the run's own
-    study: Annotated[StudyChoice, Of("study")] | None = None  # simulate: the question that is no pipeline run
+    study: Annotated[StudyChoice | None, Of("study", optional=True)] = (
+        None  # simulate: the question that is no pipeline run
+    )
 
     @model_validator(mode="after")
     def _fits(self) -> Run:
@@ -155,20 +156,11 @@ class Run(Settings):
         return self.model_copy(update=changes | {"keep": 1.0, "policy": _default("policy"), "scored": "pool"})
 
 
-def kind_of(annotation: Any) -> choices.Kind | None:
-    """The kind of choice that a field's type holds; None: no choice."""
-    found = [one.kind for one in get_args(annotation) if isinstance(one, Of)]
-    return found[0] if found else next((kind for part in get_args(annotation) if (kind := kind_of(part))), None)
-
-
 def sections(model: type[BaseModel], name: str) -> list[type[BaseModel]]:
     """The classes of settings that a field of `model` may hold: one, or those of all choices; none for a value."""
     field = model.model_fields[name]
-    kinds = [one.kind for one in field.metadata if isinstance(one, Of)]
-    kind = kinds[0] if kinds else kind_of(field.annotation)
-    if kind:
-        return list(choices.every(kind))
-    return _models(field.annotation)
+    kind = next((one.kind for one in field.metadata if isinstance(one, Of)), None)
+    return _models(field.annotation) if kind is None else list(choices.every(kind))
 
 
 def _models(annotation: Any) -> list[type[BaseModel]]:

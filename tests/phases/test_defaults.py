@@ -42,8 +42,6 @@ def run(**changes: Any) -> Run:
         "scorer": {"name": "el2n"},
         **changes,
     }
-    if isinstance(content.get("rule"), str):
-        content["rule"] = {"name": content["rule"]}
     return Run.model_validate(content)
 
 
