@@ -10,20 +10,28 @@ from prune_lab.experiments.contracts import Choice
 from prune_lab.experiments.errors import ConfigError
 
 from .show import Show
+from .words import did_you_mean
 
 
-def choices(kind: str | None, *, as_json: bool) -> int:
-    """Every choice of a kind, or of all kinds: name, source, meaning, settings and their defaults."""
+def choices(kind: str | None, name: str | None, *, as_json: bool) -> int:
+    """Every choice of a kind, or of all kinds; or one of them, with all that its docstring says."""
+    if kind is not None and kind not in registry.KINDS and name is None:
+        kind, name = None, kind  # prune-lab choices dual
     if kind is not None and kind not in registry.KINDS:
         raise ConfigError(f"there is no kind of choice {kind}", f"one of {', '.join(registry.KINDS)}")
-    show = Show(as_json=as_json)
-    for one in (kind,) if kind else registry.KINDS:
-        rows = [described(choice) for choice in registry.every(one)]
+    show, kinds = Show(as_json=as_json), (kind,) if kind else registry.KINDS
+    found = {one: [c for c in registry.every(one) if name in (None, c.registered)] for one in kinds}
+    if not any(found.values()):
+        known = [known for one in kinds for known in registry.names(one)]
+        raise ConfigError(did_you_mean(str(name), str(name), known, ""), "prune-lab choices")
+    for one, classes in found.items():
+        rows = [described(choice) for choice in classes]
         if as_json:
             for row in rows:
                 show.data(row)
-        else:
-            show.table(one, ("name", "meaning, source, settings"), [(row["name"], _words(row)) for row in rows])
+        elif rows:
+            cells = [(row["name"], _words(row, whole=name is not None)) for row in rows]
+            show.table(one, ("name", "meaning, source, settings"), cells)
     return 0
 
 
@@ -50,18 +58,25 @@ def described(choice: type[Choice]) -> dict[str, Any]:
     return row
 
 
-def _words(row: dict[str, Any]) -> str:
+def _words(row: dict[str, Any], *, whole: bool) -> str:
     """What a person reads of a choice."""
-    lines = [str(row["meaning"]).partition("\n\n")[0].replace("\n", " ")]
+    lines = [str(row["meaning"]) if whole else str(row["meaning"]).partition("\n\n")[0].replace("\n", " ")]
     lines += [f"  source: {row['source']}"] if row["source"] else []
     lines += [f"  higher: {row['higher_means']}"] if row.get("higher_means", "harder") != "harder" else []
     lines += ["  uses the labels of the dev split"] if row["sees_dev"] else []
     lines += [f"  from {row['plugin']}"] if row["plugin"] else []
-    words = [
-        f"{row['kind']}.{one['name']}=" + ("..." if one.get("required") else _plain(one["default"]))
+    lines += [
+        f"  {row['kind']}.{one['name']}=" + ("..." if one.get("required") else _plain(one["default"])) + _others(one)
         for one in row["settings"]
     ]
-    return "\n".join([*lines, *([f"  {' '.join(words)}"] if words else [])])
+    return "\n".join(lines)
+
+
+def _others(setting: dict[str, Any]) -> str:
+    """The other words that a setting takes."""
+    words = str(setting["type"]).split("|")
+    others = [word for word in words if word not in (setting["default"], "null", "int", "float")]
+    return f" ({' '.join(others)})" if setting["default"] in words and others else ""
 
 
 def _plain(value: Any) -> str:

@@ -30,6 +30,8 @@ def runs(phase: str, overrides: Sequence[str]) -> list[Run]:
     for word in overrides:
         if word.startswith("experiment="):
             raise ConfigError(f"{word} spans many runs, and {phase} is one phase", f"prune-lab reproduce {word}")
+    if phase == "simulate":
+        _check_study(overrides)
     return [_run(phase, point) for point in grid(overrides)]
 
 
@@ -43,9 +45,19 @@ def experiment(overrides: Sequence[str]) -> tuple[expectations.Experiment, list[
         )
     found = described(overrides)
     size = found.chosen
+    if found.phase == "simulate":
+        _check_study(overrides)
     spanned = [point for words in size.grids for point in grid([*size.settings, *words, *overrides])]
     unique = {repr(run): run for point in spanned for run in [_run("evaluate", point)]}
     return found, list(unique.values())
+
+
+def _check_study(overrides: Sequence[str]) -> None:
+    """Refuse settings of the pipeline, which a study would ignore."""
+    for word in overrides:
+        key = word.partition("=")[0]
+        if key.split(".")[0] not in ("study", "seed", "device", "results", "launcher", "experiment", "hydra"):
+            raise ConfigError(f"{word} is of the pipeline, and a study would ignore it", f"study.{word}")
 
 
 def described(overrides: Sequence[str]) -> expectations.Experiment:
@@ -192,6 +204,7 @@ def _groups(phase: str, words: tuple[str, ...]) -> dict[str, Any]:
             if isinstance(error, MissingConfigException) and not known:
                 near = said.nearest(name, choices(group))
                 what = said.did_you_mean(f"{group}={name}", name, choices(group), f"{group}=")
+                what += ". One of your own needs --plugin FILE.py" if group in registry.KINDS else ""
                 raise ConfigError(what, _sized(word) or (near and f"{group}={near}")) from None
         raise ConfigError(str(error).splitlines()[0]) from None
     return content

@@ -4,11 +4,15 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable
+from typing import NoReturn
 
 import typer
 
+from prune_lab.experiments import choices as registry
+from prune_lab.experiments.errors import LabError, RunFailed
+
 from . import options
-from .options import Check, DryRun, Json, Keep, Kind, Launcher, Overrides, Phase, Plugins, Results, Run, Seeds
+from .options import Check, DryRun, Json, Keep, Kind, Launcher, Name, Overrides, Phase, Plugins, Results, Run, Seeds
 
 INTERRUPTED = 130
 AFTER_INTERRUPT = (
@@ -152,15 +156,15 @@ def claims(
 
 
 @app.command()
-def choices(kind: Kind = None, json: Json = False, plugin: Plugins = None) -> None:
+def choices(kind: Kind = None, name: Name = None, json: Json = False, plugin: Plugins = None) -> None:
     """List the scorers, rules, policies, tasks, models and studies: source, meaning, settings with their defaults.
 
-    Examples: prune-lab choices scorer  |  prune-lab choices --plugin my_scores.py --json
+    Examples: prune-lab choices scorer  |  prune-lab choices scorer dual  |  prune-lab choices --plugin mine.py --json
     """
     from .choices import choices as show
 
     options.load(plugin)
-    raise typer.Exit(show(kind, as_json=json))
+    raise typer.Exit(show(kind, name, as_json=json))
 
 
 @app.command()
@@ -196,15 +200,22 @@ def doctor(json: Json = False, plugin: Plugins = None) -> None:
 
 def run() -> None:
     """The command: a user's mistake ends in a sentence and an exit code, never in a traceback."""
-    from prune_lab.experiments.errors import LabError
-
     try:
         app()
     except LabError as error:
-        from .show import fail
-
-        sys.exit(fail(error, as_json="--json" in sys.argv))
+        _fail(error)
     except SystemExit as ended:
         if ended.code == INTERRUPTED:  # Typer turns Ctrl-C into this
             print(AFTER_INTERRUPT, file=sys.stderr)
         raise
+    except Exception as error:  # of a plug-in: its author's to mend
+        where = registry.blame(error)
+        if where is None:
+            raise
+        _fail(RunFailed(f"a plug-in broke; finished runs are kept: {where}"))
+
+
+def _fail(error: LabError) -> NoReturn:
+    from .show import fail
+
+    sys.exit(fail(error, as_json="--json" in sys.argv))

@@ -109,6 +109,7 @@ Launcher = Annotated[
         autocompletion=_launchers,
     ),
 ]
+Name = Annotated[str | None, typer.Argument(metavar="[NAME]", help="Only this one, with all that its file says.")]
 Run = Annotated[
     str | None,
     typer.Argument(

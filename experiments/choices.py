@@ -13,6 +13,7 @@ import importlib.util
 import os
 import re
 import sys
+import traceback
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from functools import lru_cache
 from importlib import import_module
@@ -47,7 +48,16 @@ def choice(kind: Kind, name: str, *, source: str = "", version: int = 1) -> Call
     def register(cls: type[C]) -> type[C]:
         from pydantic import create_model
 
+        from . import contracts
+
         key = (kind, name)
+        if kind not in KINDS:
+            raise ConfigError(f"@choice({kind!r}, {name!r}): there is no such kind", f"one of {', '.join(KINDS)}")
+        base = getattr(contracts, f"{kind.capitalize()}Choice")
+        if not (isinstance(cls, type) and issubclass(cls, base)):
+            raise ConfigError(
+                f"{cls.__name__} is a {kind}, and no {base.__name__}", f"class {cls.__name__}({base.__name__})"
+            )
         if _loading and name in _house().get(kind, {}):
             raise ConfigError(f"{_loading[-1]} defines {kind}={name}, which prune-lab has already", "another name")
         known = _classes.get(key)
@@ -172,3 +182,11 @@ def _load(word: str) -> None:
         _loading.pop()
     if not any(known.plugin_name == called for known in _classes.values()):
         raise ConfigError(f"--plugin {word} defines no choice", 'a class under @choice("scorer", "NAME")')
+
+
+def blame(error: BaseException) -> str | None:
+    """Where in a plug-in an error comes from, in a sentence; None where none of its code is involved."""
+    lines = [frame for frame in traceback.extract_tb(error.__traceback__) if frame.filename in _plugins]
+    if not lines:
+        return None
+    return f"{lines[-1].filename}, line {lines[-1].lineno}, in {lines[-1].name}: {type(error).__name__}: {error}"

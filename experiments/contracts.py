@@ -128,7 +128,9 @@ class Proxy:
     """What a trained proxy leaves for scorers: its weights, and what was seen of every example along the way."""
 
     model: nn.Module  # in eval mode, on the task's device
-    trajectory: Mapping[str, Floats]  # name -> (epochs, N): loss, correct, margin, error, probability, entropy
+    trajectory: Mapping[
+        str, Floats
+    ]  # name -> (epochs, N), where it was asked to observe (scoring/evidence.py: recorded)
     held_out: NDArray[np.bool_] | None = None  # (N,) examples the proxy was not trained on; None: it saw them all
 
 
@@ -192,7 +194,7 @@ class Work(Protocol):
 class ProxyRun:
     """A training run that a score reads."""
 
-    asks: Mapping[str, Any]  # number; epoch, share or most_epochs: where it stops; observe, movement; fold, folds
+    asks: Mapping[str, Any]  # number; where it stops: epoch, share or most_epochs; observe, movement: true; fold, folds
     epochs: float | None = None  # of the schedule, instead of the recipe's duration
     sections: Mapping[str, Any] = field(default_factory=dict)  # more sections of its recipe
 
@@ -216,14 +218,10 @@ class TrainingRun:
         return np.arange(self.task.size("train")) if self.support is None else self.support
 
 
-# ---- settings, and the kinds of choices ------------------------------------------------------------------------------
-
 Fraction = Annotated[float, Field(gt=0, le=1)]
 Share = Annotated[float, Field(ge=0, lt=1)]
 Count = Annotated[int, Field(ge=1)]
 Place = Annotated[str, Field(min_length=1)]  # not empty: task.path=$UNSET would read the current folder
-Proxies = Annotated[int, Field(ge=1, le=100)]
-Epoch = Annotated[int, Field(ge=0)] | None  # of a proxy's schedule; null: derived, and said
 
 
 class Settings(BaseModel):
@@ -322,7 +320,10 @@ class RuleChoice(Choice):
         return scores
 
     def preference(self, values: Floats, place: Indices) -> Indices:
-        """(n,) positions in a part of the pool, the most wanted first."""
+        """(n,) every position 0..n-1 of `values` once, the most wanted first; with `balance` asked once a class too.
+
+        `place` is each one's turn in a random order: a rule that uses it has `draws = True`.
+        """
         raise NotImplementedError
 
     def check(self, scores: Floats | None, labels: Indices | None, probability: Floats | None) -> None:
@@ -367,14 +368,14 @@ class StudyChoice(Choice):
         return self.name
 
     def measure(self, work: Work) -> tuple[Mapping[str, pd.DataFrame], Mapping[str, float]]:
-        """Tables and metrics of one seed, a pure function of these settings and `work.seed`."""
+        """Tables (none called `runs`) and metrics of one seed, a pure function of these settings and `work.seed`."""
         raise NotImplementedError
 
     @classmethod
     def runs(cls, tables: Mapping[str, pd.DataFrame]) -> pd.DataFrame:
         """The rows that claims are judged on, from the tables of all runs, which have a column a setting, and `seed`.
 
-        By default the table `runs`: a row for each run, with its settings, its seed and its metrics.
+        By default the table `runs`, which is made from the metrics: a row a run, with its settings and its seed.
         """
         return tables["runs"]
 

@@ -19,8 +19,8 @@ from .command_line import call
 TINY = ["model=linear", "recipe.epochs=3", "recipe.batch_size=50"]
 SCORER = '''
 from prune_lab.experiments.choices import choice
-from prune_lab.experiments.contracts import Proxies, ScorerChoice
-from prune_lab.experiments.scoring.evidence import seen
+from prune_lab.experiments.contracts import ScorerChoice
+from prune_lab.experiments.scoring.evidence import Proxies, seen
 
 
 @choice("scorer", "doubt", source="this test")

@@ -81,13 +81,18 @@ def work(job: Job, store: Store, watch: Watch) -> Outcome:
     except LabError as error:
         return _failed(job, store, error, time.monotonic() - started)
     except Exception as error:
-        trace = "".join(traceback.format_exception(error)[-4:])
-        failure = RunFailed(
-            f"{job.phase} {job.key} broke: {error!r} (a defect of prune-lab; please report it)\n{trace}"
-        )
-        return _failed(job, store, failure, time.monotonic() - started)
+        return _failed(job, store, _broken(job, error), time.monotonic() - started)
     seconds, metrics = float(folder.record["seconds"]), folder.record["metrics"]
     return Outcome(job.phase, job.key, str(folder.path), "done", seconds, metrics, name=job.name)
+
+
+def _broken(job: Job, error: Exception) -> RunFailed:
+    """An error that nobody foresaw: in a plug-in, on what a plug-in gave, or in our own code."""
+    if where := choices.blame(error):
+        return RunFailed(f"{job.phase} {job.key} broke in a plug-in: {where}")
+    trace = "".join(traceback.format_exception(error)[-4:])
+    whose = f"of {', '.join(job.plugins)}, or of prune-lab" if job.plugins else "of prune-lab; please report it"
+    return RunFailed(f"{job.phase} {job.key} broke: {error!r} (a defect {whose})\n{trace}")
 
 
 def found(job: Job, store: Store) -> Outcome:

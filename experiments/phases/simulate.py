@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 
 from ..contracts import StudyChoice
+from ..errors import ConfigError
 from .work import Work
 
 
@@ -14,7 +15,10 @@ def simulate(work: Work) -> dict[str, Any]:
     """Write every table that the study measured as NAME.parquet; its metrics, null where a number is not finite."""
     study = work.job.settings["study"]
     assert isinstance(study, StudyChoice)
-    tables, metrics = study.measure(work)
+    measured = study.measure(work)
+    if not (isinstance(measured, tuple) and len(measured) == 2 and "runs" not in measured[0]):
+        raise ConfigError(f"study={study.name}: measure must return tables, none of them called runs, and metrics")
+    tables, metrics = measured
     if not work.machine:
         work.on("cpu")
     for name, table in tables.items():

@@ -65,7 +65,7 @@ def select(
     taken = np.zeros(pool.size, dtype=np.bool_)
     if balance and labels is not None:
         taken = _quotas(values, pool, place, rule=rule, labels=labels, share=balance * keep)
-    wanted = rule.preference(values[pool], place[pool])
+    wanted = _wanted(rule, values[pool], place[pool])
     rest = wanted[~taken[wanted]][: num_kept - int(taken.sum())]
     taken[rest] = True
     return pool[taken].astype(np.int64)
@@ -91,8 +91,21 @@ def _quotas(values: Floats, pool: Indices, place: Indices, *, rule: RuleChoice, 
                 "lower balance or rule.drop_hardest",
             )
         members = pool[rows]
-        taken[rows[rule.preference(values[members], place[members])[:quota]]] = True
+        taken[rows[_wanted(rule, values[members], place[members])[:quota]]] = True
     return taken
+
+
+def _wanted(rule: RuleChoice, values: Floats, place: Indices) -> Indices:
+    """The rule's order of preference, which must have every position once, and must not draw unless it says so."""
+    wanted = np.asarray(rule.preference(values, place))
+    if wanted.dtype.kind not in "iu" or not np.array_equal(np.sort(wanted), np.arange(values.size)):
+        raise ConfigError(
+            f"rule={rule.name}: preference must give every position from 0 to {values.size - 1} once, and gave "
+            f"{wanted.size} of type {wanted.dtype}"
+        )
+    if rule.plugin and not rule.draws and not np.array_equal(wanted, rule.preference(values, place[::-1])):
+        raise ConfigError(f"rule={rule.name} depends on `place`, a random order: it must say draws = True")
+    return wanted
 
 
 def _size(scores: Floats | None, size: int | None, rule: RuleChoice) -> int:

@@ -8,8 +8,8 @@ from typing import Any
 import numpy as np
 
 from ..choices import choice
-from ..contracts import Evidence, Floats, Proxies, ProxyRun, ScorerChoice
-from .evidence import Measure, recorded, runs
+from ..contracts import Evidence, Floats, ProxyRun, ScorerChoice
+from .evidence import Measure, Proxies, recorded, runs
 
 
 @choice("scorer", "aum", source="arXiv:2001.10528")

@@ -8,8 +8,8 @@ import numpy as np
 from pydantic import Field
 
 from ..choices import choice
-from ..contracts import IGNORED, Batch, Evidence, Floats, Proxies, ScorerChoice, Task
-from .evidence import of_text
+from ..contracts import IGNORED, Batch, Evidence, Floats, ScorerChoice, Task
+from .evidence import Proxies, of_text
 
 if TYPE_CHECKING:
     from torch import Tensor, nn

@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 from ..choices import choice
-from ..contracts import Evidence, Floats, Proxies, ScorerChoice
-from .evidence import of_classes, seen
+from ..contracts import Evidence, Floats, ScorerChoice
+from .evidence import Proxies, of_classes, seen
 
 
 @choice("scorer", "ddd", source="after arXiv:2110.05922, read in its abstract alone")

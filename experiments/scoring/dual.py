@@ -9,14 +9,18 @@ import numpy as np
 from pydantic import Field, model_validator
 
 from ..choices import choice
-from ..contracts import Evidence, Floats, Proxies, ProxyRun, ScorerChoice
-from .evidence import of_classes, runs
+from ..contracts import Evidence, Floats, ProxyRun, ScorerChoice
+from .evidence import Proxies, of_classes, runs
 from .windows import fitted, inside, mean, probabilities, windows
 
 
 @choice("scorer", "dual", source="arXiv:2502.06905")
 class Dual(ScorerChoice):
-    """DUAL: mean over windows of the deviation of dyn_unc times one minus the mean probability, early in training."""
+    """DUAL: how much the label's probability wavers, and how low it is, early in training. Made for rule=beta.
+
+    In each window of epochs the standard deviation of the probability times one minus its mean, averaged over the
+    windows of the first `epochs` epochs.
+    """
 
     columns = ("probability",)  # mean over the epochs and proxies looked at, for rule=beta
     epochs: Annotated[int, Field(ge=2)] = 30  # of the schedule that are trained and looked at

@@ -9,8 +9,8 @@ import numpy as np
 from pydantic import Field
 
 from ..choices import choice
-from ..contracts import Evidence, Floats, Proxies, ProxyRun, ScorerChoice
-from .evidence import of_classes, runs
+from ..contracts import Evidence, Floats, ProxyRun, ScorerChoice
+from .evidence import Proxies, of_classes, runs
 from .windows import fitted, mean, probabilities, windows
 
 

@@ -8,9 +8,9 @@ from typing import Any, Literal
 import numpy as np
 
 from ..choices import choice
-from ..contracts import Epoch, Evidence, Floats, Proxies, ProxyRun, ScorerChoice
+from ..contracts import Evidence, Floats, ProxyRun, ScorerChoice
 from ..errors import ConfigError
-from .evidence import EARLY, recorded, runs, seen
+from .evidence import EARLY, Epoch, Proxies, recorded, runs, seen
 
 CCS_EPOCHS = 10  # epochs that CCS sums over (arXiv:2210.15809)
 

@@ -5,12 +5,16 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 import numpy as np
+from pydantic import Field
 
 from ..contracts import Data, Evidence, Floats, Proxy, ProxyRun
+from ..errors import ConfigError
 
+Proxies = Annotated[int, Field(ge=1, le=100)]
+Epoch = Annotated[int, Field(ge=0)] | None  # of a proxy's schedule; null: derived, and said
 Measure = Literal["logits", "probabilities"]
 EARLY = 0.1  # share of the schedule after which EL2N and GraNd look: epoch 20 of 200 (arXiv:2107.07075)
 
@@ -21,14 +25,25 @@ def runs(number: int, **asks: Any) -> list[ProxyRun]:
 
 
 def seen(evidence: Evidence, name: str) -> Floats:
-    """(proxies, N) one statistic of each proxy's outputs: one pass over the training split, eval mode."""
+    """(proxies, N) one statistic of each proxy's outputs: one pass over the training split, eval mode.
+
+    loss, correct, margin, margin_probability, error (EL2N), probability (of the label), entropy; see models/outputs.py.
+    """
     from ..models.outputs import examine
 
-    return np.stack([examine(evidence.task, proxy.model, "train")[name] for proxy in evidence.proxies])
+    if not evidence.proxies:
+        raise ConfigError("the scorer has no proxies to look at", "in its class: proxies: Proxies = 3")
+    rows = [examine(evidence.task, proxy.model, "train") for proxy in evidence.proxies]
+    if name not in rows[0]:
+        raise ConfigError(f"a model's outputs have no {name}; there is: {', '.join(rows[0])}")
+    return np.stack([row[name] for row in rows])
 
 
 def recorded(evidence: Evidence, proxy: Proxy, name: str) -> Floats:
-    """(epochs, N) of one value that was recorded while the proxy trained; NaN where an example was not presented."""
+    """(epochs, N) of one value that was recorded while the proxy trained; NaN where an example was not presented.
+
+    loss, correct, margin, margin_probability, error; movement where the scorer asked for it. Nothing without observe.
+    """
     assert name in proxy.trajectory, f"the proxy's trajectory has no {name}, only {', '.join(proxy.trajectory)}"
     values = proxy.trajectory[name]
     assert values.ndim == 2, f"trajectory {name} has shape {values.shape}, not (epochs, N)"

@@ -8,9 +8,9 @@ from typing import Any, Literal
 import numpy as np
 
 from ..choices import choice
-from ..contracts import Evidence, Floats, Proxies, ProxyRun, ScorerChoice
+from ..contracts import Evidence, Floats, ProxyRun, ScorerChoice
 from ..errors import ConfigError
-from .evidence import recorded, runs
+from .evidence import Proxies, recorded, runs
 
 
 @choice("scorer", "forgetting", source="arXiv:1812.05159")

@@ -6,8 +6,8 @@ from collections.abc import Sequence
 from typing import Any, Literal
 
 from ..choices import choice
-from ..contracts import Epoch, Evidence, Floats, Proxies, ProxyRun, ScorerChoice
-from .evidence import EARLY, runs
+from ..contracts import Evidence, Floats, ProxyRun, ScorerChoice
+from .evidence import EARLY, Epoch, Proxies, runs
 
 
 @choice("scorer", "grand", source="arXiv:2107.07075")

@@ -6,8 +6,8 @@ from collections.abc import Sequence
 from typing import Any
 
 from ..choices import choice
-from ..contracts import Epoch, Evidence, Floats, Proxies, ProxyRun, ScorerChoice
-from .evidence import runs, seen
+from ..contracts import Evidence, Floats, ProxyRun, ScorerChoice
+from .evidence import Epoch, Proxies, runs, seen
 
 
 @choice("scorer", "loss")

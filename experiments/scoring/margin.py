@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from ..choices import choice
-from ..contracts import Evidence, Floats, Proxies, ScorerChoice
-from .evidence import Measure, seen
+from ..contracts import Evidence, Floats, ScorerChoice
+from .evidence import Measure, Proxies, seen
 
 
 @choice("scorer", "margin")

@@ -7,8 +7,8 @@ from typing import Any
 import numpy as np
 
 from ..choices import choice
-from ..contracts import Evidence, Floats, Proxies, ScorerChoice
-from .evidence import of_classes
+from ..contracts import Evidence, Floats, ScorerChoice
+from .evidence import Proxies, of_classes
 
 
 @choice("scorer", "moderate", source="Moderate coreset, ICLR 2023")

@@ -9,8 +9,8 @@ import numpy as np
 from pydantic import Field
 
 from ..choices import choice
-from ..contracts import Evidence, Floats, Proxies, ProxyRun, ScorerChoice
-from .evidence import of_text
+from ..contracts import Evidence, Floats, ProxyRun, ScorerChoice
+from .evidence import Proxies, of_text
 
 
 @choice("scorer", "perplexity", source="arXiv:2309.04564, 2405.20541")

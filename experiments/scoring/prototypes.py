@@ -9,11 +9,11 @@ import numpy as np
 from pydantic import Field, model_validator
 
 from ..choices import choice
-from ..contracts import Count, Epoch, Evidence, Floats, Proxies, ProxyRun, ScorerChoice, Work
+from ..contracts import Count, Evidence, Floats, ProxyRun, ScorerChoice, Work
 from ..errors import ConfigError
 from ..seeds import derive
 from .clusters import class_distances, cluster_distances, unit
-from .evidence import runs
+from .evidence import Epoch, Proxies, runs
 
 
 @choice("scorer", "prototypes", source="arXiv:2206.14486 §6")

@@ -9,9 +9,9 @@ import numpy as np
 from pydantic import Field, model_validator
 
 from ..choices import choice
-from ..contracts import Evidence, Floats, Proxies, ProxyRun, ScorerChoice
+from ..contracts import Evidence, Floats, ProxyRun, ScorerChoice
 from ..errors import ConfigError
-from .evidence import of_classes, recorded, runs
+from .evidence import Proxies, of_classes, recorded, runs
 from .windows import fitted, inside, sliding, whole
 
 DECAY = 0.9  # weight of the last window; each earlier one weighs a tenth of the next

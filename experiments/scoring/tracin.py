@@ -8,7 +8,8 @@ from typing import Any
 import numpy as np
 
 from ..choices import choice
-from ..contracts import Evidence, Floats, Proxies, ProxyRun, ScorerChoice
+from ..contracts import Evidence, Floats, ProxyRun, ScorerChoice
+from .evidence import Proxies
 
 CHECKPOINTS = (0.1, 0.5, 1.0)  # shares of the schedule after which it looks
 

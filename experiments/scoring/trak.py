@@ -9,9 +9,9 @@ import numpy as np
 from pydantic import Field
 
 from ..choices import choice
-from ..contracts import Count, Evidence, Floats, Proxies, ScorerChoice, Split, Task
+from ..contracts import Count, Evidence, Floats, ScorerChoice, Split, Task
 from ..errors import ConfigError, DataUnavailable
-from .evidence import of_classes
+from .evidence import Proxies, of_classes
 
 if TYPE_CHECKING:
     from torch import Tensor

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 @choice("policy", "learning_law", source="arXiv:2402.17759")
 class LearningLaw(PolicyChoice):
-    """The near-optimal policy that the phase `search` finds for the run's own training."""
+    """The near-optimal policy that the phase `search` finds for the run's own descent."""
 
     searched = True
     sees_dev = True
