@@ -99,7 +99,7 @@ def test_help_imports_nothing_heavy() -> None:
     subprocess.run([sys.executable, "-c", code], check=True, timeout=60, stdout=subprocess.DEVNULL)
 
 
-@pytest.mark.parametrize("name", ["README.md", "results/findings.md", "results/README.md"])
+@pytest.mark.parametrize("name", ["README.md", "docs/plugins.md", "results/findings.md", "results/README.md"])
 def test_links_lead_somewhere(name: str) -> None:
     """On a clean checkout, where what git ignores is not there."""
     page = ROOT / name

@@ -17,135 +17,29 @@ from prune_lab.experiments.phases.plan import job_of
 from .command_line import call
 
 TINY = ["model=linear", "recipe.epochs=3", "recipe.batch_size=50"]
-SCORER = '''
-from prune_lab.experiments.choices import choice
-from prune_lab.experiments.contracts import ScorerChoice
-from prune_lab.experiments.scoring.evidence import Proxies, seen
-
-
-@choice("scorer", "doubt", source="this test")
-class Doubt(ScorerChoice):
-    """One minus the probability of the label at the end of training."""
-
-    proxies: Proxies = 1
-    power: float = 1.0  # of the doubt
-
-    def score(self, evidence):
-        return (1 - seen(evidence, "probability")) ** self.power
-'''
-RULE = '''
-import numpy as np
-from prune_lab.experiments.choices import choice
-from prune_lab.experiments.contracts import RuleChoice
-
-
-@choice("rule", "every_other")
-class EveryOther(RuleChoice):
-    """Every so many of the ranked examples, then the rest."""
-
-    step: int = 2
-
-    def preference(self, values, place):
-        ranked = np.argsort(-values, kind="stable")
-        return np.concatenate([ranked[start :: self.step] for start in range(self.step)])
-'''
-POLICY = '''
-import torch
-from prune_lab.experiments.choices import choice
-from prune_lab.experiments.contracts import PolicyChoice
-
-
-class Fading:
-    def __init__(self, support, rate):
-        self.support, self.rate = support, rate
-
-    def visited(self, epoch, progress):
-        return self.support
-
-    def weights(self, step, index):
-        return 1 + self.rate * (index % 2)
-
-    def observe(self, step, index, losses):
-        pass
-
-    def state(self):
-        return {}
-
-    def restore(self, state):
-        pass
-
-
-@choice("policy", "odd_first")
-class OddFirst(PolicyChoice):
-    """Odd examples weigh more."""
-
-    rate: float = 0.5
-
-    def build(self, training):
-        return Fading(training.support, self.rate)
-'''
-TASK = '''
-import numpy as np
-from prune_lab.experiments.choices import choice
-from prune_lab.experiments.contracts import Data, Examples, TaskChoice
-
-
-@choice("task", "two_blobs")
-class TwoBlobs(TaskChoice):
-    """Two Gaussian blobs."""
-
-    reads = "vectors"
-    apart: float = 2.0
-
-    def fingerprint(self):
-        return "blobs-1"
-
-    def load(self):
-        def part(name, size):
-            draw = np.random.default_rng(len(name))
-            labels = np.arange(size) % 2
-            inputs = draw.normal(size=(size, 5)) + self.apart * labels[:, None]
-            ids = np.array([f"{name}/{row}" for row in range(size)])
-            return Examples(inputs.astype(np.float32), labels, ids)
-
-        splits = {name: part(name, size) for name, size in (("train", 120), ("dev", 40), ("test", 60))}
-        return Data("two_blobs", "vectors", splits, ("a", "b"))
-'''
-MODEL = '''
-import torch
-from prune_lab.experiments.choices import choice
-from prune_lab.experiments.contracts import ModelChoice
-
-
-@choice("model", "scaled_linear")
-class ScaledLinear(ModelChoice):
-    """A linear layer that begins at zero."""
-
-    takes = ("vectors", "images")
-    has_body = False
-
-    def build(self, data, examples, init):
-        layer = torch.nn.Linear(examples[0].numel(), len(data.classes))
-        torch.nn.init.zeros_(layer.weight)
-        torch.nn.init.zeros_(layer.bias)
-        return torch.nn.Sequential(torch.nn.Flatten(), layer)
-'''
-FILES = {"doubt": SCORER, "every": RULE, "odd": POLICY, "blobs": TASK, "scaled": MODEL}
+GUIDE = Path(__file__).parent.parent / "docs" / "plugins.md"
+EXAMPLES = {  # file -> its content, as the guide shows it
+    name: code
+    for code in re.findall(r"```(?:python|yaml)\n(.*?)```", GUIDE.read_text(), flags=re.DOTALL)
+    for name in re.findall(r"\A# (\S+)\n", code)
+}
+SCORER = EXAMPLES["doubt.py"]
+PIPELINE = ("doubt", "every_other", "odd_first", "two_blobs", "zero_linear")
 
 
 def written(folder: Path, *names: str) -> list[str]:
     """`--plugin FILE` for each."""
     for name in names:
-        (folder / f"{name}.py").write_text(FILES[name])
+        (folder / f"{name}.py").write_text(EXAMPLES[f"{name}.py"])
     return [word for name in names for word in ("--plugin", str(folder / f"{name}.py"))]
 
 
 def test_one_of_each_kind_goes_through_the_pipeline_and_onto_a_page(
     capsys: pytest.CaptureFixture[str], results: str, tmp_path: Path
 ) -> None:
-    words = ["task=two_blobs", "task.apart=1.5", "model=scaled_linear", "recipe.epochs=3", "scorer=doubt",
+    words = ["task=two_blobs", "task.apart=1.5", "model=zero_linear", "recipe.epochs=3", "scorer=doubt",
              "rule=every_other,random", "rule.step=2,3", "policy=odd_first", "keep=0.5", "seed=0,1,2"]  # fmt: skip
-    plugins = written(tmp_path, *FILES)
+    plugins = written(tmp_path, *PIPELINE)
     answer = call(
         capsys, "report", *words, *plugins, "--launcher", "processes", "launcher.workers=1", "--json", results
     )
@@ -167,10 +61,10 @@ def test_one_of_each_kind_goes_through_the_pipeline_and_onto_a_page(
 def test_a_plug_in_is_listed_completed_validated_and_documented(
     capsys: pytest.CaptureFixture[str], tmp_path: Path
 ) -> None:
-    plugins = written(tmp_path, "doubt", "every")
+    plugins = written(tmp_path, "doubt", "every_other")
     answer = call(capsys, "choices", "scorer", *plugins, "--json")
     (doubt,) = [one for one in answer.objects if one["name"] == "doubt"]
-    assert (doubt["source"], doubt["plugin"]) == ("this test", str(tmp_path / "doubt.py"))
+    assert (doubt["source"], doubt["plugin"]) == ("this page", str(tmp_path / "doubt.py"))
     assert doubt["meaning"].startswith("One minus the probability")
     assert [one["name"] for one in doubt["settings"]] == ["proxies", "power"]
     assert list(compose.complete("scorer=dou")) == ["scorer=doubt"]
@@ -221,6 +115,8 @@ def test_what_cannot_be_a_plug_in_is_refused(capsys: pytest.CaptureFixture[str],
     (tmp_path / "one.py").write_text(SCORER)
     choices.load_plugins([str(tmp_path / "one.py")])
     refused(SCORER, ConfigError, "both define scorer=doubt", "two.py")
+    refused(SCORER.replace('"scorer", ', '"scorr", '), ConfigError, "there is no such kind", "kind.py")
+    refused(SCORER.replace("(ScorerChoice)", ""), ConfigError, "Doubt is a scorer, and no ScorerChoice", "base.py")
     with pytest.raises(DataUnavailable, match="no such file"):
         choices.load_plugins(["nowhere.py"])
     with pytest.raises(ConfigError, match="no installed plug-in"):
@@ -231,13 +127,56 @@ def test_what_cannot_be_a_plug_in_is_refused(capsys: pytest.CaptureFixture[str],
 
 
 def test_the_scorer_that_the_readme_shows(capsys: pytest.CaptureFixture[str], results: str, tmp_path: Path) -> None:
-    readme = (Path(__file__).parent.parent / "README.md").read_text()
-    (code,) = [block for block in re.findall(r"```python\n(.*?)```", readme, flags=re.DOTALL) if "# doubt.py" in block]
+    (code,) = re.findall(r"```python\n(.*?)```", (GUIDE.parent.parent / "README.md").read_text(), flags=re.DOTALL)
     assert len([line for line in code.splitlines() if line]) <= 10
     (tmp_path / "doubt.py").write_text(code)
     words = ["task=digits", "task.examples=200", *TINY, "scorer=doubt", "scorer.proxies=2", results]
     answer = call(capsys, "score", *words, "--plugin", str(tmp_path / "doubt.py"), "--json")
     assert (answer.code, answer.objects[0]["metrics"]["proxies"]) == (0, 2)
+
+
+def test_the_study_that_the_guide_shows(capsys: pytest.CaptureFixture[str], results: str, tmp_path: Path) -> None:
+    (tmp_path / "coupons.yaml").write_text(EXAMPLES["coupons.yaml"])
+    words = [f"experiment={tmp_path / 'coupons.yaml'}", results, *written(tmp_path, "coupons")]
+    answer = call(capsys, "reproduce", *words, "--check")
+    assert (answer.code, "claims: 1 holds" in answer.err) == (0, True)
+
+
+@pytest.mark.parametrize(
+    ("code", "said"),
+    [
+        (SCORER.replace('"probability"', '"probabilty"'), "have no probabilty; there is: loss"),
+        (SCORER.replace("    proxies: Proxies = 1\n", ""), "no proxies to look at"),
+        (SCORER.replace("return (1", "raise KeyError('oh')  # (1"), "doubt.py, line 15, in score: KeyError: 'oh'"),
+        (SCORER.replace(" ** self.power", "[:, 1:]"), "returned scores of shape (1, 199) for 200 examples"),
+    ],
+)
+def test_a_mistake_in_a_plug_in_is_told_as_its_authors(
+    capsys: pytest.CaptureFixture[str], results: str, tmp_path: Path, code: str, said: str
+) -> None:
+    (tmp_path / "doubt.py").write_text(code)
+    words = ["task=digits", "task.examples=200", *TINY, "scorer=doubt", results]
+    answer = call(capsys, "score", *words, "--plugin", str(tmp_path / "doubt.py"))
+    assert answer.code in (1, 2)
+    assert said in answer.err
+    assert "defect" not in answer.err
+
+
+def test_a_rule_that_is_no_order_of_preference_is_refused(
+    capsys: pytest.CaptureFixture[str], results: str, tmp_path: Path
+) -> None:
+    for line, said in (
+        ("return ranked[:3]", "must give every position from 0 to 199 once, and gave 3"),
+        ("return values > 0", "of type bool"),
+        ("return np.argsort(place)", "must say draws = True"),
+    ):
+        code = EXAMPLES["every_other.py"]
+        (tmp_path / "rule.py").write_text(code[: code.index("        return np.concat")] + f"        {line}\n")
+        words = ["task=digits", "task.examples=200", *TINY, "scorer=random", "rule=every_other", "keep=0.5", results]
+        answer = call(capsys, "prune", *words, "--plugin", str(tmp_path / "rule.py"))
+        assert (answer.code, said in answer.err) == (1, True) or (answer.code, said in answer.err) == (2, True), (
+            answer.err
+        )
 
 
 def test_a_higher_version_makes_new_results_of_that_choice_alone(monkeypatch: pytest.MonkeyPatch) -> None:
