@@ -47,7 +47,7 @@ def described(choice: type[Choice]) -> dict[str, Any]:
         "plugin": choice.plugin_name,
         "sees_dev": choice.sees_dev,
         "settings": [
-            {"name": name, "type": _type(field.annotation), "default": None if field.is_required() else field.default}
+            {"name": name, "type": _type(field.annotation), "default": None if field.is_required() else _usual(field)}
             | ({"required": True} if field.is_required() else {})
             for name, field in fields
         ],
@@ -56,6 +56,12 @@ def described(choice: type[Choice]) -> dict[str, Any]:
         if hasattr(choice, fact):
             row[fact] = getattr(choice, fact)
     return row
+
+
+def _usual(field: Any) -> Any:
+    """A setting's default, as plain data."""
+    value = field.get_default(call_default_factory=True)
+    return value.model_dump(mode="json") if hasattr(value, "model_dump") else value
 
 
 def _words(row: dict[str, Any], *, whole: bool) -> str:

@@ -22,6 +22,7 @@ from . import words as said
 Checked = TypeVar("Checked", bound=BaseModel)
 CONFIGS = "prune_lab.configs"
 OWN = ".yaml"  # how the file of an experiment of one's own ends
+OF_A_STUDY = ("study", "seed", "device", "results", "launcher", "experiment", "hydra")  # sections that a study reads
 GROUPS = (*registry.KINDS, "recipe", "launcher", "experiment")
 
 
@@ -30,8 +31,7 @@ def runs(phase: str, overrides: Sequence[str]) -> list[Run]:
     for word in overrides:
         if word.startswith("experiment="):
             raise ConfigError(f"{word} spans many runs, and {phase} is one phase", f"prune-lab reproduce {word}")
-    if phase == "simulate":
-        _check_study(overrides)
+    _check_study(phase, overrides)
     return [_run(phase, point) for point in grid(overrides)]
 
 
@@ -45,18 +45,19 @@ def experiment(overrides: Sequence[str]) -> tuple[expectations.Experiment, list[
         )
     found = described(overrides)
     size = found.chosen
-    if found.phase == "simulate":
-        _check_study(overrides)
+    _check_study(found.phase, overrides)
     spanned = [point for words in size.grids for point in grid([*size.settings, *words, *overrides])]
     unique = {repr(run): run for point in spanned for run in [_run("evaluate", point)]}
     return found, list(unique.values())
 
 
-def _check_study(overrides: Sequence[str]) -> None:
-    """Refuse settings of the pipeline, which a study would ignore."""
+def _check_study(phase: str, overrides: Sequence[str]) -> None:
+    """Refuse settings that a study would ignore, and a study where none is run."""
     for word in overrides:
-        key = word.partition("=")[0]
-        if key.split(".")[0] not in ("study", "seed", "device", "results", "launcher", "experiment", "hydra"):
+        section = word.partition("=")[0].split(".")[0]
+        if phase != "simulate" and section == "study":
+            raise ConfigError(f"{word}: {phase} runs no study, and would ignore it", f"prune-lab simulate {word}")
+        if phase == "simulate" and section not in OF_A_STUDY:
             raise ConfigError(f"{word} is of the pipeline, and a study would ignore it", f"study.{word}")
 
 

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+from contextlib import suppress
+from itertools import pairwise
 from pathlib import Path
 from textwrap import fill
 from typing import Annotated
@@ -10,6 +12,7 @@ from typing import Annotated
 import typer
 
 from prune_lab.experiments import choices
+from prune_lab.experiments.errors import LabError
 
 WIDTH = 76  # of a line of the help
 HELP = """\
@@ -42,6 +45,8 @@ def _complete(incomplete: str) -> list[str]:
     from .compose import complete
 
     before = os.environ.get("COMP_WORDS", "").split()[: int(os.environ.get("COMP_CWORD") or 0)]
+    with suppress(LabError):
+        load([word for flag, word in pairwise(before) if flag == "--plugin"])
     if incomplete == "=":
         before, incomplete = [*before, "="], ""
     if len(before) > 1 and before[-1] == "=":  # bash breaks words at "=": the word to complete is the value alone

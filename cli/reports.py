@@ -40,6 +40,8 @@ def search(words: Sequence[str], *, dry_run: bool, as_json: bool) -> int:
 def simulate(words: Sequence[str], *, dry_run: bool, as_json: bool) -> int:
     """Runs of a study, and a page on them."""
     runs = compose.runs("simulate", words)
+    if len({type(run.study) for run in runs}) > 1:
+        raise ConfigError("a page shows one study, and these words span several", "study=ONE")
     return _run_and_page(runs, None, words, Show(as_json=as_json), dry_run=dry_run, phase="simulate")
 
 

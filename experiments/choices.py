@@ -15,6 +15,7 @@ import re
 import sys
 import traceback
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import redirect_stdout
 from functools import lru_cache
 from importlib import import_module
 from importlib.metadata import entry_points
@@ -48,21 +49,7 @@ def choice(kind: Kind, name: str, *, source: str = "", version: int = 1) -> Call
     def register(cls: type[C]) -> type[C]:
         from pydantic import create_model
 
-        from . import contracts
-
-        key = (kind, name)
-        if kind not in KINDS:
-            raise ConfigError(f"@choice({kind!r}, {name!r}): there is no such kind", f"one of {', '.join(KINDS)}")
-        base = getattr(contracts, f"{kind.capitalize()}Choice")
-        if not (isinstance(cls, type) and issubclass(cls, base)):
-            raise ConfigError(
-                f"{cls.__name__} is a {kind}, and no {base.__name__}", f"class {cls.__name__}({base.__name__})"
-            )
-        if _loading and name in _house().get(kind, {}):
-            raise ConfigError(f"{_loading[-1]} defines {kind}={name}, which prune-lab has already", "another name")
-        known = _classes.get(key)
-        if known is not None and _loading and known.plugin_name != _loading[-1]:
-            raise ConfigError(f"{_loading[-1]} and {known.plugin_name} both define {kind}={name}", "another name")
+        _check(kind, name, cls)
         fields: Any = {"name": (Literal[name], name)}
         made: type[C] = create_model(
             cls.__name__, __base__=cls, __module__=cls.__module__, __doc__=cls.__doc__, **fields
@@ -71,10 +58,39 @@ def choice(kind: Kind, name: str, *, source: str = "", version: int = 1) -> Call
         made.kind, made.registered, made.source, made.version = kind, name, source, version
         made.plugin_name = _loading[-1] if _loading else None
         made.plugin = _plugins[_loading[-1]] if _loading else None
-        _classes[key] = made
+        _classes[kind, name] = made
         return made
 
     return register
+
+
+def _check(kind: str, name: str, cls: Any) -> None:
+    """Refuse what could not be told apart from something else, or would hide what every choice has."""
+    from . import contracts
+
+    word = f"@choice({kind!r}, {name!r})"
+    if kind not in KINDS:
+        raise ConfigError(f"{word}: there is no such kind", f"one of {', '.join(KINDS)}")
+    if not re.fullmatch(r"[a-z][a-z0-9_]*", name) or name in ("null", "true", "false"):
+        raise ConfigError(f"{word}: a name is of small letters, digits and _", f'@choice("{kind}", "mine")')
+    base: Any = getattr(contracts, f"{kind.capitalize()}Choice")
+    if not (isinstance(cls, type) and issubclass(cls, base)):
+        raise ConfigError(
+            f"{cls.__name__} is a {kind}, and no {base.__name__}", f"class {cls.__name__}({base.__name__})"
+        )
+    fields: Any = set(cls.model_fields)  # type: ignore[attr-defined]
+    taken = {one for one in fields - set(base.model_fields) if hasattr(base, one)}
+    if kind == "rule":  # a rule's settings stand beside these in the recipe of a prune run
+        taken |= fields & {"keep", "balance", "seed", "rule", "task", "fingerprint"}
+    if taken:
+        raise ConfigError(f"{word}: a setting cannot be called {', '.join(sorted(taken))}", "another name for it")
+    if not _loading:
+        return
+    if name in _house().get(kind, {}):
+        raise ConfigError(f"{_loading[-1]} defines {kind}={name}, which prune-lab has already", "another name")
+    if (known := _classes.get((kind, name))) is not None:
+        both = dict.fromkeys([_loading[-1], str(known.plugin_name)])
+        raise ConfigError(f"{' and '.join(both)} define {kind}={name} twice", "another name")
 
 
 def names(kind: str) -> list[str]:
@@ -106,7 +122,10 @@ def completed(kind: str, recorded: Mapping[str, Any]) -> dict[str, Any]:
 def with_defaults(model: Any, recorded: Mapping[str, Any]) -> dict[str, Any]:
     """The recorded settings of a section, and its defaults where it has no value; a path is never recorded."""
     fields = {key: field for key, field in model.model_fields.items() if key not in ("name", "path")}
-    return {key: field.default for key, field in fields.items() if not field.is_required()} | dict(recorded)
+    usual = {
+        key: field.get_default(call_default_factory=True) for key, field in fields.items() if not field.is_required()
+    }
+    return usual | dict(recorded)
 
 
 @lru_cache(maxsize=1)
@@ -146,42 +165,58 @@ def loaded() -> dict[str, str]:
 
 
 def _load(word: str) -> None:
-    path = Path(word).expanduser()
+    path, package = Path(word).expanduser(), None
     if path.suffix != ".py":
-        found = {entry.name: entry.value for entry in entry_points(group=GROUP)}
-        if word not in found:
-            there = f"; there is: {', '.join(found)}" if found else ""
-            raise ConfigError(f"--plugin {word} is no .py file, and no installed plug-in{there}", "--plugin FILE.py")
-        spec = importlib.util.find_spec(found[word].partition(":")[0])
-        path = Path(str(spec.origin)) if spec and spec.origin else path
+        path, package = _installed(word)
     if not path.is_file():
         raise DataUnavailable(f"--plugin {word}: there is no such file", "--plugin FILE.py")
-    source = path.read_bytes()
-    called, digest = str(path.resolve()), hashlib.sha256(source).hexdigest()[:16]
+    called, digest = str(path.resolve()), hashlib.sha256(path.read_bytes()).hexdigest()[:16]
     if _plugins.get(called) == digest:
         return
     for key in [key for key, known in _classes.items() if known.plugin_name == called]:
         del _classes[key]
-    module_name = f"prune_lab_plugin_{path.stem}_{hashlib.sha256(called.encode()).hexdigest()[:8]}"
-    spec = importlib.util.spec_from_file_location(module_name, path)
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    sys.modules[module_name] = module  # where a worker's pickle looks for it
     _plugins[called] = digest
     _loading.append(called)
     try:
-        spec.loader.exec_module(module)
-    except ConfigError:
+        with redirect_stdout(sys.stderr):  # stdout is data
+            _imported(path, package)
+    except BaseException as error:
         del _plugins[called]
-        raise
-    except Exception as error:
-        del _plugins[called]
-        raise ConfigError(f"--plugin {word} cannot be imported: {type(error).__name__}: {error}") from error
+        if isinstance(error, ConfigError | KeyboardInterrupt):
+            raise
+        here = "; a plug-in is one file: what lies beside it is not found" if isinstance(error, ImportError) else ""
+        raise ConfigError(f"--plugin {word} cannot be imported: {type(error).__name__}: {error}{here}") from error
     finally:
         _loading.pop()
     if not any(known.plugin_name == called for known in _classes.values()):
         raise ConfigError(f"--plugin {word} defines no choice", 'a class under @choice("scorer", "NAME")')
+
+
+def _installed(word: str) -> tuple[Path, str]:
+    """The file and the module of an entry point."""
+    found = {entry.name: entry.value.partition(":")[0] for entry in entry_points(group=GROUP)}
+    if word not in found:
+        there = f"; there is: {', '.join(found)}" if found else ""
+        raise ConfigError(f"--plugin {word} is no .py file, and no installed plug-in{there}", "--plugin FILE.py")
+    try:
+        spec = importlib.util.find_spec(found[word])
+    except ImportError as error:
+        raise ConfigError(f"--plugin {word}: {found[word]} is not installed: {error}", "--plugin FILE.py") from error
+    return Path(str(spec.origin if spec else word)), found[word]
+
+
+def _imported(path: Path, package: str | None) -> None:
+    """Import the file under a name of its own, where a worker's pickle looks for it; a package's under its own."""
+    if package is not None:
+        sys.modules.pop(package, None)
+        import_module(package)
+        return
+    name = f"prune_lab_plugin_{path.stem}_{hashlib.sha256(str(path.resolve()).encode()).hexdigest()[:8]}"
+    spec = importlib.util.spec_from_file_location(name, path)
+    assert spec is not None
+    assert spec.loader is not None
+    module = sys.modules[name] = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
 
 
 def blame(error: BaseException) -> str | None:

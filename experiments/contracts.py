@@ -143,7 +143,6 @@ class Evidence(Protocol):
     def data(self) -> Data: ...
     @property
     def task(self) -> Task: ...
-
     @property
     def proxies(self) -> Sequence[Proxy]:
         """One for each run that the scorer's `evidence` asked for, in that order."""
@@ -152,8 +151,7 @@ class Evidence(Protocol):
     def folders(self) -> Sequence[Path]:
         """The folders of those runs, for evidence that is no model."""
 
-    def decide(self, sentence: str) -> None:
-        """Say a decision to the user, once, and record it."""
+    def decide(self, sentence: str) -> None: ...  # say a decision to the user, once, and record it
 
 
 class Work(Protocol):
@@ -167,7 +165,6 @@ class Work(Protocol):
 
     @property
     def seed(self) -> int: ...
-
     @property
     def asks(self) -> Mapping[str, Any]:
         """What the scorer asked for, where the run is evidence of a score; see ProxyRun."""
@@ -184,7 +181,6 @@ class Work(Protocol):
         """The device of that name (work.run.device: what the user asked for), said and recorded."""
 
     def decide(self, sentence: str) -> None: ...
-
     @property
     def notify(self) -> Callable[[str, float], None]:
         """Call it with a sentence or "", and the share of the run that is done."""
@@ -241,6 +237,9 @@ class Choice(Settings):
     plugin: ClassVar[str | None]  # the hash of the plug-in's source; None: of the house
     plugin_name: ClassVar[str | None]
     sees_dev: ClassVar[bool] = False  # whether it uses the labels of the dev split
+
+    def __hash__(self) -> int:  # of settings that are lists, too
+        return hash((type(self), self.model_dump_json()))
 
     def fits(self, run: Any) -> None:
         """Raise ValueError where this choice has no meaning in the run; the sentence names what mends it."""

@@ -114,7 +114,7 @@ def test_what_cannot_be_a_plug_in_is_refused(capsys: pytest.CaptureFixture[str],
     refused("import nothing_of_that_name\n", ConfigError, "cannot be imported: ModuleNotFoundError", "broken.py")
     (tmp_path / "one.py").write_text(SCORER)
     choices.load_plugins([str(tmp_path / "one.py")])
-    refused(SCORER, ConfigError, "both define scorer=doubt", "two.py")
+    refused(SCORER, ConfigError, "define scorer=doubt twice", "two.py")
     refused(SCORER.replace('"scorer", ', '"scorr", '), ConfigError, "there is no such kind", "kind.py")
     refused(SCORER.replace("(ScorerChoice)", ""), ConfigError, "Doubt is a scorer, and no ScorerChoice", "base.py")
     with pytest.raises(DataUnavailable, match="no such file"):

@@ -6,7 +6,10 @@ from dataclasses import replace
 from functools import lru_cache, partial
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
 from ..contracts import Data, ModelChoice, TaskChoice
+from ..errors import ConfigError
 from .texts import SecondText
 
 if TYPE_CHECKING:
@@ -24,6 +27,8 @@ def load_data(task: TaskChoice) -> Data:
     from .splits import flip_labels, of_classes, pool
 
     data = task.load()
+    if task.plugin is not None:
+        _check(task, data)
     if (classes := getattr(task, "classes", None)) is not None:
         data = of_classes(data, classes)
     train = data.splits["train"]
@@ -88,3 +93,22 @@ def _build_task(task: TaskChoice, model: ModelChoice, flip: bool, shift: int, de
 
     data = load_data(task)
     return DeviceTask(data, partial(model.build, data), device=device, flip=flip, shift=shift)
+
+
+def _check(task: TaskChoice, data: Data) -> None:
+    """Refuse data of a plug-in that would break, or mislead, far from here."""
+    wrong = [] if data.kind == task.reads else [f"Data.kind is {data.kind} and reads is {task.reads}"]
+    for name in ("train", "dev", "test"):
+        part = data.splits.get(name)
+        if part is None or not len(part.ids):
+            wrong.append(f"there are no {name} examples")
+            continue
+        if not len(part.ids) == len(part.inputs) == len(part.targets) == len(set(part.ids.tolist())):
+            wrong.append(f"{name} has {len(part.inputs)} inputs, {len(part.targets)} targets and "
+                         f"{len(set(part.ids.tolist()))} different ids")  # fmt: skip
+        if data.classes and not 0 <= part.targets.min() <= part.targets.max() < len(data.classes):
+            wrong.append(f"{name} has targets outside of 0..{len(data.classes) - 1}")
+        if data.kind == "vectors" and part.inputs.dtype != np.float32:
+            wrong.append(f"{name} has inputs of type {part.inputs.dtype}, not float32")
+    if wrong:
+        raise ConfigError(f"task={task.name}: {'; '.join(wrong)}")

@@ -13,6 +13,7 @@ from typing import Any
 
 from ..contracts import Choice, ProxyRun, Settings, TaskChoice
 from ..data.load import second_fingerprint
+from ..data.texts import SecondText
 from ..errors import ConfigError
 from ..store.folders import key_of
 from .settings import DEFAULT, Run
@@ -26,6 +27,7 @@ PHASE_VERSION = {
     "search": 1,
 }  # raised by hand when a phase's meaning changes
 PLACES: Any = {"path": True, "mixed": {"path": True}}  # the bytes count, not where they lie
+ASKED = {"number", "epoch", "share", "most_epochs", "observe", "movement", "fold", "folds"}  # of a proxy
 PROXY_SEED = 1_000_000  # proxies' seeds lie apart from every run's
 
 
@@ -75,7 +77,8 @@ class Job:
     @property
     def plugins(self) -> list[str]:
         """The plug-ins whose choices this phase runs."""
-        chosen = (*self.settings.values(), self.run.rule if self.phase == "prune" else None)
+        own = {"prune": self.run.rule, "score": self.run.scorer}.get(self.phase)  # whose recipes may be plain data
+        chosen = {id(one): one for one in (*self.settings.values(), own)}.values()
         return [str(one.plugin_name) for one in chosen if isinstance(one, Choice) and one.plugin is not None]
 
     @property
@@ -110,7 +113,10 @@ def score_job(run: Run) -> Job:
         whole = run.task.model_copy(update={"examples": None})
         run = run.model_copy(update={"task": whole})
     proxies = {f"train_{place}": _proxy_job(run, proxy) for place, proxy in enumerate(run.scorer.evidence(run))}
-    return Job("score", _data(run) | {"scorer": run.scorer.recipe()}, proxies, run)
+    scorer = run.scorer.recipe()
+    if not isinstance(scorer, Choice):
+        scorer = dict(scorer) | _made_by(run.scorer)
+    return Job("score", _data(run) | {"scorer": scorer}, proxies, run)
 
 
 def prune_job(run: Run) -> Job:
@@ -177,6 +183,12 @@ def _proxy_job(run: Run, proxy: ProxyRun) -> Job:
         duration = {"epochs": proxy.epochs, "steps": None, "examples": None}
         run = run.model_copy(update={"recipe": run.recipe.model_copy(update=duration)})
     recipe = _data(run) | _training(run) | {"seed": PROXY_SEED + proxy.asks["number"], "proxy": dict(proxy.asks)}
+    if run.scorer.trainer(proxy.asks) is None:
+        if unknown := sorted(set(proxy.asks) - ASKED):
+            there = ", ".join(sorted(ASKED))
+            raise ConfigError(f"scorer={run.scorer.name} asks its proxies for {', '.join(unknown)}", f"one of {there}")
+    elif run.scorer.plugin is not None:  # what trains them is the plug-in's, and so is the result
+        recipe["trained_by"] = run.scorer
     return Job("train", recipe | dict(proxy.sections), {}, run)
 
 
@@ -207,7 +219,8 @@ def _dump(settings: Mapping[str, Any], *, exclude_defaults: bool) -> dict[str, A
 
 
 def _plain(section: Settings, *, exclude_defaults: bool) -> dict[str, Any]:
-    content = section.model_dump(mode="json", exclude=PLACES, exclude_defaults=exclude_defaults)
+    places = PLACES if isinstance(section, TaskChoice | SecondText) else None
+    content = section.model_dump(mode="json", exclude=places, exclude_defaults=exclude_defaults)
     return {"name": section.name} | content | _made_by(section) if isinstance(section, Choice) else content
 
 

@@ -15,8 +15,10 @@ def score(work: Work) -> dict[str, Any]:
     scorer, data = work.run.scorer, work.data
     train, evidence = data.splits["train"], Evidence(work)
     judged = np.atleast_2d(np.asarray(scorer.score(evidence), dtype=np.float64))  # (proxies, N)
-    if judged.shape[1] != len(train.ids):
+    if judged.ndim != 2 or judged.shape[1] != len(train.ids):
         raise LabError(f"scorer={scorer.name} returned scores of shape {judged.shape} for {len(train.ids)} examples")
+    if np.isinf(judged).any():
+        raise LabError(f"scorer={scorer.name} returned {int(np.isinf(judged).sum())} infinite scores")
     counted = (~np.isnan(judged)).sum(0)
     if not counted.all():
         raise LabError(f"{int((counted == 0).sum())} examples got no score from any proxy")
@@ -26,7 +28,10 @@ def score(work: Work) -> dict[str, Any]:
     table = pd.DataFrame({"index": np.arange(len(train.ids)), "id": train.ids, "score": mean})
     if data.kind != "text":
         table["label"] = train.targets
-    table = table.assign(spread=spread, **evidence.columns)
+    table["spread"] = spread
+    if again := sorted(set(evidence.columns) & set(map(str, table))):
+        raise LabError(f"scorer={scorer.name} records columns that scores have already: {', '.join(again)}")
+    table = table.assign(**evidence.columns)
     table.to_parquet(work.folder / "scores.parquet", index=False)
     return {
         "examples": len(table),

@@ -22,6 +22,7 @@ def train(work: Work) -> dict[str, Any]:
 
     from ..devices import resolve_precision
     from ..training.begin import begin, state_of
+    from ..training.policies.checked import Checked
     from ..training.policies.uniform import Uniform
     from ..training.run import fit
 
@@ -33,15 +34,18 @@ def train(work: Work) -> dict[str, Any]:
     precision, reason = resolve_precision(recipe.precision, task.device)
     weighed = "policy" in work.job.settings  # proxies are uniform
     policy: Policy = Uniform(support)
+    built = policy
     if weighed:
         inputs = {name: folder.path for name, folder in work.inputs.items()}
         training = TrainingRun(task, model, support, work.seed, recipe.batch_size, precision, inputs, work.decide)
         if run.policy.moves:
             say_if_shared(work, task, training.rows)
-        policy = run.policy.build(training)
+        policy = built = run.policy.build(training)
+        if run.policy.plugin is not None:
+            policy = Checked(built, run.policy.name, training.rows)
     visited = run.policy.visits(kept) if weighed else kept
     duration, sizes = begin(work, model, visited, budget=work.job.settings.get("budget", "epochs"))
-    if weighed and (said := run.policy.describe(policy, duration.stop, duration.steps_per_epoch)):
+    if weighed and (said := run.policy.describe(built, duration.stop, duration.steps_per_epoch)):
         work.decide(said)
     work.decide(reason)
     if "start" in work.inputs:

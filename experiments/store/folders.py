@@ -189,8 +189,9 @@ def _disk(path: Path, draft: Path | None = None) -> Iterator[None]:
         raise
     except Exception as error:
         number, name = getattr(error, "errno", None), getattr(error, "filename", None)
-        if draft is not None and (number == errno.ENOENT or not draft.exists()):
-            gone = name if number == errno.ENOENT and name else draft
+        lost = number == errno.ENOENT and name and Path(str(name)).is_relative_to(path)
+        if draft is not None and (lost or not draft.exists()):
+            gone = name if lost else draft
             raise RunFailed(f"{gone} was removed while the run was being made", "the same command again") from error
         if number in (errno.ENOSPC, errno.EDQUOT):
             raise DataUnavailable(f"no space left while writing to {path}", "prune-lab runs --clean") from error

@@ -135,7 +135,8 @@ def test_every_config_composes_and_validates() -> None:
     for group in ("task", "model", "recipe", "scorer", "launcher", "study"):
         for name in compose.choices(group):
             task = [] if group == "task" else [f"task={fitting.get(name, 'digits')}"]
-            (run,) = compose.runs("train", [*task, f"{group}={name}", *needs.get((group, name), [])])
+            phase, task = ("simulate", []) if group == "study" else ("train", task)
+            (run,) = compose.runs(phase, [*task, f"{group}={name}", *needs.get((group, name), [])])
             if group != "recipe":
                 assert getattr(run, group).name == name
 

@@ -59,7 +59,7 @@ class Perceptron(StudyChoice):
         alphas = np.unique(np.concatenate([span, self.alphas]))
         errors = [generalization_error(float(alpha), self.keep, **chosen) for alpha in alphas]
         theory = pd.DataFrame({"alpha": alphas, "error": errors})
-        metrics = {"points": len(self.alphas), "draws": self.draws, "smallest_error": float(np.min(errors))}
+        metrics = {"points": len(self.alphas), "smallest_error": float(np.min(errors))}
         return {"simulated": simulated, "theory": theory}, metrics
 
     @classmethod
