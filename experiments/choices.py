@@ -79,7 +79,7 @@ def _check(kind: str, name: str, cls: Any) -> None:
             f"{cls.__name__} is a {kind}, and no {base.__name__}", f"class {cls.__name__}({base.__name__})"
         )
     fields: Any = set(cls.model_fields)  # type: ignore[attr-defined]
-    taken = {one for one in fields - set(base.model_fields) if hasattr(base, one)}
+    taken = {one for one in fields - set(base.model_fields) if hasattr(base, one) or one in base.__class_vars__}
     if kind == "rule":  # a rule's settings stand beside these in the recipe of a prune run
         taken |= fields & {"keep", "balance", "seed", "rule", "task", "fingerprint"}
     if taken:

@@ -9,7 +9,7 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from prune_lab.cli import compose
+from prune_lab.cli import compose, options
 from prune_lab.experiments import choices
 from prune_lab.experiments.errors import ConfigError, DataUnavailable
 from prune_lab.experiments.phases.plan import job_of
@@ -177,6 +177,90 @@ def test_a_rule_that_is_no_order_of_preference_is_refused(
         assert (answer.code, said in answer.err) == (1, True) or (answer.code, said in answer.err) == (2, True), (
             answer.err
         )
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "said"),
+    [
+        ("return 1 + self.rate * (index % 2)", "return (1.0 + index)[:, None]", "a tensor of shape"),
+        ("return 1 + self.rate * (index % 2)", "return index - 50.0", "not negative"),
+        ("return 1 + self.rate * (index % 2)", "return index * 0.0", "not all zero"),
+        ("return self.support", "return None", ""),
+        ("return self.support", "return [0, 0, 1]", "each example once"),
+        ("return self.support", "return range(200)", "examples that pruning dropped"),
+    ],
+)
+def test_what_a_policy_returns_is_checked(
+    capsys: pytest.CaptureFixture[str], results: str, tmp_path: Path, before: str, after: str, said: str
+) -> None:
+    """None is all of what is kept, whatever the policy: what was dropped never comes back."""
+    (tmp_path / "mine.py").write_text(EXAMPLES["odd_first.py"].replace(before, after))
+    words = ["task=digits", "task.examples=200", *TINY, "policy=odd_first", "keep=0.5", "rule=random", results]
+    answer = call(capsys, "train", *words, "--plugin", str(tmp_path / "mine.py"), "--json")
+    assert (answer.code, said in answer.err) == (2 if said else 0, True), answer.err
+    if not said:
+        assert answer.objects[-1]["metrics"]["examples_seen"] == 3 * 100
+
+
+def test_the_source_is_in_the_key_of_all_that_it_made(tmp_path: Path) -> None:
+    """Whatever `recipe` returns, and of the runs that its own trainer trains; a setting called path counts."""
+    more = {
+        "recipe": '    def recipe(self):\n        return {"name": "doubt"}\n',
+        "trainer": "    def trainer(self, asks):\n        return print\n",
+        "path": '    path: str = "a"\n',
+    }
+    keys: dict[str, list[str]] = {}
+    for name, lines in more.items():
+        for comment in ("", "# changed\n"):
+            (tmp_path / "doubt.py").write_text(SCORER + "\n" + lines + comment)
+            choices.load_plugins([str(tmp_path / "doubt.py")])
+            (run,) = compose.runs("score", ["scorer=doubt"])
+            job = job_of("score", run)
+            keys.setdefault(name, []).append(job.key)
+            keys.setdefault(f"{name}, proxies", []).append(job.inputs["train_0"].key)
+    assert all(
+        len(set(pair)) == (1 if name in ("recipe, proxies", "path, proxies") else 2) for name, pair in keys.items()
+    )
+    assert len({job_of("score", run).key for run in compose.runs("score", ["scorer=doubt", "scorer.path=a,b"])}) == 2
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "said"),
+    [
+        ("    classes: Count = 10\n", "    classes: Count = 10\n    version: int = 1\n", "cannot be called version"),
+        ('"needed": pd', '"runs": pd', "runs is a name that the page has"),
+        ('{"mean": float(np.mean(needed))}', '{"seed": 1.0}', "seed is a name that the page has"),
+        ('{"mean": float(np.mean(needed))}', '{"mean": "ten"}', "metrics numbers, not mean"),
+        ('return {"needed"', "return pd.DataFrame() #", "must return two dicts"),
+        ('tables["needed"].groupby', 'tables["nothing"].groupby', "in draw: KeyError"),
+    ],
+)
+def test_what_a_study_gives_is_checked(
+    capsys: pytest.CaptureFixture[str], results: str, tmp_path: Path, before: str, after: str, said: str
+) -> None:
+    (tmp_path / "coupons.py").write_text(EXAMPLES["coupons.py"].replace(before, after))
+    answer = call(capsys, "simulate", "study=coupons", results, "--plugin", str(tmp_path / "coupons.py"))
+    assert answer.code in (1, 2)
+    assert said in answer.err
+    assert "defect" not in answer.err
+
+
+def test_a_tasks_data_are_checked(capsys: pytest.CaptureFixture[str], results: str, tmp_path: Path) -> None:
+    code = (
+        EXAMPLES["two_blobs.py"].replace("np.arange(size) % 2", "np.arange(size) % 3").replace("/{row}", "/{row % 9}")
+    )
+    (tmp_path / "blobs.py").write_text(code)
+    answer = call(capsys, "train", "task=two_blobs", *TINY, results, "--plugin", str(tmp_path / "blobs.py"))
+    assert answer.code == 2
+    assert "train has 120 inputs, 120 targets and 9 different ids" in answer.err
+    assert "train has targets outside of 0..1" in answer.err
+
+
+def test_the_shell_completes_what_a_plug_in_defines(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (_, file) = written(tmp_path, "doubt")
+    monkeypatch.setenv("COMP_WORDS", f"prune-lab train --plugin {file} scorer=dou")
+    monkeypatch.setenv("COMP_CWORD", "4")
+    assert options._complete("scorer=dou") == ["scorer=doubt"]
 
 
 def test_a_higher_version_makes_new_results_of_that_choice_alone(monkeypatch: pytest.MonkeyPatch) -> None:
