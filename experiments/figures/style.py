@@ -22,9 +22,8 @@ PALETTE = {  # Okabe and Ito (2008), and five that go with theirs; rules are sho
     "teal": "#0f8b8d",
 }
 GREY, ORANGE, BLUE, GREEN, PURPLE, OCHRE, SKY, VIOLET, TEAL = PALETTE.values()
-VARIABLES = {INK: "ink", MUTED: "muted", GRID: "grid", CARD: "card"} | {
-    colour: name for name, colour in PALETTE.items()
-}  # colours that the page's theme may change
+VARIABLES = {INK: "ink", MUTED: "muted", GRID: "grid", CARD: "card"}  # colours that the page's theme may change
+VARIABLES |= {colour: name for name, colour in PALETTE.items()}
 UNPRUNED = "none"  # what the tables call the rule of a run that keeps everything
 MARKERS = ("o", "s", "^", "D", "v", "P")
 WIDTH, HEIGHT = 4.3, 4.0  # inches of one panel
@@ -74,8 +73,7 @@ def in_order(rules: Iterable[str]) -> list[str]:
     """Unpruned and random first, then by the palette, then those without a colour by name."""
 
     def place(rule: str) -> tuple[int, str]:
-        chosen = _chosen(rule)
-        colours = list(PALETTE)
+        chosen, colours = _chosen(rule), list(PALETTE)
         found = colours.index(chosen.colour) if chosen and chosen.colour in PALETTE else len(colours)
         return (-1 if rule == UNPRUNED else found, rule)
 

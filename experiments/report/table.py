@@ -21,6 +21,10 @@ def dotted(settings: Mapping[str, Any], word: Word = str, prefix: str = "") -> I
             yield prefix + name, ",".join(map(word, value)) if isinstance(value, list | tuple) else value
 
 
+def without(settings: Mapping[str, Any], *names: str) -> dict[str, Any]:
+    return {name: value for name, value in settings.items() if name not in names}
+
+
 def number(value: Any) -> str:
     """2 rather than 2.0."""
     return f"{value:g}" if isinstance(value, float | int) else str(value)

@@ -11,27 +11,58 @@ from ...laws import claims
 from ...laws.expectations import Expectation
 from ...store.folders import Store
 from .. import page
+from ..parts import Section, definitions
 from ..provenance import origin
-from . import (
-    curve_laws,
-    curves,
-    distributions,
-    forms,
-    glossary,
-    law,
-    lorenz,
-    picture,
-    policies,
-    searches,
-    sources,
-    subsets,
-)
-from .changes import worded
+from . import curve_laws, curves, policies, searches, sources, spread, subsets
 from .found import Found, Settings, warnings
+from .marks import without_changes
+
+WORDS = {
+    "policy": (
+        "How much each training example weighs at each step. The constant one weighs all alike. The found one is "
+        "searched, outer epoch by outer epoch, for the least area under the loss of a target set."
+    ),
+    "CT": (
+        "What a step on an example takes off the target loss now. The Learning Law as printed (arXiv:2402.17759): "
+        "under the best policy it is equal for all examples that weigh something."
+    ),
+    "φ": (
+        "What a step on an example takes off all of the target loss still to come. The exact condition for the best "
+        "policy: φ is equal for the examples that weigh something, and not larger for the others."
+    ),
+    "cv": (
+        "Standard deviation over the mean: 0 where all are equal. Medians over the looks of the first three quarters "
+        "of a run."
+    ),
+    "ESS, signal": (
+        "Two more measures of equality, from 0 to 1, where all are equal. ESS: the share of the examples that would "
+        "carry as much, were their positive contributions equal. Signal: 1 / (1 + cv²), negative with the mean."
+    ),
+    "outer epoch, look": (
+        "Outer epoch: one pass of the search, a whole run and the way back through it. Look: a step at which "
+        "contributions are measured."
+    ),
+    "missing term": (
+        "φ changes in time by minus CT plus this: how much a step on an example changes what the steps on the others "
+        "do (a Lie bracket). Where it is the same for all, CT is equal when φ is; while φ is not equal yet, it "
+        "explains less of CT."
+    ),
+    "by loss, by gradient norm, greedy": (
+        "Policies without a search: weights in proportion to an example's loss or to the norm of its gradient; all "
+        "weight on the tenth with the largest CT. Where labels were made wrong, an oracle's weights leave those "
+        "examples out."
+    ),
+    "acceleration": "How many times earlier a policy reaches the loss that the constant one ends at.",
+}
+
+
+def glossary(_: Found) -> Section:
+    return Section("The words used here", [definitions(WORDS.items())])
+
 
 SECTIONS = (
-    glossary.section, curves.section, law.section, distributions.section, lorenz.section, picture.section,
-    subsets.equal, subsets.gains, sources.section, forms.section, subsets.table, policies.section, sources.by_source,
+    glossary, curves.fall, curves.equal, spread.distributions, spread.lorenz, spread.picture, subsets.equal,
+    subsets.gains, sources.section, policies.forms, subsets.table, policies.saved, sources.by_source,
     curve_laws.section, page.expected,
 )  # fmt: skip
 CAVEAT = (
@@ -59,7 +90,7 @@ def build(
     assert keys is not None
     found = find(store, keys, expectations)
     runs = found.runs
-    sentences = [forms.supported(found.forms), policies.steps(runs), subsets.pruned(found.subsets)]
+    sentences = [policies.supported(found.forms), policies.steps(runs), subsets.pruned(found.subsets)]
     sentences.append(curve_laws.summary(found.laws))
     points = searches.points(runs, [name for name in runs.columns if POINTS.fullmatch(name)])
     return page.write(
@@ -72,8 +103,8 @@ def build(
         warnings=list(warnings(found)),
         tables={"table.csv": runs, "points.csv": points},
         claims={
-            "forms": worded(found.forms),
-            "subsets": worded(found.subsets),
+            "forms": without_changes(found.forms),
+            "subsets": without_changes(found.subsets),
             "sources": sources.source_rows(found),
             "curve_laws": found.laws,
         },
@@ -96,7 +127,7 @@ def find(store: Store, keys: Sequence[str], expectations: Sequence[Expectation])
         runs=runs,
         settings=settings,
         outcomes=[claims.check(expectation, runs) for expectation in expectations],
-        forms=[forms.form_of(setting, group) for setting, group in groups],
+        forms=[policies.form_of(setting, group) for setting, group in groups],
         subsets=subsets.rows(runs),
         laws=list(curve_laws.rows(runs, settings)),
         sources=mixed,
