@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 
 from ..contracts import Floats
-from .intervals import LEVEL, mean_interval, welch
+from .intervals import LEVEL, mean_interval, welch, worded
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -219,13 +219,8 @@ def caveat(found: pd.DataFrame) -> str:
 
 def describe(effect: float, low: float, high: float, metric: str) -> str:
     """An effect in its unit: percentage points of accuracy, or bits per byte."""
-    factor, unit, digits = (1.0, "bits per byte", 3) if metric == "bits_per_byte" else (100.0, "points", 1)
-
-    def signed(value: float) -> str:
-        return f"{round(factor * value, digits) + 0.0:+.{digits}f}".replace("-", "−")
-
-    ends = f" [{signed(low)}, {signed(high)}]" if math.isfinite(low + high) else ""
-    return f"{signed(effect)} {unit}{ends}"
+    factor, unit, form = (1.0, " bits per byte", "+z.3f") if metric == "bits_per_byte" else (100.0, " points", "+z.1f")
+    return worded(factor * effect, factor * low, factor * high, form, unit)
 
 
 def _only(row: pd.Series[Any]) -> str:

@@ -20,8 +20,8 @@ from ...studies.perceptron.theory import Rule, crossover, generalization_error
 from ..parts import Section, grid, heading, note
 from . import gains
 from .found import Found
-from .laws import BUDGETS, SETTINGS, WEIGHING
-from .layout import in_rows
+from .laws import SETTINGS, WEIGHING
+from .layout import BUDGETS, in_rows
 from .runs import named
 
 RULES: tuple[Rule, ...] = ("hard", "easy")
@@ -67,21 +67,17 @@ def section(found: Found) -> Section | None:
     several = list(studies(found.runs, found.advantage))
     if not several:
         return None
-    parts = []
-    for place, study in enumerate(several):
-        said = " ".join([*(sentence(study, rule) for rule in study.rules), theory(study.keep)])
-        parts += [heading(study.title), note(said, "plain"), grid(drawings(study), f"c{place}-")]
+    parts, rows = [], [drawings(study) for study in several]
+    for place, (study, row) in enumerate(zip(several, rows, strict=True)):
+        crossing = crossover_of(study.keep)
+        nowhere = f"does not change its sign between {ALPHAS[0]:g} and {ALPHAS[-1]:g}"
+        turns = nowhere if crossing is None else f"turns positive at {crossing:.2g}"
+        theory = f"In theory the gain of the hardest {study.keep:g} {turns} examples kept per dimension."
+        said = " ".join([*(sentence(study, rule) for rule in study.rules), theory])
+        parts += [heading(study.title), note(said, "plain"), grid(row, f"c{place}-")]
     parts.append(note(WORDS + (OWN if any(study.proxies for study in several) else "")))
-    sheet, columns = in_rows([drawings(study) for study in several])
+    sheet, columns = in_rows(rows)
     return Section("Where the sign changes", parts, [Figures("capacity", "", "", sheet, columns)])
-
-
-def theory(keep: float) -> str:
-    """Where the gain of the hardest changes its sign in theory."""
-    crossing = crossover_of(keep)
-    nowhere = f"does not change its sign between {ALPHAS[0]:g} and {ALPHAS[-1]:g}"
-    turns = nowhere if crossing is None else f"turns positive at {crossing:.2g}"
-    return f"In theory the gain of the hardest {keep:g} {turns} examples kept per dimension."
 
 
 def studies(runs: pd.DataFrame, advantage: pd.DataFrame) -> Iterator[Study]:
@@ -109,11 +105,11 @@ def studies(runs: pd.DataFrame, advantage: pd.DataFrame) -> Iterator[Study]:
 
 def drawings(study: Study) -> list[Drawing]:
     """The hardest, and the easiest where it was run, as measured; the theory."""
-    found = []
-    for rule in study.rules:
-        title, words = f"{name_of(rule).capitalize()} against random", sentence(study, rule)
-        draw = partial(_by_width, study.rows, rule, study.unit)
-        found.append(Drawing(title, study.title, words, draw))
+    found = [
+        Drawing(f"{name_of(rule).capitalize()} against random", study.title, sentence(study, rule),
+                partial(_by_width, study.rows, rule, study.unit))
+        for rule in study.rules
+    ]  # fmt: skip
     words = f"theory: gain of hardest and easiest over random against examples per dimension, keep {study.keep:g}"
     subtitle, draw = f"perceptron · keep {study.keep:g}", partial(_theory, study.keep)
     return [*found, Drawing("Theory, against random", subtitle, words, draw)]
@@ -153,33 +149,24 @@ def _by_width(found: pd.DataFrame, rule: str, unit: str, axes: Axes) -> None:
     """Against width, a line a length of the schedule (in `unit`); where there is one width, a line against length."""
     across, by = ("width", "length") if found["width"].nunique() > 1 else ("length", "width")
     values = np.unique(found[across].to_numpy(dtype=float))
-    lines = list(found[found["rule"] == rule].groupby(by, dropna=False, sort=True))
+    lines = list(found[found["rule"] == rule].sort_values(across).groupby(by, dropna=False, sort=True))
     for place, (name, line) in enumerate(lines):
-        line = line.sort_values(across)
-        dodge = (values[-1] / values[0]) ** (0.017 * (place - (len(lines) - 1) / 2))
-        colour, label = shade(rule, len(lines) - 1 - place, len(lines)), f"{name:g} {unit}" if by == "length" else ""
-        gains.points(
-            axes, line[across].to_numpy(dtype=float) * dodge, line, colour, MARKERS[place % len(MARKERS)], label
-        )
-    low, high = limits(values, 1.25)
-    log_axis(axes, "x", low, high, count_label)
+        x = line[across].to_numpy(dtype=float) * (values[-1] / values[0]) ** (0.017 * (place - (len(lines) - 1) / 2))
+        colour, marker = shade(rule, len(lines) - 1 - place, len(lines)), MARKERS[place % len(MARKERS)]
+        gains.points(axes, x, line, colour, marker, f"{name:g} {unit}" if by == "length" else "")
+    log_axis(axes, "x", *limits(values, 1.25), count_label)
     if len(values) < 8:
         axes.set_xticks(values)
-    axes.set_xlabel("width of the network" if across == "width" else f"length of the schedule ({unit})")
-    axes.set_ylim(*gains.reach(found))
-    gains.zero_line(axes, str(found["metric"].iloc[0]))
+    gains.frame(axes, found, "width of the network" if across == "width" else f"length of the schedule ({unit})")
     legend_below(axes)
 
 
 @lru_cache(maxsize=64)
 def prediction(keep: float, rule: Rule, theta: float) -> Floats:
     """(len(ALPHAS),) points of accuracy that a rule gains over a random subset of its size, by the closed form."""
-    random, chosen = (
-        np.array([generalization_error(alpha, keep, theta=theta, rule=one) for alpha in ALPHAS.tolist()])
-        for one in ("random", rule)
-    )  # fmt: skip
-    gain: Floats = 100 * (random - chosen)
-    return gain
+    pair: tuple[Rule, Rule] = ("random", rule)
+    errors = [[generalization_error(float(alpha), keep, theta=theta, rule=one) for one in pair] for alpha in ALPHAS]
+    return np.asarray(100 * (np.array(errors) @ [1, -1]))
 
 
 @lru_cache(maxsize=64)
@@ -199,7 +186,7 @@ def _theory(keep: float, axes: Axes) -> None:
     if (crossing := crossover_of(keep)) is not None:
         axes.axvline(crossing, color=INK, linewidth=0.9, linestyle=":")
         axes.annotate(f" crossover {crossing:.2g}", (crossing, 0.02), xycoords=("data", "axes fraction"), fontsize=8.5)
-    log_axis(axes, "x", *limits(ALPHAS, 1.12), "{:g}".format)
+    log_axis(axes, "x", *limits(ALPHAS, 1.12))
     axes.set_xlabel("examples kept per dimension")
     gains.zero_line(axes, "accuracy")
     legend_below(axes)

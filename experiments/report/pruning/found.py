@@ -12,7 +12,8 @@ from ...laws.expectations import Expectation
 from ...store.folders import Store
 from ..parts import count
 from ..recorded import fact
-from . import laws
+from .laws import panels
+from .layout import Panel
 from .runs import newest, points, table
 
 FILE = "distribution.parquet"
@@ -29,7 +30,7 @@ class Found:
     points: pd.DataFrame
     advantage: pd.DataFrame  # over random selection
     policies: pd.DataFrame  # against uniform weights
-    panels: list[laws.Panel]
+    panels: list[Panel]
     measures: pd.DataFrame  # what pruning does to the distribution
     unmeasured: list[str]  # keys of selections that were not measured
     outcomes: list[claims.Outcome]
@@ -39,10 +40,18 @@ def find(store: Store, keys: Sequence[str] | None, expectations: Sequence[Expect
     every = table(store, keys)
     runs = newest(every)
     advantage = claims.advantage(runs)
-    panels = laws.panels(runs, advantage, replicates=replicates)
-    outcomes = [claims.check(expectation, runs) for expectation in expectations]
+    measures, unmeasured = measured(store, runs)
     return Found(
-        store, every, runs, points(runs), advantage, claims.by_policy(runs), panels, *measured(store, runs), outcomes
+        store=store,
+        every=every,
+        runs=runs,
+        points=points(runs),
+        advantage=advantage,
+        policies=claims.by_policy(runs),
+        panels=panels(runs, advantage, replicates=replicates),
+        measures=measures,
+        unmeasured=unmeasured,
+        outcomes=[claims.check(expectation, runs) for expectation in expectations],
     )
 
 
