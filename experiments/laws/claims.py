@@ -45,6 +45,10 @@ class Outcome:
     expected: str  # the verdict that the experiment file expects
 
     @property
+    def said(self) -> str:
+        return f"{self.verdict}: {self.claim}: {self.sentence}"
+
+    @property
     def surprising(self) -> bool:
         """Whether `--check` stops here: a verdict other than the expected one, undecided and no runs among them."""
         return self.verdict != self.expected
@@ -56,8 +60,11 @@ class _Effect:
     low: float
     high: float
     n: int
-    paired: bool
-    how: str
+    paired: bool = False
+    how: str = ""
+
+
+NOTHING = _Effect(math.nan, math.nan, math.nan, 0)
 
 
 def check(expectation: Expectation, runs: pd.DataFrame) -> Outcome:
@@ -69,12 +76,12 @@ def check(expectation: Expectation, runs: pd.DataFrame) -> Outcome:
     """
     wanted = _wanted(expectation)
 
-    def outcome(verdict: Verdict, sentence: str, effect: _Effect | None = None) -> Outcome:
-        claim, source, more = expectation.claim, expectation.source, (expectation.differs, expectation.expected)
-        if effect is None:
-            return Outcome(claim, source, None, None, None, 0, wanted, verdict, sentence, *more)
-        low, high = _end(effect.low), _end(effect.high)
-        return Outcome(claim, source, effect.mean, low, high, effect.n, wanted, verdict, sentence, *more)
+    def outcome(verdict: Verdict, sentence: str, effect: _Effect = NOTHING) -> Outcome:
+        mean, low, high = (end if math.isfinite(end) else None for end in (effect.mean, effect.low, effect.high))
+        return Outcome(
+            expectation.claim, expectation.source, mean, low, high, effect.n, wanted, verdict, sentence,
+            expectation.differs, expectation.expected,
+        )  # fmt: skip
 
     sides, lacking = [], 0
     for name, point in (("point", expectation.point), ("versus", expectation.versus)):
@@ -149,15 +156,18 @@ def by_policy(runs: pd.DataFrame) -> pd.DataFrame:
 
 def _gain(own: pd.DataFrame, other: pd.DataFrame) -> dict[str, Any]:
     """Accuracy gained, or bits per byte saved, with interval and verdict; n is 0 where the other side has no run."""
-    metric = "bits_per_byte" if _has(own, "bits_per_byte") else "accuracy"
+    metric = "bits_per_byte" if "bits_per_byte" in own and own["bits_per_byte"].notna().any() else "accuracy"
     mine, theirs = (_seeds(side, metric) for side in (own, other))
-    if not theirs:
-        missing = dict.fromkeys(("effect", "low", "high"), math.nan)
-        return {"metric": metric, **missing, "n": 0, "paired": False, "verdict": "undecided"}
-    sign, found = -1.0 if metric in LOWER_IS_BETTER else 1.0, _effect([(mine, ""), (theirs, "")])
+    sign, found = -1.0 if metric in LOWER_IS_BETTER else 1.0, _effect([(mine, ""), (theirs, "")]) if theirs else NOTHING
     low, high = sorted((sign * found.low, sign * found.high))
+    decided = found.n >= SEEDS and math.isfinite(low + high)
+    verdict = "better" if decided and low > 0 else "worse" if decided and high < 0 else "undecided"
     measured = {"metric": metric, "effect": sign * found.mean, "low": low, "high": high}
-    return measured | {"n": found.n, "paired": found.paired, "verdict": _better(low, high, found.n)}
+    return measured | {"n": found.n, "paired": found.paired, "verdict": verdict}
+
+
+def _counts(found: pd.DataFrame) -> dict[str, int]:
+    return {verdict: int((found["verdict"] == verdict).sum()) for verdict in ("better", "worse", "undecided")}
 
 
 def weighed(found: pd.DataFrame) -> str:
@@ -172,8 +182,7 @@ def weighed(found: pd.DataFrame) -> str:
             few = "" if row["n"] >= SEEDS else f", fewer than {SEEDS} seeds"
             parts.append(f"{policy}: {effect}, {row['verdict']}{few}")
         else:
-            counts = {verdict: int((group["verdict"] == verdict).sum()) for verdict in ("better", "worse", "undecided")}
-            said = ", ".join(f"{verdict} in {number}" for verdict, number in counts.items())
+            said = ", ".join(f"{verdict} in {number}" for verdict, number in _counts(group).items())
             parts.append(f"{policy}: {said} of {len(group)} settings")
     return f"Against uniform weights on the same examples: {'; '.join(parts)}."
 
@@ -188,12 +197,10 @@ def summary(found: pd.DataFrame) -> str:
         return "No rule was compared with random selection: no runs of both under one budget (rule=hard,random)."
     if len(compared) == 1:
         return _only(compared.iloc[0])
-    counts = {verdict: int((compared["verdict"] == verdict).sum()) for verdict in ("better", "worse", "undecided")}
-    number = len(compared)
+    better, worse, undecided = _counts(compared).values()
     sentence = (
-        f"Against random selection of as many examples under the same budget, choosing by score was better in "
-        f"{counts['better']}, worse in {counts['worse']} and undecided in {counts['undecided']} of {number} "
-        "comparisons"
+        f"Against random selection of as many examples under the same budget, choosing by score was better in {better}, "
+        f"worse in {worse} and undecided in {undecided} of {len(compared)} comparisons"
     )
     several = any(compared[name].nunique(dropna=False) > 1 for name in ("setup", "label_noise"))
     ends = []
@@ -270,7 +277,7 @@ def _effect(sides: list[tuple[dict[int, float], str]]) -> _Effect:
     notes = "".join(f", {note}" for _, note in sides if note)
     if len(sides) == 1:
         values = np.array(list(sides[0][0].values()))
-        return _Effect(*_ends(values), len(values), False, notes)
+        return _Effect(*_ends(values), len(values), how=notes)
     first, second = sides[0][0], sides[1][0]
     both = sorted(set(first) & set(second))
     if len(both) >= min(SEEDS, len(first), len(second)):
@@ -338,25 +345,7 @@ def _same(value: Any, wanted: Any) -> bool:
     return str(value) == str(wanted)
 
 
-def _better(low: float, high: float, n: int) -> str:
-    if n < SEEDS or not math.isfinite(low + high):
-        return "undecided"
-    return "better" if low > 0 else "worse" if high < 0 else "undecided"
-
-
-def _has(runs: pd.DataFrame, metric: str) -> bool:
-    return metric in runs.columns and bool(runs[metric].notna().any())
-
-
-def _end(value: float) -> float | None:
-    return value if math.isfinite(value) else None
-
-
 def _wanted(expectation: Expectation) -> str:
-    parts = []
-    if expectation.at_least is not None:
-        parts.append(f"at least {expectation.at_least:g}")
-    if expectation.at_most is not None:
-        parts.append(f"at most {expectation.at_most:g}")
-    tolerance = f" (tolerance {expectation.tolerance:g})" if expectation.tolerance else ""
-    return " and ".join(parts) + tolerance
+    ends = {"at least": expectation.at_least, "at most": expectation.at_most}
+    wanted = " and ".join(f"{words} {end:g}" for words, end in ends.items() if end is not None)
+    return wanted + (f" (tolerance {expectation.tolerance:g})" if expectation.tolerance else "")

@@ -56,15 +56,6 @@ WORDS = {
 }
 
 
-def glossary(_: Found) -> Section:
-    return Section("The words used here", [definitions(WORDS.items())])
-
-
-SECTIONS = (
-    glossary, curves.fall, curves.equal, spread.distributions, spread.lorenz, spread.picture, subsets.equal,
-    subsets.gains, sources.section, policies.forms, subsets.table, policies.saved, sources.by_source,
-    curve_laws.section, page.expected,
-)  # fmt: skip
 CAVEAT = (
     "Intervals: 95 % t over seeds, which vary the first weights and random choices; the data vary where task.data_seed "
     "does. They are not corrected for the number of comparisons."
@@ -92,15 +83,21 @@ def build(
     runs = found.runs
     sentences = [policies.supported(found.forms), policies.steps(runs), subsets.pruned(found.subsets)]
     sentences.append(curve_laws.summary(found.laws))
+    sections = [
+        Section("The words used here", [definitions(WORDS.items())]), curves.fall(found), curves.equal(found),
+        spread.distributions(found), spread.lorenz(found), spread.picture(found), subsets.equal(found),
+        subsets.gains(found), sources.section(found), policies.forms(found), subsets.table(found),
+        policies.saved(found), sources.by_source(found), curve_laws.section(found), page.expected(found.outcomes),
+    ]  # fmt: skip
     points = searches.points(runs, [name for name in runs.columns if POINTS.fullmatch(name)])
     return page.write(
         folder,
-        found,
-        SECTIONS,
+        sections,
+        found.outcomes,
         title=title,
         verdict=" ".join(filter(None, sentences)),
         caveat=f"{len(runs)} searches. {CAVEAT}",
-        warnings=list(warnings(found)),
+        warnings=warnings(found),
         tables={"table.csv": runs, "points.csv": points},
         claims={
             "forms": without_changes(found.forms),

@@ -15,11 +15,6 @@ from . import capacity, distribution, fits, gains, kept, laws, listing, scaling
 from .found import find, warnings
 from .runs import named
 
-SECTIONS = (
-    capacity.section, scaling.section, gains.section, gains.over_uniform, page.expected, fits.challenges, fits.section,
-    distribution.section, kept.classes, kept.gallery, listing.section,
-)  # fmt: skip
-
 
 def build(
     store: Store,
@@ -35,16 +30,21 @@ def build(
     found = find(store, keys, expectations, replicates)
     lost = 0 if keys is not None else len(store.folders("evaluate")) - len(found.every)
     gained, weighed = claims.summary(laws.placed(named(found.advantage), found.runs)), claims.weighed(found.policies)
-    measured = {"distribution.csv": found.measures} if len(found.measures) else {}
+    sections = [
+        capacity.section(found), scaling.section(found), gains.section(found), gains.over_uniform(found),
+        page.expected(found.outcomes), fits.challenges(found), fits.section(found), distribution.section(found),
+        kept.classes(found), kept.gallery(found), listing.section(found),
+    ]  # fmt: skip
     return page.write(
         folder,
-        found,
-        SECTIONS,
+        sections,
+        found.outcomes,
         title=title,
         verdict=weighed if weighed and found.advantage.empty else f"{gained} {weighed}".strip(),
         caveat=claims.caveat(found.advantage),
-        warnings=list(warnings(found, lost)),
-        tables={"table.csv": found.every, "points.csv": found.points, **measured},
+        warnings=warnings(found, lost),
+        tables={"table.csv": found.every, "points.csv": found.points}
+        | ({"distribution.csv": found.measures} if len(found.measures) else {}),
         claims={
             "advantage": found.advantage.to_dict("records"),
             "policies": found.policies.to_dict("records"),

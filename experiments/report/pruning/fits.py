@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from dataclasses import astuple
 from typing import Any
 
 from ...figures.style import name_of
@@ -132,7 +131,8 @@ def _row(one: Challenge) -> list[str | Cell]:
     answer, gain, growth, examples = one.answer, "–", "–", "–"
     if answer.gain is not None and answer.growth is not None:
         saved, best, worst = (100 * math.expm1(-end) for end in (answer.gain.value, answer.gain.high, answer.gain.low))
-        gain, growth = worded(saved, best, worst, "+.0f", " %"), worded(*astuple(answer.growth), form="+.2f")
+        gain = worded(saved, best, worst, "+.0f", " %")
+        growth = worded(answer.growth.value, answer.growth.low, answer.growth.high, "+.2f")
         examples = f"{answer.examples:,.0f}"
     said = Cell(f"{answer.verdict}: {answer.reason}", f"wide {answer.verdict}")
     return [name_of(one.rule), f"{one.keep:g}", gain, examples, growth, said]
