@@ -199,8 +199,8 @@ def summary(found: pd.DataFrame) -> str:
         return _only(compared.iloc[0])
     better, worse, undecided = _counts(compared).values()
     sentence = (
-        f"Against random selection of as many examples under the same budget, choosing by score was better in {better}, "
-        f"worse in {worse} and undecided in {undecided} of {len(compared)} comparisons"
+        "Against random selection of as many examples under the same budget, choosing by score was better in "
+        f"{better}, worse in {worse} and undecided in {undecided} of {len(compared)} comparisons"
     )
     several = any(compared[name].nunique(dropna=False) > 1 for name in ("setup", "label_noise"))
     ends = []

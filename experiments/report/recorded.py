@@ -17,23 +17,12 @@ def completed(recipe: Mapping[str, Any]) -> dict[str, Any]:
 
     Keys leave out defaults (phases/plan.py): the older run and a run of today are one.
     """
-    return {name: _completed(name, value) if isinstance(value, Mapping) else value for name, value in recipe.items()}
-
-
-def _completed(section: str, recorded: Mapping[str, Any]) -> dict[str, Any]:
-    if section in SECTIONS:
-        return choices.with_defaults(SECTIONS[section], recorded)
-    return choices.completed(section, recorded)
-
-
-def chooses(policy: Mapping[str, Any]) -> bool:
-    """Whether a recorded policy picks by itself what an epoch visits, as a rule does."""
-    return bool(fact("policy", policy.get("name"), "chooses"))
-
-
-def reads_text(task: Mapping[str, Any]) -> bool:
-    """Whether a recorded task is of text."""
-    return bool(fact("task", task["name"], "reads") == "text")
+    found = dict(recipe)
+    for name, value in recipe.items():
+        if isinstance(value, Mapping):
+            section = SECTIONS.get(name)
+            found[name] = choices.with_defaults(section, value) if section else choices.completed(name, value)
+    return found
 
 
 def fact(kind: str, name: str | None, fact: str) -> Any:

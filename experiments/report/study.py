@@ -74,5 +74,5 @@ def tables_of(folders: Sequence[Folder]) -> dict[str, pd.DataFrame]:
 
 
 def _listing(points: pd.DataFrame) -> Section:
-    rows = [{str(name): cell(value, 4) for name, value in row.items()} for row in points.to_dict("records")]
+    rows = [{str(name): cell(value, "{:.4g}") for name, value in row.items()} for row in points.to_dict("records")]
     return Section("Points", [details(f"{len(rows)} points, with 95 % t intervals", cells(rows))])

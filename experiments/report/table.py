@@ -30,12 +30,12 @@ def number(value: Any) -> str:
     return f"{value:g}" if isinstance(value, float | int) else str(value)
 
 
-def cell(value: Any, digits: int = 6) -> str:
+def cell(value: Any, form: str = "{:.6g}") -> str:
     """A value of a table as words; nothing where it is missing."""
     if isinstance(value, bool | np.bool_):
         return "yes" if value else "no"
     if isinstance(value, float | np.floating):
-        return "" if np.isnan(value) else f"{value:.{digits}g}"
+        return "" if np.isnan(value) else form.format(value)
     return str(value)
 
 

@@ -31,9 +31,9 @@ def table(store: Store, folders: Sequence[Folder]) -> pd.DataFrame:
     runs = pd.DataFrame([_row(store, folder, redrawn) for folder in folders])
     runs.insert(0, "setup", _setups(runs, redrawn))
     runs.insert(1, "kept", _subsets(runs))
-    runs["order"] = runs["rule"].map(in_order(runs["rule"]).index)  # unpruned, random, ...
-    runs = runs.sort_values(["setup", "order", "keep", "kept", "seed"], kind="stable", ignore_index=True)
-    return runs.drop(columns=["order", "setup_key", "kept_key"])
+    order = runs["rule"].map(in_order(runs["rule"]).index)  # unpruned, random, ...
+    runs = runs.assign(order=order).sort_values(["setup", "order", "keep", "kept", "seed"], kind="stable")
+    return runs.drop(columns=["order", "setup_key", "kept_key"]).reset_index(drop=True)
 
 
 def points(runs: pd.DataFrame, metrics: Sequence[str]) -> pd.DataFrame:
@@ -60,11 +60,6 @@ def on_the_way(folder: Folder) -> pd.DataFrame:
 def curves(folder: Folder) -> pd.DataFrame:
     """(policy, step, target, held_out): mean losses in nats."""
     return pd.read_parquet(folder.path / "curves.parquet")
-
-
-def picture(folder: Folder) -> pd.DataFrame:
-    """Rows: difficulty from the easiest; columns: time; mean weight of the found policy in units of 1/N."""
-    return pd.read_parquet(folder.path / "picture.parquet").pivot(index="difficulty", columns="time", values="weight")
 
 
 def bands(folder: Folder, contribution: str) -> pd.DataFrame:

@@ -17,7 +17,7 @@ from ...figures.panels import Drawing, Figures
 from ...figures.style import BLUE, GREEN, INK, OCHRE, ORANGE, PURPLE, SKY, TEAL, VIOLET
 from ...store.folders import Folder
 from ..parts import Section, cells, note, shown
-from ..recorded import reads_text
+from ..recorded import fact
 from .marks import DASHED, interval, over_seeds, panel
 
 if TYPE_CHECKING:
@@ -59,7 +59,8 @@ def source_rows(found: Found) -> list[dict[str, Any]]:
 def table(folders: Sequence[Folder]) -> pd.DataFrame | None:
     """A row for every policy, step, source and seed; None where the examples are not of several sources."""
     files = [folder.path / "groups.parquet" for folder in folders]
-    if not all(reads_text(one.record["recipe"]["task"]) for one in folders) or not all(map(Path.exists, files)):
+    tasks = [one.record["recipe"]["task"]["name"] for one in folders]
+    if not all(fact("task", name, "reads") == "text" for name in tasks) or not all(map(Path.exists, files)):
         return None
     rows = pd.concat([pd.read_parquet(file).assign(seed=seed) for seed, file in enumerate(files)], ignore_index=True)
     whole = (rows["weight"] * rows["phi"]).groupby([rows[name] for name in ("seed", "policy", "step")]).transform("sum")

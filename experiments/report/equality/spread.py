@@ -122,12 +122,18 @@ WEIGHTS = (
 
 def picture(found: Found) -> Section:
     some = dict(list(found.named.items())[:MOST])
-    means = {name: np.mean([searches.picture(one).to_numpy() for one in own], 0) for name, own in some.items()}
+    means = {name: np.mean([_weights(one) for one in own], 0) for name, own in some.items()}
     most = max(1.5, *(float(np.quantile(mean, 0.99)) for mean in means.values()))  # one scale of colours for all
     title, words = "Weight of examples over time", "weight in the found policy by difficulty and time"
     drawings = [panel(title, name, words, _picture, mean, most) for name, mean in means.items()]
     words = WEIGHTS + left_out(some, found.named)
     return shown(Figures("picture", "What the found policy looks at, and when", words, drawings))
+
+
+def _weights(folder: Folder) -> Floats:
+    """Difficulty from the easiest by time: mean weight in the found policy in units of 1/N."""
+    weights = pd.read_parquet(folder.path / "picture.parquet")
+    return weights.pivot(index="difficulty", columns="time", values="weight").to_numpy()
 
 
 def _picture(mean: Floats, most: float, axes: Axes) -> None:

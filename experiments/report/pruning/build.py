@@ -11,9 +11,8 @@ from ...laws import claims
 from ...laws.expectations import Expectation
 from ...store.folders import Store
 from .. import page, provenance
-from . import capacity, distribution, fits, gains, kept, laws, listing, scaling
+from . import capacity, distribution, fits, gains, kept, laws, runs, scaling
 from .found import find, warnings
-from .runs import named
 
 
 def build(
@@ -29,11 +28,12 @@ def build(
     """The page on the evaluate folders of these keys, on all of them where there are none; see `page.write`."""
     found = find(store, keys, expectations, replicates)
     lost = 0 if keys is not None else len(store.folders("evaluate")) - len(found.every)
-    gained, weighed = claims.summary(laws.placed(named(found.advantage), found.runs)), claims.weighed(found.policies)
+    placed = laws.placed(runs.named(found.advantage), found.runs)
+    gained, weighed = claims.summary(placed), claims.weighed(found.policies)
     sections = [
         capacity.section(found), scaling.section(found), gains.section(found), gains.over_uniform(found),
         page.expected(found.outcomes), fits.challenges(found), fits.section(found), distribution.section(found),
-        kept.classes(found), kept.gallery(found), listing.section(found),
+        kept.classes(found), kept.gallery(found), runs.listing(found),
     ]  # fmt: skip
     return page.write(
         folder,

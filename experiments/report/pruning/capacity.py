@@ -35,12 +35,11 @@ SIGNS = {"worse": "negative", "better": "positive"}
 WORDS = (
     "Measured: last epoch, test split, means and 95 % t intervals over seeds; hollow where undecided. Theory "
     "(arXiv:2206.14486 §2): the perceptron of largest margin in infinite dimension, clean labels; dashed: its probe "
-    f"is {PROBE:g} degrees off the teacher. Both show what a rule gains over a random subset of its size at the same "
-    "fraction kept, and should afford hard examples better to the right. The rest is analogy: the theory's axis is "
-    "examples per parameter, for a student that can always realise the teacher and is trained to the end, and has no "
-    "width and no schedule; the network's is what it can fit, with as many examples at every width. A wider one has "
-    "fewer examples per parameter, in the theory a step to the left: it says that the sign changes, and not at which "
-    "width."
+    f"is {PROBE:g} degrees off the teacher. Both show what a rule gains over a random subset of its size, and should "
+    "afford hard examples better to the right. The rest is analogy. The theory's axis is examples per parameter: its "
+    "student can always realise the teacher, is trained to the end, and has no width and no schedule. The network's "
+    "axis is what it can fit; a wider one has fewer examples per parameter, in the theory a step to the left. So the "
+    "theory says that the sign changes, and not at which width."
 )
 OWN = (
     " Every setting ranked the examples by a score of its own: widths may differ in what they keep, too, and a network "
@@ -86,8 +85,8 @@ def studies(runs: pd.DataFrame, advantage: pd.DataFrame) -> Iterator[Study]:
     fixed = [name for name in setups if str(name).startswith(SETTINGS + WEIGHING) and name not in VARIED]
     lengths = setups.reindex(columns=[f"recipe.{unit}" for unit in UNITS]).set_axis(UNITS, axis=1).astype(float)
     unit = [next((unit for unit in UNITS if row[unit] > 0), "") for _, row in lengths.iterrows()]
-    about = pd.DataFrame({"length": lengths.bfill(axis=1)[UNITS[0]], "unit": unit})
-    about["settings"] = ["|".join(map(str, values)) for values in setups[fixed].itertuples(index=False)]
+    settings = ["|".join(map(str, values)) for values in setups[fixed].itertuples(index=False)]
+    about = pd.DataFrame({"length": lengths.bfill(axis=1)[UNITS[0]], "unit": unit, "settings": settings})
     compared = advantage[advantage["rule"].isin(RULES) & (advantage["verdict"] != "no random")]
     for _, rows in named(compared).join(about, on="setup").groupby(SAME, dropna=False, sort=True):
         rows = rows[rows["pool"] == rows["pool"].max()]
@@ -96,11 +95,11 @@ def studies(runs: pd.DataFrame, advantage: pd.DataFrame) -> Iterator[Study]:
             continue
         one = hard.iloc[0]
         words = [one["task"], one["model"], one["scorer"], f"keep {one['keep']:g}", BUDGETS[one["budget"]]]
-        words += [] if one["policy"] == "uniform" else [name_of(one["policy"])]
-        words += [f"label noise {one['label_noise']:g}"] if one["label_noise"] > 0 else []
+        words.append("" if one["policy"] == "uniform" else name_of(one["policy"]))
+        words.append(f"label noise {one['label_noise']:g}" if one["label_noise"] > 0 else "")
         ranked = runs[(runs["rule"] == "hard") & (runs["pool"] == one["pool"]) & runs["setup"].isin(hard["setup"])]
         own = bool(ranked["score"].nunique() >= hard["setup"].nunique())
-        yield Study(" · ".join(words), float(one["keep"]), str(one["unit"]), rows, own)
+        yield Study(" · ".join(filter(None, words)), float(one["keep"]), str(one["unit"]), rows, own)
 
 
 def drawings(study: Study) -> list[Drawing]:
@@ -111,38 +110,36 @@ def drawings(study: Study) -> list[Drawing]:
         for rule in study.rules
     ]  # fmt: skip
     words = f"theory: gain of hardest and easiest over random against examples per dimension, keep {study.keep:g}"
-    subtitle, draw = f"perceptron · keep {study.keep:g}", partial(_theory, study.keep)
-    return [*found, Drawing("Theory, against random", subtitle, words, draw)]
+    subtitle = f"perceptron · keep {study.keep:g}"
+    return [*found, Drawing("Theory, against random", subtitle, words, partial(_theory, study.keep))]
 
 
 def sentence(study: Study, rule: Rule) -> str:
     """Between which decided neighbours the gain changes its sign, and how many settings are decided."""
     rows = study.rows[study.rows["rule"] == rule]
-    counts = {verdict: int((rows["verdict"] == verdict).sum()) for verdict in (*SIGNS, "undecided")}
-    decided = [sign for verdict, sign in SIGNS.items() if counts[verdict]]
-    changes: dict[str, list[str]] = {}
-    for verdict, where in _changes(rows, {"width": "width {:g}", "length": f"{{:g}} {study.unit}"}):
-        changes.setdefault(verdict, []).append(where)
-    said = " and ".join(f"turns {SIGNS[verdict]} {', '.join(where)}" for verdict, where in changes.items()) or (
-        "is decided nowhere" if not decided else f"is {decided[0]} wherever it is decided" if len(decided) == 1
-        else "changes its sign only between settings that differ in both width and schedule"
-    )  # fmt: skip
-    return (
-        f"The gain of the {name_of(rule)} {study.keep:g} over a random subset of its size {said} (of {len(rows)} "
-        f"settings negative in {counts['worse']}, positive in {counts['better']}, undecided in {counts['undecided']})."
-    )
-
-
-def _changes(rows: pd.DataFrame, words: dict[str, str]) -> Iterator[tuple[str, str]]:
-    """(verdict after, where) of decided neighbours of opposite verdicts along the width, then along the schedule."""
     decided = rows[rows["verdict"] != "undecided"]
+    counts = rows["verdict"].value_counts().reindex([*SIGNS, "undecided"], fill_value=0)
+    words = {"width": "width {:g}", "length": f"{{:g}} {study.unit}"}
+    changes: dict[str, list[str]] = {}  # verdict after -> where, along the width, then along the schedule
     for along, fixed in (("width", "length"), ("length", "width")):
         for at, line in decided.groupby(fixed, dropna=False, sort=True):
             place = f" at {words[fixed].format(at)}" if rows[fixed].nunique() > 1 else ""
             for (_, one), (_, other) in pairwise(line.sort_values(along).iterrows()):
                 if one["verdict"] != other["verdict"]:
-                    ends = (words[along].format(end[along]) for end in (one, other))
-                    yield other["verdict"], f"between {' and '.join(ends)}{place}"
+                    ends = " and ".join(words[along].format(end[along]) for end in (one, other))
+                    changes.setdefault(other["verdict"], []).append(f"between {ends}{place}")
+    if changes:
+        said = " and ".join(f"turns {SIGNS[verdict]} {', '.join(where)}" for verdict, where in changes.items())
+    elif decided["verdict"].nunique() > 1:
+        said = "changes its sign only between settings that differ in both width and schedule"
+    elif len(decided):
+        said = f"is {SIGNS[decided['verdict'].iloc[0]]} wherever it is decided"
+    else:
+        said = "is decided nowhere"
+    return (
+        f"The gain of the {name_of(rule)} {study.keep:g} over a random subset of its size {said} (of {len(rows)} "
+        f"settings negative in {counts['worse']}, positive in {counts['better']}, undecided in {counts['undecided']})."
+    )
 
 
 def _by_width(found: pd.DataFrame, rule: str, unit: str, axes: Axes) -> None:

@@ -19,7 +19,7 @@ from ...laws import claims
 from ..parts import Cell, Section, box, cells, note, table, titled
 from .found import Found
 from .layout import Panel, grids, records
-from .listing import setting
+from .runs import setting
 
 WORDS = (
     "The same number of examples, the same budget. ▲ better, ▼ worse, ○ undecided (the interval holds 0, or there are "

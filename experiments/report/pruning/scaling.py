@@ -51,29 +51,25 @@ def drawings(panel: Panel) -> list[Drawing]:
         return Drawing(title, panel.subtitle, f"{words}, {panel.title}", partial(draw, panel, *shown))
 
     words = "test error against training examples"
-    if panel.pools == 1:
-        return [drawn("Error against examples", words, _one_pool)]
-    if not panel.rules:
-        return [drawn("Error against examples", words, _several_pools)]
+    if panel.pools == 1 or not panel.rules:
+        return [drawn("Error against examples", words, _one_pool if panel.pools == 1 else _rule)]
     found = []
     for rule in panel.rules:
         kept = f"the {name_of(rule)}" if fact("rule", rule, "label") else rule
-        found.append(drawn(f"Keep {kept}", f"{words} for rule {rule}", _rule, rule))
+        found.append(drawn(f"Keep {kept}", f"{words} for rule {rule}", partial(_rule, rule=rule)))
     if panel.envelope is not None:
         words = "lower envelope of test error over pool sizes and keep fractions"
         found.append(drawn("Lower envelope", words, _envelope, panel.envelope))
     return found
 
 
-def _several_pools(panel: Panel, axes: Axes) -> None:
+def _rule(panel: Panel, axes: Axes, rule: str = "") -> None:
+    """Unpruned and random sets, and a line for each fraction that a rule keeps."""
     _unpruned(axes, panel)
-    _random(axes, panel)
-    _frame(axes, panel)
-
-
-def _rule(panel: Panel, rule: str, axes: Axes) -> None:
-    _unpruned(axes, panel)
-    _random(axes, panel)
+    random = panel.points[panel.points["rule"] == "random"]
+    if len(random):
+        axes.plot(random["examples"], random[panel.metric], "o", markersize=4.2, markerfacecolor="none",
+                  markeredgecolor=GREY, label="random")  # fmt: skip
     points = panel.points[panel.points["rule"] == rule].sort_values("examples")
     lines = list(points.groupby("keep"))
     for place, (keep, line) in enumerate(lines):
@@ -150,13 +146,6 @@ def _line(axes: Axes, law: Law, fit: scaling.Fit, **style: Any) -> Floats:
     x = np.geomspace(law.curve.x.min(), law.curve.x.max(), 100)
     axes.plot(x, scaling.predict(fit, x), **style)
     return x
-
-
-def _random(axes: Axes, panel: Panel) -> None:
-    points = panel.points[panel.points["rule"] == "random"]
-    if len(points):
-        axes.plot(points["examples"], points[panel.metric], "o", markersize=4.2, markerfacecolor="none",
-                  markeredgecolor=GREY, label="random")  # fmt: skip
 
 
 def _errorbars(axes: Axes, points: pd.DataFrame, metric: str, colour: str, **style: Any) -> None:
