@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -14,8 +15,8 @@ from .. import page
 from ..parts import Section, definitions
 from ..provenance import origin
 from . import curve_laws, curves, policies, searches, sources, spread, subsets
-from .found import Found, Settings, warnings
 from .marks import without_changes
+from .searches import Found
 
 WORDS = {
     "policy": (
@@ -78,54 +79,56 @@ def build(
     expectations: Sequence[Expectation] = (),
 ) -> dict[str, Any]:
     """The page on the search folders of these keys; see `page.write`."""
-    assert keys is not None
-    found = find(store, keys, expectations)
-    runs = found.runs
-    sentences = [policies.supported(found.forms), policies.steps(runs), subsets.pruned(found.subsets)]
-    sentences.append(curve_laws.summary(found.laws))
+    folders = {key: store.get("search", key) for key in keys or ()}
+    runs = searches.table(store, list(folders.values())).join(curve_laws.measured(folders), on="search")
+    groups = {(str(setup), str(kept)): own for (setup, kept), own in runs.groupby(["setup", "kept"], sort=False)}
+    found = Found(runs, {setting: [folders[key] for key in own["search"]] for setting, own in groups.items()})
+    outcomes = [claims.check(expectation, runs) for expectation in expectations]
+    forms, compared = [policies.form_of(*group) for group in groups.items()], subsets.rows(runs)
+    laws, mixed = list(curve_laws.rows(runs, found.settings)), sources.tables(found)
+    by_source = sources.rows(mixed, groups)
+    sentences = [policies.supported(forms), policies.steps(runs), subsets.pruned(compared), curve_laws.summary(laws)]
     sections = [
         Section("The words used here", [definitions(WORDS.items())]), curves.fall(found), curves.equal(found),
         spread.distributions(found), spread.lorenz(found), spread.picture(found), subsets.equal(found),
-        subsets.gains(found), sources.section(found), policies.forms(found), subsets.table(found),
-        policies.saved(found), sources.by_source(found), curve_laws.section(found), page.expected(found.outcomes),
+        subsets.gains(found), sources.section(mixed), policies.forms(forms), subsets.table(compared),
+        policies.saved(runs), sources.by_source(by_source), curve_laws.section(laws), page.expected(outcomes),
     ]  # fmt: skip
     points = searches.points(runs, [name for name in runs.columns if POINTS.fullmatch(name)])
     return page.write(
         folder,
         sections,
-        found.outcomes,
+        outcomes,
         title=title,
         verdict=" ".join(filter(None, sentences)),
         caveat=f"{len(runs)} searches. {CAVEAT}",
         warnings=warnings(found),
         tables={"table.csv": runs, "points.csv": points},
         claims={
-            "forms": without_changes(found.forms),
-            "subsets": without_changes(found.subsets),
-            "sources": sources.source_rows(found),
-            "curve_laws": found.laws,
+            "forms": without_changes(forms),
+            "subsets": without_changes(compared),
+            "sources": by_source,
+            "curve_laws": laws,
         },
-        origin=origin([one.record for one in found.folders], command),
+        origin=origin([one.record for one in folders.values()], command),
         runs=len(runs),
-        points=len(found.settings),
+        points=len(groups),
     )
 
 
-def find(store: Store, keys: Sequence[str], expectations: Sequence[Expectation]) -> Found:
-    folders = {key: store.get("search", key) for key in keys}
-    runs = searches.table(store, list(folders.values())).join(curve_laws.measured(folders), on="search")
-    groups = runs.groupby(["setup", "kept"], sort=False)
-    settings: Settings = {
-        (str(setup), str(kept)): [folders[key] for key in group["search"]] for (setup, kept), group in groups
-    }
-    mixed = {", ".join(setting): rows for setting, own in settings.items() if (rows := sources.table(own)) is not None}
-    return Found(
-        folders=list(folders.values()),
-        runs=runs,
-        settings=settings,
-        outcomes=[claims.check(expectation, runs) for expectation in expectations],
-        forms=[policies.form_of(setting, group) for setting, group in groups],
-        subsets=subsets.rows(runs),
-        laws=list(curve_laws.rows(runs, settings)),
-        sources=mixed,
-    )
+def warnings(found: Found) -> Iterator[str]:
+    """What a reader should know first."""
+    runs, settings = found.runs, found.settings
+    folders = [one for group in settings.values() for one in group]
+    few = sum(len(group) < claims.SEEDS for group in settings.values())
+    if few:
+        yield f"{few} of {len(settings)} settings have fewer than {claims.SEEDS} seeds: they decide nothing."
+    said = [str(one) for folder in folders for one in folder.record.get("derived") or []]
+    told = Counter(re.sub(r"\d+", "…", one.removeprefix("warning: ")) for one in said if one.startswith("warning: "))
+    for words, number in told.items():
+        yield f"In {number} of {len(runs)} runs: {words}."
+    if (runs["search.epochs"] == 0).any():
+        yield "Some runs searched nothing (search.epochs=0): their found policy is the constant one."
+    going = int(((runs["best_epoch"] == runs["search.epochs"]) & (runs["search.epochs"] > 0)).sum())
+    if going:
+        yield f"In {going} of {len(runs)} runs the search was still improving at its last outer epoch: search.epochs."

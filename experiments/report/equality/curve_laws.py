@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -20,9 +20,6 @@ from ...store.folders import Folder
 from ..parts import Section, cells, note
 from . import searches
 from .marks import change, interval
-
-if TYPE_CHECKING:
-    from .found import Found
 
 POLICIES = ("constant", "found")
 START = 0.1  # t0, as a share of the run: 400 of 4,000 steps in the paper
@@ -49,8 +46,8 @@ CRITERION = (
 )
 
 
-def section(found: Found) -> Section:
-    return Section("The law of the loss curve", [note(CRITERION), cells(found.laws)])
+def section(laws: Sequence[Mapping[str, Any]]) -> Section:
+    return Section("The law of the loss curve", [note(CRITERION), cells(laws)])
 
 
 def measured(folders: Mapping[str, Folder]) -> pd.DataFrame:

@@ -15,8 +15,8 @@ from ...figures.style import GREY, VIOLET, paler
 from ...store.folders import Folder
 from ..parts import Section, shown
 from . import searches
-from .found import Found
 from .marks import CT, DASHED, GAP, MOST, PHI, POLICIES, by_seed, left_out, over_seeds, panel, say
+from .searches import Found
 
 FALL = (
     "Lines: means; bands: from the lowest to the highest seed. The policies by loss, by gradient norm and greedy by "

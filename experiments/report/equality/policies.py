@@ -10,7 +10,6 @@ import pandas as pd
 
 from ...laws import claims
 from ..parts import Section, cells, note
-from .found import Found
 from .marks import change, column, interval, without_changes
 
 FORMS = (
@@ -36,8 +35,8 @@ BESIDE = {
 }
 
 
-def forms(found: Found) -> Section:
-    return Section("Which form of the law?", [note(FORMS), cells(without_changes(found.forms))])
+def forms(rows: Sequence[dict[str, Any]]) -> Section:
+    return Section("Which form of the law?", [note(FORMS), cells(without_changes(rows))])
 
 
 def form_of(setting: Any, runs: pd.DataFrame) -> dict[str, Any]:
@@ -97,8 +96,8 @@ LARGER = {
 }
 
 
-def saved(found: Found) -> Section:
-    return Section("Acceleration and area by policy", [note(SAVED), cells(list(rows(found.runs)))])
+def saved(runs: pd.DataFrame) -> Section:
+    return Section("Acceleration and area by policy", [note(SAVED), cells(list(rows(runs)))])
 
 
 def rows(runs: pd.DataFrame) -> Iterator[dict[str, str]]:

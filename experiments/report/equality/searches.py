@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -17,8 +18,34 @@ from ...store.folders import Folder, Store, key_of
 from ..recorded import completed
 from ..table import dotted, name_of_task, number, without
 
+Settings = dict[tuple[str, str], list[Folder]]  # (setup, what is kept) -> a folder a seed
 QUANTILES = (0.1, 0.25, 0.5, 0.75, 0.9)
 SHARES = np.linspace(0, 1, 101)  # of the examples, where a Lorenz curve is read
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """Searches: their table, and their folders by setting."""
+
+    runs: pd.DataFrame
+    settings: Settings
+
+    @property
+    def named(self) -> dict[str, list[Folder]]:
+        """The settings by what a reader tells them apart by."""
+        subsets_differ = len({kept for _, kept in self.settings}) > 1
+        return {", ".join(key if subsets_differ else key[:1]): group for key, group in self.settings.items()}
+
+    def first(self, number: int) -> dict[str, list[Folder]]:
+        """Some of the settings, first those in which nothing is pruned."""
+        ordered = sorted(self.named.items(), key=lambda item: "prune" in item[1][0].record["inputs"])
+        return dict(ordered[:number])
+
+    @property
+    def pruned(self) -> list[tuple[str, pd.DataFrame]]:
+        """The runs of each setup of which several subsets were searched on."""
+        groups = self.runs.groupby("setup", sort=False)
+        return [(str(setup), group) for setup, group in groups if group["kept"].nunique() > 1]
 
 
 def table(store: Store, folders: Sequence[Folder]) -> pd.DataFrame:

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from itertools import cycle
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -19,9 +19,7 @@ from ...store.folders import Folder
 from ..parts import Section, cells, note, shown
 from ..recorded import fact
 from .marks import DASHED, interval, over_seeds, panel
-
-if TYPE_CHECKING:
-    from .found import Found
+from .searches import Found
 
 WORDS = (
     "Left: the share of all weight that the found policy gives to each source as training goes on; dotted: its share "
@@ -35,25 +33,25 @@ BY_SOURCE = (
     "three quarters. Of φ's variance over the examples that weigh something, the part that lies between the sources' "
     "means: 0 where sources contribute equally. Means and 95 % t intervals over seeds."
 )
+Tables = dict[tuple[str, str], pd.DataFrame]  # by setting: a row for each policy, step, source and seed
 NONE: pd.Series[float] = pd.Series(dtype=float)
 SHOWN = (-1.0, 3.0)  # of the mean phi of a source over that of all
 COLOURS_OF_SOURCES = (ORANGE, BLUE, GREEN, PURPLE, OCHRE, SKY, VIOLET, TEAL)
 
 
-def section(found: Found) -> Section | None:
-    panels = [one for setting, rows in found.sources.items() for one in drawings(setting, rows)]
+def section(tables: Tables) -> Section | None:
+    panels = [one for setting, rows in tables.items() for one in drawings(", ".join(setting), rows)]
     return shown(Figures("sources", "Do the sources contribute equally?", WORDS, panels, columns=2)) if panels else None
 
 
-def by_source(found: Found) -> Section | None:
+def by_source(rows: Sequence[dict[str, Any]]) -> Section | None:
     """The table beside the figures."""
-    rows = source_rows(found)
     return Section("Weight and contribution by source", [note(BY_SOURCE), cells(rows)]) if rows else None
 
 
-def source_rows(found: Found) -> list[dict[str, Any]]:
-    own = {f"{setup}, {kept}": runs for (setup, kept), runs in found.runs.groupby(["setup", "kept"], sort=False)}
-    return [row for setting, rows in found.sources.items() for row in weights(setting, rows, own[setting])]
+def tables(found: Found) -> Tables:
+    """Of the settings with several sources."""
+    return {setting: rows for setting, own in found.settings.items() if (rows := table(own)) is not None}
 
 
 def table(folders: Sequence[Folder]) -> pd.DataFrame | None:
@@ -73,6 +71,10 @@ def drawings(setting: str, rows: pd.DataFrame) -> list[Drawing]:
         panel("What each source weighs", setting, weigh, _weights, rows),
         panel("What each source contributes", setting, contribute, _contributions, rows),
     ]
+
+
+def rows(tables: Tables, runs: Mapping[tuple[str, str], pd.DataFrame]) -> list[dict[str, Any]]:
+    return [row for setting, found in tables.items() for row in weights(", ".join(setting), found, runs[setting])]
 
 
 def weights(setting: str, rows: pd.DataFrame, runs: pd.DataFrame) -> Iterator[dict[str, Any]]:

@@ -17,8 +17,8 @@ from ...figures.style import GREY, GRID
 from ...store.folders import Folder
 from ..parts import Section, shown
 from . import searches
-from .found import Found
 from .marks import DASHED, LEVELS, MOST, POLICIES, by_seed, colours, left_out, level_ticks, panel
+from .searches import Found
 
 QUANTILES = (
     "Line: the median of the examples that weigh something; dark band: half of them, pale band: 80 %; all over the "

@@ -14,7 +14,6 @@ from ...figures.axes import legend_below
 from ...figures.panels import Drawing, Figures
 from ...figures.style import INK
 from ..parts import Section, cells, note, shown
-from .found import Found
 from .marks import (
     LEVELS,
     Change,
@@ -28,6 +27,7 @@ from .marks import (
     say,
     without_changes,
 )
+from .searches import Found
 
 EQUAL = (
     "Means and 95 % t intervals over seeds, at equal loss, under the constant policy; 1 is all equal. ESS: the share "
@@ -105,8 +105,8 @@ TABLE = (
 COMPARED = (0.5, 0.75)  # of the first target loss, the first of them that every run of a setup reached
 
 
-def table(found: Found) -> Section:
-    return Section("What a search gains, by what is kept", [note(TABLE), cells(without_changes(found.subsets))])
+def table(rows: Sequence[dict[str, Any]]) -> Section:
+    return Section("What a search gains, by what is kept", [note(TABLE), cells(without_changes(rows))])
 
 
 def rows(runs: pd.DataFrame) -> list[dict[str, Any]]:

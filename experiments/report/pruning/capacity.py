@@ -19,7 +19,6 @@ from ...figures.style import INK, MARKERS, colour_of, count_label, name_of, shad
 from ...studies.perceptron.theory import Rule, crossover, generalization_error
 from ..parts import Section, grid, heading, note
 from . import gains
-from .found import Found
 from .laws import SETTINGS, WEIGHING
 from .layout import BUDGETS, in_rows
 from .runs import named
@@ -62,8 +61,8 @@ class Study:
         return [rule for rule in RULES if (self.rows["rule"] == rule).any()]
 
 
-def section(found: Found) -> Section | None:
-    several = list(studies(found.runs, found.advantage))
+def section(runs: pd.DataFrame, advantage: pd.DataFrame) -> Section | None:
+    several = list(studies(runs, advantage))
     if not several:
         return None
     parts, rows = [], [drawings(study) for study in several]

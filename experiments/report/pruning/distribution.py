@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import groupby
-from typing import TYPE_CHECKING, cast
+from typing import cast
 
 import numpy as np
 import pandas as pd
@@ -16,14 +16,14 @@ from matplotlib.patches import Rectangle
 from ...figures.panels import Drawing, Figures
 from ...figures.style import GREEN, ORANGE, count_label, name_of, selecting
 from ...pruning.distribution import EXPECTED, NOTHING
+from ...store.folders import Folder, Store
 from ..parts import Cell as Shown
 from ..parts import Section, box, code, definitions, details, drawing, note, table
 from .layout import BUDGETS, Panel
 from .runs import POINT
 
-if TYPE_CHECKING:
-    from .found import Found
-
+FILE = "distribution.parquet"
+RUN = ("task", "fingerprint", "label_noise", "pool", "rule", "scorer", "selection", "balance", "keep", "prune")
 DOUBLINGS = 3  # a ratio this far from 1 has the full colour
 ROW, REST = 0.27, 1.45  # inches: a row; titles and column names
 
@@ -113,8 +113,7 @@ class Shift:
         return REST + ROW * len(self.rows)
 
 
-def section(found: Found) -> Section | None:
-    several = list(shifts(found.measures, found.runs, found.panels))
+def section(several: Sequence[Shift], unmeasured: Sequence[Folder]) -> Section | None:
     parts, sheet = [], []
     if several:
         columns = dict.fromkeys(column for shift in several for column in shift.columns)
@@ -131,10 +130,24 @@ def section(found: Found) -> Section | None:
         longest = max(several, key=lambda one: len(one.rows))  # a row is as high in every panel
         shown = [panel(one, len(longest.rows)) for one in several]
         sheet = [Figures("distribution", "", "", shown, height=longest.height)]
-    if found.unmeasured:
-        keys = found.unmeasured[0] if len(found.unmeasured) == 1 else "{" + ",".join(found.unmeasured) + "}"
-        parts += [note(AGAIN.format(len(found.unmeasured))), code(f"rm -r {found.store.path('prune', keys)}")]
+    if unmeasured:
+        names = unmeasured[0].key if len(unmeasured) == 1 else "{" + ",".join(one.key for one in unmeasured) + "}"
+        parts += [note(AGAIN.format(len(unmeasured))), code(f"rm -r {unmeasured[0].path.with_name(names)}")]
     return Section("What pruning does to the distribution", parts, sheet) if parts else None
+
+
+def measured(store: Store, runs: pd.DataFrame) -> tuple[pd.DataFrame, list[Folder]]:
+    """A row for each measure of each selection behind the runs, and the selections that have none."""
+    found, missing = [], []
+    for _, row in runs[runs["prune"] != ""].drop_duplicates("prune").iterrows():
+        folder = store.get("prune", row["prune"])
+        if (folder.path / FILE).exists():  # under a policy the run's rule and keep are not those of the selection
+            about = {name: row[name] for name in RUN} | {"rule": row["prune.rule"], "keep": row["prune.keep"]}
+            measures = pd.read_parquet(folder.path / FILE)
+            found.append(pd.DataFrame([about]).merge(measures, how="cross", suffixes=("_size", "")))
+        else:
+            missing.append(folder)
+    return pd.concat(found, ignore_index=True) if found else pd.DataFrame(), missing
 
 
 def shifts(measures: pd.DataFrame, runs: pd.DataFrame, panels: Sequence[Panel]) -> Iterator[Shift]:

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from typing import Any
 
 from ...figures.style import name_of
 from ...laws import frontier, scaling
 from ...laws.intervals import worded
 from ..parts import Cell, Section, box, heading, note, table, titled
-from .found import Found
 from .laws import noise
 from .layout import Challenge, Panel
 
@@ -25,18 +25,18 @@ COLUMNS = {
 }  # fmt: skip  # of a row: how the page calls them
 
 
-def section(found: Found) -> Section:
-    fitted = [panel for panel in found.panels if panel.fitted]
+def section(panels: Sequence[Panel]) -> Section:
+    fitted = [panel for panel in panels if panel.fitted]
     parts = [note(WORDS)] if fitted else []
     for panel in fitted:
         shown = table(list(COLUMNS.values()), [_cells(row) for row in rows(panel)])
         parts += [heading(panel.title), shown, note(panel.answers, "plain")]
     reasons: dict[str, list[str]] = {}  # why nothing could be fitted, each once
-    for panel in found.panels:
+    for panel in panels:
         if not panel.fitted:
             reasons.setdefault(panel.answers, []).append(panel.title)
     for reason, titles in reasons.items():
-        of = "" if len(titles) == len(found.panels) else f"{'; '.join(titles)}: "
+        of = "" if len(titles) == len(panels) else f"{'; '.join(titles)}: "
         parts.append(note(of + reason, "plain"))
     return Section("Which law", parts)
 
@@ -52,19 +52,14 @@ def rows(panel: Panel) -> list[dict[str, Any]]:
     for name, law in (("unpruned", panel.unpruned), ("envelope", panel.envelope)):
         if law is None:
             continue
-        compared, explained = law.comparison, noise(law.curve)
-        for fit, interval, held_out in (
-            (compared.power, law.power, compared.held_out_power),
-            (compared.exponential, law.exponential, compared.held_out_exponential),
-        ):
-            if fit is None or interval is None:
-                continue
+        explained = noise(law.curve)
+        for fit, interval, held_out in law.fits:
             misfit = explained is not None and fit.residual > 2 * explained
             found.append(
                 {
                     "curve": name,
                     "law": ("E + " if fit.floored else "") + ("A x^−a" if fit.family == "power" else "A exp(−x/x₀)"),
-                    "preferred": compared.verdict.startswith(fit.family),
+                    "preferred": law.comparison.verdict.startswith(fit.family),
                     "parameter": _parameter(fit, interval.rate),
                     "floor": _floor(fit, interval.floor),
                     "points": fit.n,
@@ -114,8 +109,8 @@ HEAD = (
 )  # fmt: skip
 
 
-def challenges(found: Found) -> Section | None:
-    challenged = [panel for panel in found.panels if panel.challenges]
+def challenges(panels: Sequence[Panel]) -> Section | None:
+    challenged = [panel for panel in panels if panel.challenges]
     tables = [
         titled(
             f"{panel.title}: {frontier.together([one.answer for one in panel.challenges])}",

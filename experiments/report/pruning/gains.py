@@ -17,7 +17,6 @@ from ...figures.panels import Drawing
 from ...figures.style import CARD, GREY, MARKERS, colour_of, count_label, name_of, shade
 from ...laws import claims
 from ..parts import Cell, Section, box, cells, note, table, titled
-from .found import Found
 from .layout import Panel, grids, records
 from .runs import setting
 
@@ -28,11 +27,11 @@ WORDS = (
 MARKS = {"better": "▲ ", "worse": "▼ ", "undecided": "○ "}
 
 
-def section(found: Found) -> Section:
-    parts = [note(WORDS + claims.caveat(found.advantage)), *grids("g", found.panels, drawings, _tables)]
+def section(panels: Sequence[Panel], advantage: pd.DataFrame) -> Section:
+    parts = [note(WORDS + claims.caveat(advantage)), *grids("g", panels, drawings, _tables)]
     if len(parts) == 1:
         parts.append(note("There is no pruned run to compare.", "plain"))
-    return Section("Gain over random selection", parts, records("advantage", found.panels, drawings))
+    return Section("Gain over random selection", parts, records("advantage", panels, drawings))
 
 
 def _tables(panels: Sequence[Panel]) -> list[Markup]:
@@ -149,8 +148,8 @@ WEIGHED = (
 COLUMNS = ("policy", "task", "model", "rule", "keep", "label_noise", "pool", "budget")
 
 
-def over_uniform(found: Found) -> Section | None:
-    rows = [_weighed(row) for _, row in found.policies.iterrows()]
+def over_uniform(policies: pd.DataFrame) -> Section | None:
+    rows = [_weighed(row) for _, row in policies.iterrows()]
     return Section("Gain over uniform weights", [note(WEIGHED), cells(rows)]) if rows else None
 
 

@@ -15,17 +15,17 @@ from matplotlib.axes import Axes
 from ...figures.axes import legend_below
 from ...figures.panels import Drawing, Figures
 from ...figures.style import GREY, colour_of, name_of, selecting
+from ...store.folders import Store
 from ..parts import Section, box, examples, grid, heading, note
-from .found import Found
 from .runs import named
 
 WORDS = "The largest pool and the smallest keep fraction of each rule."
 MOST = 12  # bars of one panel
 
 
-def classes(found: Found) -> Section | None:
+def classes(store: Store, runs: pd.DataFrame) -> Section | None:
     """Shares of the classes before and after pruning, a drawing for each rule; none for text."""
-    drawings = [_drawing(row, shares) for row, shares in _smallest(found, "classes.parquet")]
+    drawings = [_drawing(row, shares) for row, shares in _smallest(store, runs, "classes.parquet")]
     figures = Figures("kept", "What was kept of each class", WORDS, drawings)
     shown = [note(WORDS), grid(drawings, figures.name, height=3.6)]
     return Section(figures.heading, shown, [figures]) if drawings else None
@@ -61,9 +61,9 @@ GALLERIES = 8  # at most on a page
 TEXTS = 6  # of a dozen
 
 
-def gallery(found: Found) -> Section | None:
+def gallery(store: Store, runs: pd.DataFrame) -> Section | None:
     """A dozen kept and a dozen dropped by each rule."""
-    parts = [_gallery(row, rows) for row, rows in _smallest(found, "gallery.parquet")]
+    parts = [_gallery(row, rows) for row, rows in _smallest(store, runs, "gallery.parquet")]
     shown, more = [one for pair in parts[:GALLERIES] for one in pair], len(parts) - GALLERIES
     shown += [note(f"{more} more in the prune folders (gallery.parquet).")] if more > 0 else []
     return Section("Examples kept and dropped", shown) if parts else None
@@ -80,15 +80,15 @@ def _gallery(row: pd.Series[Any], rows: pd.DataFrame) -> tuple[Markup, Markup]:
     return heading(title), box("pair", *sides)
 
 
-def _smallest(found: Found, file: str) -> Iterator[tuple[pd.Series[Any], pd.DataFrame]]:
+def _smallest(store: Store, runs: pd.DataFrame, file: str) -> Iterator[tuple[pd.Series[Any], pd.DataFrame]]:
     """A run of the smallest selection of each rule from its largest pool, and a table of that selection."""
-    runs = named(found.runs)
+    runs = named(runs)
     pruned = runs[~runs["rule"].isin(["none", "random"])].drop_duplicates("prune")
     for _, same in pruned.groupby(["task", "label_noise", "selection", "balance"], sort=True):
         for rule in selecting(same["rule"]):
             group = same[same["rule"] == rule]
             row = group[group["pool"] == group["pool"].max()].sort_values("keep", kind="stable").iloc[0]
-            path = found.store.path("prune", row["prune"]) / file
+            path = store.path("prune", row["prune"]) / file
             if path.exists():
                 yield row, pd.read_parquet(path)
 

@@ -37,6 +37,16 @@ class Law:
     power: scaling.Bootstrap | None
     exponential: scaling.Bootstrap | None
 
+    @property
+    def fits(self) -> list[tuple[scaling.Fit, scaling.Bootstrap, float | None]]:
+        """Each family's fit, where there is one, its interval, and its error on the largest sizes."""
+        one = self.comparison
+        found = [
+            (one.power, self.power, one.held_out_power),
+            (one.exponential, self.exponential, one.held_out_exponential),
+        ]
+        return [(fit, interval, error) for fit, interval, error in found if fit is not None and interval is not None]
+
 
 @dataclass(frozen=True, slots=True)
 class Challenge:
@@ -93,8 +103,7 @@ class Panel:
     @property
     def fitted(self) -> bool:
         """Whether there were points enough for a law."""
-        laws = [law.comparison for law in (self.unpruned, self.envelope) if law is not None]
-        return any(one.power is not None or one.exponential is not None for one in laws)
+        return any(law.fits for law in (self.unpruned, self.envelope) if law is not None)
 
     @property
     def answers(self) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -16,9 +16,6 @@ from ...store.folders import Folder, Store, key_of
 from ..parts import Section, cells, details
 from ..recorded import completed, fact
 from ..table import cell, dotted, name_of_task, without
-
-if TYPE_CHECKING:
-    from .found import Found
 
 POINT = (
     "task", "fingerprint", "model", "width", "setup", "policy", "label_noise", "pool", "rule", "scorer", "selection",
@@ -187,11 +184,11 @@ MEASURED = {
 }
 
 
-def listing(found: Found) -> Section:
-    means = [_point(row) for _, row in named(found.points).iterrows()]
-    each = [_run(row) for _, row in named(found.runs).iterrows()]
-    summary = f"{len(means)} points: means and 95 % t intervals over seeds"
-    return Section("Points and runs", [details(summary, cells(means)), details(f"{len(each)} runs", cells(each))])
+def listing(points: pd.DataFrame, runs: pd.DataFrame) -> Section:
+    means = cells([_point(row) for _, row in named(points).iterrows()])
+    each = cells([_run(row) for _, row in named(runs).iterrows()])
+    summary = f"{len(points)} points: means and 95 % t intervals over seeds"
+    return Section("Points and runs", [details(summary, means), details(f"{len(runs)} runs", each)])
 
 
 def setting(row: pd.Series[Any], columns: Sequence[str]) -> dict[str, str]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Any
 
@@ -17,7 +17,6 @@ from ...figures.style import GREEN, GREY, INK, MARKERS, PURPLE, colour_of, count
 from ...laws import scaling
 from ..parts import Section, count, note
 from ..recorded import fact
-from .found import Found
 from .layout import Law, Panel, grids, records
 
 WORDS = (
@@ -32,10 +31,10 @@ FITTED = (
 )
 
 
-def section(found: Found) -> Section:
-    words = WORDS + FITTED if any(panel.fitted for panel in found.panels) else WORDS
-    parts = [note(words), *grids("s", found.panels, drawings, lambda own: [note(_words(panel)) for panel in own])]
-    return Section("Error against training examples", parts, records("scaling", found.panels, drawings))
+def section(panels: Sequence[Panel]) -> Section:
+    words = WORDS + FITTED if any(panel.fitted for panel in panels) else WORDS
+    parts = [note(words), *grids("s", panels, drawings, lambda own: [note(_words(panel)) for panel in own])]
+    return Section("Error against training examples", parts, records("scaling", panels, drawings))
 
 
 def _words(panel: Panel) -> str:
@@ -87,16 +86,12 @@ def _envelope(panel: Panel, law: Law, axes: Axes) -> None:
                   label=name_of(rule))  # fmt: skip
     axes.plot(law.curve.x, law.curve.y, "o", markersize=8.5, markerfacecolor="none", markeredgecolor=INK,
               markeredgewidth=1.1, label="on the envelope")  # fmt: skip
-    families = (
-        ("power law", law.comparison.power, law.power, (0, (5, 2)), PURPLE),
-        ("exponential", law.comparison.exponential, law.exponential, (0, (1, 1.2)), GREEN),
-    )
-    for name, fit, interval, dashes, colour in families:
-        if fit is None:
-            continue
+    looks = {"power": ("power law", (0, (5, 2)), PURPLE), "exponential": ("exponential", (0, (1, 1.2)), GREEN)}
+    for fit, interval, _ in law.fits:
+        name, dashes, colour = looks[fit.family]
         label = name + (" ✓" if law.comparison.verdict == name else "")
         x = _line(axes, law, fit, color=colour, linestyle=dashes, linewidth=1.8, label=label)
-        if interval is not None and not interval.note:
+        if not interval.note:
             inside = (interval.grid >= 0.999 * x[0]) & (interval.grid <= 1.001 * x[-1])
             ends = (values[inside] for values in (interval.grid, interval.low, interval.high))
             axes.fill_between(*ends, color=colour, alpha=0.15, linewidth=0)
