@@ -15,8 +15,7 @@ from ...contribution.findings import LAST
 from ...figures.style import in_order, name_of
 from ...laws.intervals import mean_interval
 from ...store.folders import Folder, Store, key_of
-from ..recorded import completed
-from ..table import dotted, name_of_task, number, without
+from ..table import completed, dotted, name_of_task, number, without
 
 Settings = dict[tuple[str, str], list[Folder]]  # (setup, what is kept) -> a folder a seed
 QUANTILES = (0.1, 0.25, 0.5, 0.75, 0.9)

@@ -17,7 +17,7 @@ from ...figures.panels import Drawing, Figures
 from ...figures.style import BLUE, GREEN, INK, OCHRE, ORANGE, PURPLE, SKY, TEAL, VIOLET
 from ...store.folders import Folder
 from ..parts import Section, cells, note, shown
-from ..recorded import fact
+from ..table import fact
 from .marks import DASHED, interval, over_seeds, panel
 from .searches import Found
 

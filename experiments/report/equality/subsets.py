@@ -30,9 +30,8 @@ from .marks import (
 from .searches import Found
 
 EQUAL = (
-    "Means and 95 % t intervals over seeds, at equal loss, under the constant policy; 1 is all equal. ESS: the share "
-    "of the examples that would carry as much, were their positive φ equal. Signal: the mean's square over the mean "
-    "square. A random subset of the same size is the control. Levels that a run did not reach are left out."
+    "Means and 95 % t intervals over seeds, at equal loss, under the constant policy; 1 is all equal. A random subset "
+    "of the same size is the control. Levels that a run did not reach are left out."
 )
 Shades = Mapping[str, str]  # kept -> colour
 
@@ -98,9 +97,9 @@ def _gains(runs: pd.DataFrame, shades: Shades, axes: Axes) -> None:
 
 TABLE = (
     "Gain: the share of the constant policy's area that the found one saves, on the held-out part and on the target "
-    "set that the search looked at: where they differ much, it learnt the target by heart. ESS and signal as above, "
-    "under the constant policy when the target loss first falls to the level. Late: in the run's second half; 0.25 "
-    "under the constant policy. Differences are paired by seed."
+    "set that the search looked at: where they differ much, it learnt the target by heart. ESS and signal: under the "
+    "constant policy when the target loss first falls to the level. Late: in the run's second half; 0.25 under the "
+    "constant policy. Differences are paired by seed."
 )
 COMPARED = (0.5, 0.75)  # of the first target loss, the first of them that every run of a setup reached
 

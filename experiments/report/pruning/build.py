@@ -14,7 +14,7 @@ from ...laws.expectations import Expectation
 from ...store.folders import Store
 from .. import page, provenance
 from ..parts import count
-from ..recorded import fact
+from ..table import fact
 from . import capacity, distribution, fits, gains, kept, laws, runs, scaling
 
 

@@ -14,8 +14,7 @@ from ...figures.style import UNPRUNED
 from ...laws.intervals import mean_interval, worded
 from ...store.folders import Folder, Store, key_of
 from ..parts import Section, cells, details
-from ..recorded import completed, fact
-from ..table import cell, dotted, name_of_task, without
+from ..table import cell, completed, dotted, fact, name_of_task, without
 
 POINT = (
     "task", "fingerprint", "model", "width", "setup", "policy", "label_noise", "pool", "rule", "scorer", "selection",

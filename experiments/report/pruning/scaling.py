@@ -16,7 +16,7 @@ from ...figures.panels import Drawing
 from ...figures.style import GREEN, GREY, INK, MARKERS, PURPLE, colour_of, count_label, name_of, percent_label, shade
 from ...laws import scaling
 from ..parts import Section, count, note
-from ..recorded import fact
+from ..table import fact
 from .layout import Law, Panel, grids, records
 
 WORDS = (
