@@ -20,7 +20,6 @@ if TYPE_CHECKING:
 
 Verdict = Literal["holds", "fails", "undecided", "no runs"]
 SEEDS = 3  # fewer decide nothing
-LOWER_IS_BETTER = ("error", "loss", "bits_per_byte", "perplexity")
 COMPARED = (
     "task", "fingerprint", "model", "width", "setup", "policy", "label_noise", "pool", "balance", "budget", "split",
     "keep",
@@ -117,10 +116,9 @@ def advantage(runs: pd.DataFrame) -> pd.DataFrame:
     """
     import pandas as pd
 
-    rows = []
-    pruned = runs[~runs["rule"].isin(["none", "random"])]
-    for key, group in pruned.groupby([*COMPARED, "rule", "scorer", "selection"], dropna=False, sort=True):
-        setting = dict(zip([*COMPARED, "rule", "scorer", "selection"], key, strict=True))
+    rows, names = [], [*COMPARED, "rule", "scorer", "selection"]
+    for key, group in runs[~runs["rule"].isin(["none", "random"])].groupby(names, dropna=False, sort=True):
+        setting = dict(zip(names, key, strict=True))
         where = {name: setting[name] for name in COMPARED if name != "balance"}
         random = runs[runs["rule"].isin(["random", "none"]) & _mask(runs, where)]  # none: where everything is kept
         same_balance = random[random["balance"] == setting["balance"]]
@@ -128,7 +126,7 @@ def advantage(runs: pd.DataFrame) -> pd.DataFrame:
         row = setting | {"examples": float(group["examples"].mean())} | _gain(group, random)
         rows.append(row if row["n"] else row | {"verdict": "no random"})
     measured = ["metric", "examples", "effect", "low", "high", "n", "paired", "verdict"]
-    return pd.DataFrame(rows, columns=[*COMPARED, "rule", "scorer", "selection", *measured])
+    return pd.DataFrame(rows, columns=[*names, *measured])
 
 
 def by_policy(runs: pd.DataFrame) -> pd.DataFrame:
@@ -158,7 +156,8 @@ def _gain(own: pd.DataFrame, other: pd.DataFrame) -> dict[str, Any]:
     """Accuracy gained, or bits per byte saved, with interval and verdict; n is 0 where the other side has no run."""
     metric = "bits_per_byte" if "bits_per_byte" in own and own["bits_per_byte"].notna().any() else "accuracy"
     mine, theirs = (_seeds(side, metric) for side in (own, other))
-    sign, found = -1.0 if metric in LOWER_IS_BETTER else 1.0, _effect([(mine, ""), (theirs, "")]) if theirs else NOTHING
+    found = _effect([(mine, ""), (theirs, "")]) if theirs else NOTHING
+    sign = 1.0 if metric == "accuracy" else -1.0  # fewer bits per byte are better
     low, high = sorted((sign * found.low, sign * found.high))
     decided = found.n >= SEEDS and math.isfinite(low + high)
     verdict = "better" if decided and low > 0 else "worse" if decided and high < 0 else "undecided"
@@ -178,9 +177,8 @@ def weighed(found: pd.DataFrame) -> str:
     for policy, group in found.groupby("policy", sort=False):
         if len(group) == 1:
             row = group.iloc[0]
-            effect = describe(row["effect"], row["low"], row["high"], row["metric"])
             few = "" if row["n"] >= SEEDS else f", fewer than {SEEDS} seeds"
-            parts.append(f"{policy}: {effect}, {row['verdict']}{few}")
+            parts.append(f"{policy}: {describe(row)}, {row['verdict']}{few}")
         else:
             said = ", ".join(f"{verdict} in {number}" for verdict, number in _counts(group).items())
             parts.append(f"{policy}: {said} of {len(group)} settings")
@@ -224,18 +222,20 @@ def caveat(found: pd.DataFrame) -> str:
     return f"{sentence}; not corrected for the number of comparisons, which is {number}{expected}."
 
 
-def describe(effect: float, low: float, high: float, metric: str) -> str:
+def describe(row: pd.Series[Any]) -> str:
     """An effect in its unit: percentage points of accuracy, or bits per byte."""
-    factor, unit, form = (1.0, " bits per byte", "+z.3f") if metric == "bits_per_byte" else (100.0, " points", "+z.1f")
-    return worded(factor * effect, factor * low, factor * high, form, unit)
+    factor, unit, form = (100.0, " points", "+z.1f")
+    if row["metric"] == "bits_per_byte":
+        factor, unit, form = (1.0, " bits per byte", "+z.3f")
+    effect, low, high = (factor * row[name] for name in ("effect", "low", "high"))
+    return worded(effect, low, high, form, unit)
 
 
 def _only(row: pd.Series[Any]) -> str:
     rule = {"hard": "the hardest", "easy": "the easiest", "middle": "the middle"}.get(row["rule"], f"a {row['rule']}")
     few = f" (fewer than {SEEDS} seeds)" if row["n"] < SEEDS else ""
     return (
-        f"Keeping {rule} {row['keep']:g} by {row['scorer']}{_under(row)} against random: "
-        f"{describe(row['effect'], row['low'], row['high'], row['metric'])}, "
+        f"Keeping {rule} {row['keep']:g} by {row['scorer']}{_under(row)} against random: {describe(row)}, "
         f"{row['n']} seed{'' if row['n'] == 1 else 's'}, equal {row['budget']}: {row['verdict']}{few}."
     )
 
@@ -245,7 +245,7 @@ def _named(row: pd.Series[Any], several: bool) -> str:
     by = "" if row["scorer"] == "none" else f" by {row['scorer']}"
     return (
         f"{place}{row['rule']}{by}, keep {row['keep']:g} of {row['pool']:,.0f}{_under(row)}, equal {row['budget']}, "
-        f"{describe(row['effect'], row['low'], row['high'], row['metric'])}"
+        f"{describe(row)}"
     )
 
 

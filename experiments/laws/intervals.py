@@ -37,7 +37,7 @@ def welch(left: Floats, right: Floats) -> tuple[float, float, float]:
     return difference, float(ends.low), float(ends.high)
 
 
-def worded(mean: float, low: float, high: float, form: str = ".3g", unit: str = "") -> str:
+def worded(mean: float, low: float = math.nan, high: float = math.nan, form: str = ".3g", unit: str = "") -> str:
     """As in 0.153 [0.12, 0.19]: no ends where there is no interval, and a dash where there is no mean."""
     if not math.isfinite(mean):
         return "–"

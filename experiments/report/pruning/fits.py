@@ -65,7 +65,7 @@ def rows(panel: Panel) -> list[dict[str, Any]]:
                     "points": fit.n,
                     "residual": f"{100 * fit.residual:.1f} %" + (" ⚠" if misfit else ""),
                     "noise": _percent(explained),
-                    "aicc": "undefined" if fit.aicc is None else worded(fit.aicc, math.nan, math.nan, ".1f"),
+                    "aicc": "undefined" if fit.aicc is None else worded(fit.aicc, form=".1f"),
                     "held_out": _percent(held_out),
                     "replicates": interval.note or f"{interval.replicates - interval.dropped} of {interval.replicates}",
                 }
@@ -93,8 +93,7 @@ def _floor(fit: scaling.Fit, ends: scaling.Interval | None) -> str:
 
 
 def _estimate(value: float, ends: scaling.Interval | None, form: str) -> str:
-    low, high = (math.nan, math.nan) if ends is None else (ends.low, ends.high)
-    return worded(value, low, high, form)
+    return worded(value, form=form) if ends is None else worded(value, ends.low, ends.high, form)
 
 
 BEATS = (

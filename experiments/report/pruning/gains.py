@@ -54,8 +54,7 @@ def _table(panel: Panel) -> Markup:
 def _gain(row: pd.Series[Any]) -> Cell:
     if row["verdict"] == "no random":
         return Cell("no random run", "none", title="n = 0")
-    value = claims.describe(row["effect"], row["low"], row["high"], row["metric"])
-    value = value.replace(" points", "").replace(" bits per byte", "")
+    value = claims.describe(row).replace(" points", "").replace(" bits per byte", "")
     return Cell(MARKS[row["verdict"]] + value, row["verdict"], title=f"n = {row['n']}")
 
 
@@ -149,10 +148,9 @@ COLUMNS = ("policy", "task", "model", "rule", "keep", "label_noise", "pool", "bu
 
 
 def over_uniform(policies: pd.DataFrame) -> Section | None:
-    rows = [_weighed(row) for _, row in policies.iterrows()]
+    rows = [
+        setting(row, COLUMNS)
+        | {"gain over uniform weights": claims.describe(row), "n": str(row["n"]), "verdict": row["verdict"]}
+        for _, row in policies.iterrows()
+    ]
     return Section("Gain over uniform weights", [note(WEIGHED), cells(rows)]) if rows else None
-
-
-def _weighed(row: pd.Series[Any]) -> dict[str, str]:
-    gain = claims.describe(row["effect"], row["low"], row["high"], row["metric"])
-    return setting(row, COLUMNS) | {"gain over uniform weights": gain, "n": str(row["n"]), "verdict": row["verdict"]}
