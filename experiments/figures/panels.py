@@ -58,7 +58,7 @@ def save(drawings: Sequence[Drawing | None], stem: Path, *, columns: int, height
         figure.savefig(stem.with_suffix(".png"), dpi=200, metadata={"Software": None})
 
 
-def inline(drawing: Drawing, prefix: str, *, height: float) -> str:
+def inline(drawing: Drawing, prefix: str, *, height: float = HEIGHT) -> str:
     """The panel as an SVG element for a page: its own ids, the theme's colours, no XML prolog."""
     with mpl.rc_context(cast("Any", SETTINGS)):
         figure = Figure(figsize=(WIDTH, height), layout="constrained")

@@ -34,11 +34,12 @@ SIGNS = {"worse": "negative", "better": "positive"}
 WORDS = (
     "Measured: last epoch, test split, means and 95 % t intervals over seeds; hollow where undecided. Theory "
     "(arXiv:2206.14486 §2): the perceptron of largest margin in infinite dimension, clean labels; dashed: its probe "
-    f"is {PROBE:g} degrees off the teacher. Both show what a rule gains over a random subset of its size, and should "
-    "afford hard examples better to the right. The rest is analogy. The theory's axis is examples per parameter: its "
-    "student can always realise the teacher, is trained to the end, and has no width and no schedule. The network's "
-    "axis is what it can fit; a wider one has fewer examples per parameter, in the theory a step to the left. So the "
-    "theory says that the sign changes, and not at which width."
+    f"is {PROBE:g} degrees off the teacher. Both show what a rule gains over a random subset of its size at the same "
+    "fraction kept, and should afford hard examples better to the right. The rest is analogy. The theory's axis is "
+    "examples per parameter: its student can always realise the teacher, is trained to the end, and has no width and "
+    "no schedule. The network's axis is what it can fit, with as many examples at every width; a wider one has fewer "
+    "examples per parameter, in the theory a step to the left. So the theory says that the sign changes, and not at "
+    "which width."
 )
 OWN = (
     " Every setting ranked the examples by a score of its own: widths may differ in what they keep, too, and a network "
