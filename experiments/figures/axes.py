@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from itertools import pairwise
 from typing import Any, Literal, cast
 
+import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.ticker import FixedLocator, FuncFormatter, MaxNLocator, NullFormatter, NullLocator
 
@@ -20,7 +22,9 @@ LADDERS = (  # steps of a log axis within a decade, from coarse to fine
 )
 
 
-def log_axis(axes: Axes, which: Literal["x", "y"], low: float, high: float, label: Callable[[float], str]) -> None:
+def log_axis(
+    axes: Axes, which: Literal["x", "y"], low: float, high: float, label: Callable[[float], str] = "{:g}".format
+) -> None:
     """A log axis with three to seven readable ticks, however short the range."""
     axis = axes.xaxis if which == "x" else axes.yaxis
     axes.set(**cast("Any", {f"{which}scale": "log", f"{which}lim": (low, high)}))
@@ -42,39 +46,43 @@ def log_ticks(low: float, high: float) -> list[float]:
 
 def spread(values: Sequence[float], gap: float, low: float = 0.02, high: float = 0.98) -> list[float]:
     """Places for labels: near their values, in their order, at least `gap` apart, inside [low, high]."""
-    order = sorted(range(len(values)), key=lambda row: values[row])
+    order = sorted(range(len(values)), key=values.__getitem__)
     placed = [values[row] for row in order]
     for _ in range(200):
         moved = False
-        for first in range(len(placed) - 1):
-            lack = gap - (placed[first + 1] - placed[first])
+        for first, second in pairwise(range(len(placed))):
+            lack = gap - (placed[second] - placed[first])
             if lack > 1e-6:
                 placed[first] -= lack / 2
-                placed[first + 1] += lack / 2
+                placed[second] += lack / 2
                 moved = True
         shift = max(0.0, low - placed[0]) - max(0.0, placed[-1] - high)
         placed = [place + shift for place in placed]
         if not moved:
             break
-    result = [0.0] * len(values)
-    for place, row in zip(placed, order, strict=True):
-        result[row] = place
-    return result
+    return [place for _, place in sorted(zip(order, placed, strict=True))]
 
 
 def label_left(axes: Axes, x: float, ends: Sequence[tuple[float, str, str]]) -> None:
     """Names left of the lines' left ends at `x`: (y, name, colour), moved apart where they would overlap."""
     to_axes = axes.transData + axes.transAxes.inverted()
-    places = [to_axes.transform((x, y)) for y, _, _ in ends]
-    heights = spread([float(place[1]) for place in places], 0.075)
-    for (_, name, colour), end, height in zip(ends, places, heights, strict=True):
-        left = float(end[0])
-        axes.plot(
-            [left - 0.015, left - 0.045], [end[1], height], color=colour, linewidth=0.7, transform=axes.transAxes,
-        )  # fmt: skip
-        background = {"facecolor": CARD, "edgecolor": "none", "pad": 1.0}
-        place = (left - 0.055, height)
-        axes.text(*place, name, color=colour, transform=axes.transAxes, ha="right", va="center", bbox=background)
+    places = [to_axes.transform((x, y)).tolist() for y, _, _ in ends]
+    background = {"facecolor": CARD, "edgecolor": "none", "pad": 1.0}
+    for (_, name, colour), (left, end), y in zip(ends, places, spread([y for _, y in places], 0.075), strict=True):
+        style: dict[str, Any] = {"color": colour, "transform": axes.transAxes}
+        axes.plot([left - 0.015, left - 0.045], [end, y], linewidth=0.7, **style)
+        axes.text(left - 0.055, y, name, ha="right", va="center", bbox=background, **style)
+
+
+def bars(axes: Axes, x: Any, mean: Floats, low: Floats, high: Floats, **style: Any) -> None:
+    """Means with the ends of their intervals, where there are any."""
+    axes.errorbar(x, mean, yerr=[np.nan_to_num(mean - low), np.nan_to_num(high - mean)], **style)
+
+
+def band(axes: Axes, x: Any, middle: Any, low: Any, high: Any, colour: str, **line: Any) -> None:
+    """A line in a band of its colour."""
+    axes.plot(x, middle, color=colour, **line)
+    axes.fill_between(x, low, high, color=colour, alpha=0.15, linewidth=0)
 
 
 def name_axes(axes: Axes, x: str, y: str) -> None:
@@ -88,25 +96,14 @@ def legend_below(axes: Axes) -> None:
     handles, labels = axes.get_legend_handles_labels()
     first = {"unpruned": 0, "random": 1}
     order = sorted(range(len(labels)), key=lambda row: first.get(labels[row].split(",")[0], 2))
-    longest = max((len(label) for label in labels), default=0)
-    columns, corner = (3 if longest < 20 else 2), (-0.16, -0.17)
     axes.legend(
-        [handles[row] for row in order],
-        [labels[row] for row in order],
-        loc="upper left",
-        bbox_to_anchor=corner,
-        ncols=columns,
-        handlelength=1.5,
-        labelspacing=0.3,
-        columnspacing=1.0,
-        handletextpad=0.5,
-        borderaxespad=0,
-    )
+        [handles[row] for row in order], [labels[row] for row in order], loc="upper left",
+        bbox_to_anchor=(-0.16, -0.17), ncols=3 if max(map(len, labels), default=0) < 20 else 2, handlelength=1.5,
+        labelspacing=0.3, columnspacing=1.0, handletextpad=0.5, borderaxespad=0,
+    )  # fmt: skip
 
 
 def limits(values: Floats, margin: float) -> tuple[float, float]:
     """The range of positive values, widened by a factor on both sides."""
     positive = values[values > 0]
-    if not len(positive):
-        return 0.01, 1.0
-    return float(positive.min() / margin), float(positive.max() * margin)
+    return (float(positive.min() / margin), float(positive.max() * margin)) if len(positive) else (0.01, 1.0)

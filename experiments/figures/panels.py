@@ -6,11 +6,11 @@ import io
 import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from itertools import zip_longest
 from pathlib import Path
 from typing import Any, cast
 
 import matplotlib as mpl
-from markupsafe import Markup
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
@@ -39,14 +39,13 @@ class Figures:
     height: float = HEIGHT  # of a panel, in inches
 
 
-def save(drawings: Sequence[Drawing | None], stem: Path, *, columns: int, height: float = HEIGHT) -> None:
+def save(drawings: Sequence[Drawing | None], stem: Path, *, columns: int, height: float) -> None:
     """One figure of all panels (None: an empty place) as SVG, PDF and PNG; the same bytes for the same data."""
     rows = -(-len(drawings) // columns)
     with mpl.rc_context(cast("Any", SETTINGS)):
         figure = Figure(figsize=(WIDTH * columns, height * rows), layout="constrained")
         axes = figure.subplots(rows, columns, squeeze=False).ravel()
-        for place, axis in enumerate(axes):
-            one = drawings[place] if place < len(drawings) else None
+        for one, axis in zip_longest(drawings, axes):
             if one is None:
                 axis.set_axis_off()
             else:
@@ -68,18 +67,11 @@ def inline(drawing: Drawing, prefix: str, *, height: float = HEIGHT) -> str:
         figure.savefig(file, format="svg", metadata={"Date": None}, transparent=True)
     text = file.getvalue()
     text = re.sub(r"<metadata>.*?</metadata>|<!--.*?-->", "", text[text.index("<svg") :], flags=re.DOTALL)
-    text = re.sub(r'\bid="([^"]+)"', rf'id="{prefix}-\1"', text)
-    text = re.sub(r'href="#([^"]+)"', rf'href="#{prefix}-\1"', text)
-    text = re.sub(r"url\(#([^)]+)\)", rf"url(#{prefix}-\1)", text)
+    text = re.sub(r'(\bid="|href="#|url\(#)', rf"\1{prefix}-", text)
     for colour, variable in VARIABLES.items():
         text = text.replace(colour, f"var(--{variable}, {colour})")
     opening, rest = text.split(">", 1)
     return re.sub(r' (width|height)="[^"]+"', "", opening) + ">" + rest
-
-
-def figure(drawing: Drawing, prefix: str, *, height: float = HEIGHT) -> dict[str, Any]:
-    """A drawing for a template."""
-    return {"svg": Markup(inline(drawing, prefix, height=height)), "words": drawing.words}
 
 
 def _paint(drawing: Drawing, axes: Axes) -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import Any
 
 from matplotlib.colors import to_hex, to_rgb
 
@@ -22,9 +21,8 @@ PALETTE = {  # Okabe and Ito (2008), and five that go with theirs; rules are sho
     "teal": "#0f8b8d",
 }
 GREY, ORANGE, BLUE, GREEN, PURPLE, OCHRE, SKY, VIOLET, TEAL = PALETTE.values()
-VARIABLES = {INK: "ink", MUTED: "muted", GRID: "grid", CARD: "card"} | {
-    colour: name for name, colour in PALETTE.items()
-}  # colours that the page's theme may change
+VARIABLES = {INK: "ink", MUTED: "muted", GRID: "grid", CARD: "card"}  # colours that the page's theme may change
+VARIABLES |= {colour: name for name, colour in PALETTE.items()}
 UNPRUNED = "none"  # what the tables call the rule of a run that keeps everything
 MARKERS = ("o", "s", "^", "D", "v", "P")
 WIDTH, HEIGHT = 4.3, 4.0  # inches of one panel
@@ -55,29 +53,21 @@ SETTINGS: dict[str, object] = {
 
 def name_of(rule: str) -> str:
     """What a reader is told of a rule, or of a policy, as its file says."""
-    if rule == UNPRUNED:
-        return "unpruned"
-    chosen = _chosen(rule)
-    return (chosen and chosen.label) or rule
+    return "unpruned" if rule == UNPRUNED else _says(rule, "label") or rule
 
 
 def colour_of(rule: str) -> str:
     """The rule's colour, as its file says; one of the palette by its name where it says none."""
-    if rule == UNPRUNED:
-        return INK
-    chosen = _chosen(rule)
     colours = list(PALETTE.values())[1:]
-    return PALETTE.get(chosen.colour if chosen else "") or colours[sum(rule.encode()) % len(colours)]
+    return INK if rule == UNPRUNED else PALETTE.get(_says(rule, "colour")) or colours[sum(rule.encode()) % len(colours)]
 
 
 def in_order(rules: Iterable[str]) -> list[str]:
     """Unpruned and random first, then by the palette, then those without a colour by name."""
+    places = {colour: place for place, colour in enumerate(PALETTE)} | {UNPRUNED: -1}
 
     def place(rule: str) -> tuple[int, str]:
-        chosen = _chosen(rule)
-        colours = list(PALETTE)
-        found = colours.index(chosen.colour) if chosen and chosen.colour in PALETTE else len(colours)
-        return (-1 if rule == UNPRUNED else found, rule)
+        return places.get(UNPRUNED if rule == UNPRUNED else _says(rule, "colour"), len(places)), rule
 
     return sorted(set(rules), key=place)
 
@@ -87,10 +77,10 @@ def selecting(rules: Iterable[str]) -> list[str]:
     return [rule for rule in in_order(rules) if rule not in (UNPRUNED, "random")]
 
 
-def _chosen(rule: str) -> Any:
-    """The class of a rule or of a policy; None where the registry has none, as of a plug-in that is not loaded."""
+def _says(rule: str, fact: str) -> str:
+    """What the file of a rule or of a policy says of it; nothing where it is not there, as of a plug-in not loaded."""
     kind = next((kind for kind in ("rule", "policy") if rule in choices.names(kind)), None)
-    return None if kind is None else choices.get(kind, rule)
+    return getattr(choices.get(kind, rule), fact) or "" if kind else ""
 
 
 def shade(rule: str, place: int, number: int) -> str:

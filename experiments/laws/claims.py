@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 
 from ..contracts import Floats
-from .intervals import LEVEL, mean_interval, welch
+from .intervals import LEVEL, mean_interval, welch, worded
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -20,7 +20,6 @@ if TYPE_CHECKING:
 
 Verdict = Literal["holds", "fails", "undecided", "no runs"]
 SEEDS = 3  # fewer decide nothing
-LOWER_IS_BETTER = ("error", "loss", "bits_per_byte", "perplexity")
 COMPARED = (
     "task", "fingerprint", "model", "width", "setup", "policy", "label_noise", "pool", "balance", "budget", "split",
     "keep",
@@ -45,6 +44,10 @@ class Outcome:
     expected: str  # the verdict that the experiment file expects
 
     @property
+    def said(self) -> str:
+        return f"{self.verdict}: {self.claim}: {self.sentence}"
+
+    @property
     def surprising(self) -> bool:
         """Whether `--check` stops here: a verdict other than the expected one, undecided and no runs among them."""
         return self.verdict != self.expected
@@ -56,8 +59,11 @@ class _Effect:
     low: float
     high: float
     n: int
-    paired: bool
-    how: str
+    paired: bool = False
+    how: str = ""
+
+
+NOTHING = _Effect(math.nan, math.nan, math.nan, 0)
 
 
 def check(expectation: Expectation, runs: pd.DataFrame) -> Outcome:
@@ -69,12 +75,12 @@ def check(expectation: Expectation, runs: pd.DataFrame) -> Outcome:
     """
     wanted = _wanted(expectation)
 
-    def outcome(verdict: Verdict, sentence: str, effect: _Effect | None = None) -> Outcome:
-        claim, source, more = expectation.claim, expectation.source, (expectation.differs, expectation.expected)
-        if effect is None:
-            return Outcome(claim, source, None, None, None, 0, wanted, verdict, sentence, *more)
-        low, high = _end(effect.low), _end(effect.high)
-        return Outcome(claim, source, effect.mean, low, high, effect.n, wanted, verdict, sentence, *more)
+    def outcome(verdict: Verdict, sentence: str, effect: _Effect = NOTHING) -> Outcome:
+        mean, low, high = (end if math.isfinite(end) else None for end in (effect.mean, effect.low, effect.high))
+        return Outcome(
+            expectation.claim, expectation.source, mean, low, high, effect.n, wanted, verdict, sentence,
+            expectation.differs, expectation.expected,
+        )  # fmt: skip
 
     sides, lacking = [], 0
     for name, point in (("point", expectation.point), ("versus", expectation.versus)):
@@ -110,10 +116,9 @@ def advantage(runs: pd.DataFrame) -> pd.DataFrame:
     """
     import pandas as pd
 
-    rows = []
-    pruned = runs[~runs["rule"].isin(["none", "random"])]
-    for key, group in pruned.groupby([*COMPARED, "rule", "scorer", "selection"], dropna=False, sort=True):
-        setting = dict(zip([*COMPARED, "rule", "scorer", "selection"], key, strict=True))
+    rows, names = [], [*COMPARED, "rule", "scorer", "selection"]
+    for key, group in runs[~runs["rule"].isin(["none", "random"])].groupby(names, dropna=False, sort=True):
+        setting = dict(zip(names, key, strict=True))
         where = {name: setting[name] for name in COMPARED if name != "balance"}
         random = runs[runs["rule"].isin(["random", "none"]) & _mask(runs, where)]  # none: where everything is kept
         same_balance = random[random["balance"] == setting["balance"]]
@@ -121,7 +126,7 @@ def advantage(runs: pd.DataFrame) -> pd.DataFrame:
         row = setting | {"examples": float(group["examples"].mean())} | _gain(group, random)
         rows.append(row if row["n"] else row | {"verdict": "no random"})
     measured = ["metric", "examples", "effect", "low", "high", "n", "paired", "verdict"]
-    return pd.DataFrame(rows, columns=[*COMPARED, "rule", "scorer", "selection", *measured])
+    return pd.DataFrame(rows, columns=[*names, *measured])
 
 
 def by_policy(runs: pd.DataFrame) -> pd.DataFrame:
@@ -149,15 +154,19 @@ def by_policy(runs: pd.DataFrame) -> pd.DataFrame:
 
 def _gain(own: pd.DataFrame, other: pd.DataFrame) -> dict[str, Any]:
     """Accuracy gained, or bits per byte saved, with interval and verdict; n is 0 where the other side has no run."""
-    metric = "bits_per_byte" if _has(own, "bits_per_byte") else "accuracy"
+    metric = "bits_per_byte" if "bits_per_byte" in own and own["bits_per_byte"].notna().any() else "accuracy"
     mine, theirs = (_seeds(side, metric) for side in (own, other))
-    if not theirs:
-        missing = dict.fromkeys(("effect", "low", "high"), math.nan)
-        return {"metric": metric, **missing, "n": 0, "paired": False, "verdict": "undecided"}
-    sign, found = -1.0 if metric in LOWER_IS_BETTER else 1.0, _effect([(mine, ""), (theirs, "")])
+    found = _effect([(mine, ""), (theirs, "")]) if theirs else NOTHING
+    sign = 1.0 if metric == "accuracy" else -1.0  # fewer bits per byte are better
     low, high = sorted((sign * found.low, sign * found.high))
+    decided = found.n >= SEEDS and math.isfinite(low + high)
+    verdict = "better" if decided and low > 0 else "worse" if decided and high < 0 else "undecided"
     measured = {"metric": metric, "effect": sign * found.mean, "low": low, "high": high}
-    return measured | {"n": found.n, "paired": found.paired, "verdict": _better(low, high, found.n)}
+    return measured | {"n": found.n, "paired": found.paired, "verdict": verdict}
+
+
+def _counts(found: pd.DataFrame) -> dict[str, int]:
+    return {verdict: int((found["verdict"] == verdict).sum()) for verdict in ("better", "worse", "undecided")}
 
 
 def weighed(found: pd.DataFrame) -> str:
@@ -168,12 +177,10 @@ def weighed(found: pd.DataFrame) -> str:
     for policy, group in found.groupby("policy", sort=False):
         if len(group) == 1:
             row = group.iloc[0]
-            effect = describe(row["effect"], row["low"], row["high"], row["metric"])
             few = "" if row["n"] >= SEEDS else f", fewer than {SEEDS} seeds"
-            parts.append(f"{policy}: {effect}, {row['verdict']}{few}")
+            parts.append(f"{policy}: {describe(row)}, {row['verdict']}{few}")
         else:
-            counts = {verdict: int((group["verdict"] == verdict).sum()) for verdict in ("better", "worse", "undecided")}
-            said = ", ".join(f"{verdict} in {number}" for verdict, number in counts.items())
+            said = ", ".join(f"{verdict} in {number}" for verdict, number in _counts(group).items())
             parts.append(f"{policy}: {said} of {len(group)} settings")
     return f"Against uniform weights on the same examples: {'; '.join(parts)}."
 
@@ -188,12 +195,10 @@ def summary(found: pd.DataFrame) -> str:
         return "No rule was compared with random selection: no runs of both under one budget (rule=hard,random)."
     if len(compared) == 1:
         return _only(compared.iloc[0])
-    counts = {verdict: int((compared["verdict"] == verdict).sum()) for verdict in ("better", "worse", "undecided")}
-    number = len(compared)
+    better, worse, undecided = _counts(compared).values()
     sentence = (
-        f"Against random selection of as many examples under the same budget, choosing by score was better in "
-        f"{counts['better']}, worse in {counts['worse']} and undecided in {counts['undecided']} of {number} "
-        "comparisons"
+        "Against random selection of as many examples under the same budget, choosing by score was better in "
+        f"{better}, worse in {worse} and undecided in {undecided} of {len(compared)} comparisons"
     )
     several = any(compared[name].nunique(dropna=False) > 1 for name in ("setup", "label_noise"))
     ends = []
@@ -217,23 +222,20 @@ def caveat(found: pd.DataFrame) -> str:
     return f"{sentence}; not corrected for the number of comparisons, which is {number}{expected}."
 
 
-def describe(effect: float, low: float, high: float, metric: str) -> str:
+def describe(row: pd.Series[Any]) -> str:
     """An effect in its unit: percentage points of accuracy, or bits per byte."""
-    factor, unit, digits = (1.0, "bits per byte", 3) if metric == "bits_per_byte" else (100.0, "points", 1)
-
-    def signed(value: float) -> str:
-        return f"{round(factor * value, digits) + 0.0:+.{digits}f}".replace("-", "−")
-
-    ends = f" [{signed(low)}, {signed(high)}]" if math.isfinite(low + high) else ""
-    return f"{signed(effect)} {unit}{ends}"
+    factor, unit, form = (100.0, " points", "+z.1f")
+    if row["metric"] == "bits_per_byte":
+        factor, unit, form = (1.0, " bits per byte", "+z.3f")
+    effect, low, high = (factor * row[name] for name in ("effect", "low", "high"))
+    return worded(effect, low, high, form, unit)
 
 
 def _only(row: pd.Series[Any]) -> str:
     rule = {"hard": "the hardest", "easy": "the easiest", "middle": "the middle"}.get(row["rule"], f"a {row['rule']}")
     few = f" (fewer than {SEEDS} seeds)" if row["n"] < SEEDS else ""
     return (
-        f"Keeping {rule} {row['keep']:g} by {row['scorer']}{_under(row)} against random: "
-        f"{describe(row['effect'], row['low'], row['high'], row['metric'])}, "
+        f"Keeping {rule} {row['keep']:g} by {row['scorer']}{_under(row)} against random: {describe(row)}, "
         f"{row['n']} seed{'' if row['n'] == 1 else 's'}, equal {row['budget']}: {row['verdict']}{few}."
     )
 
@@ -243,7 +245,7 @@ def _named(row: pd.Series[Any], several: bool) -> str:
     by = "" if row["scorer"] == "none" else f" by {row['scorer']}"
     return (
         f"{place}{row['rule']}{by}, keep {row['keep']:g} of {row['pool']:,.0f}{_under(row)}, equal {row['budget']}, "
-        f"{describe(row['effect'], row['low'], row['high'], row['metric'])}"
+        f"{describe(row)}"
     )
 
 
@@ -275,7 +277,7 @@ def _effect(sides: list[tuple[dict[int, float], str]]) -> _Effect:
     notes = "".join(f", {note}" for _, note in sides if note)
     if len(sides) == 1:
         values = np.array(list(sides[0][0].values()))
-        return _Effect(*_ends(values), len(values), False, notes)
+        return _Effect(*_ends(values), len(values), how=notes)
     first, second = sides[0][0], sides[1][0]
     both = sorted(set(first) & set(second))
     if len(both) >= min(SEEDS, len(first), len(second)):
@@ -343,25 +345,7 @@ def _same(value: Any, wanted: Any) -> bool:
     return str(value) == str(wanted)
 
 
-def _better(low: float, high: float, n: int) -> str:
-    if n < SEEDS or not math.isfinite(low + high):
-        return "undecided"
-    return "better" if low > 0 else "worse" if high < 0 else "undecided"
-
-
-def _has(runs: pd.DataFrame, metric: str) -> bool:
-    return metric in runs.columns and bool(runs[metric].notna().any())
-
-
-def _end(value: float) -> float | None:
-    return value if math.isfinite(value) else None
-
-
 def _wanted(expectation: Expectation) -> str:
-    parts = []
-    if expectation.at_least is not None:
-        parts.append(f"at least {expectation.at_least:g}")
-    if expectation.at_most is not None:
-        parts.append(f"at most {expectation.at_most:g}")
-    tolerance = f" (tolerance {expectation.tolerance:g})" if expectation.tolerance else ""
-    return " and ".join(parts) + tolerance
+    ends = {"at least": expectation.at_least, "at most": expectation.at_most}
+    wanted = " and ".join(f"{words} {end:g}" for words, end in ends.items() if end is not None)
+    return wanted + (f" (tolerance {expectation.tolerance:g})" if expectation.tolerance else "")

@@ -1,4 +1,4 @@
-"""95 % t intervals: of a mean over seeds, and of the difference of two means. Torch-free."""
+"""95 % t intervals: of a mean over seeds, and of the difference of two means; and as words. Torch-free."""
 
 from __future__ import annotations
 
@@ -35,3 +35,11 @@ def welch(left: Floats, right: Floats) -> tuple[float, float, float]:
         return difference, difference, difference
     ends = stats.ttest_ind(left, right, equal_var=False).confidence_interval(LEVEL)
     return difference, float(ends.low), float(ends.high)
+
+
+def worded(mean: float, low: float = math.nan, high: float = math.nan, form: str = ".3g", unit: str = "") -> str:
+    """As in 0.153 [0.12, 0.19]: no ends where there is no interval, and a dash where there is no mean."""
+    if not math.isfinite(mean):
+        return "–"
+    ends = f" [{low:{form}}, {high:{form}}]" if math.isfinite(low + high) else ""
+    return f"{mean:{form}}{unit}{ends}".replace("-", "−")

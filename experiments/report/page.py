@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import json
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Protocol, TypeVar
+from typing import TYPE_CHECKING, Any, get_args
 
 import numpy as np
 from markupsafe import Markup
 
 from ..figures import panels
+from ..laws.claims import Outcome, Verdict
 from . import provenance
 from .parts import HERE, Cell, Section, table, templates
 from .table import write as write_table
@@ -20,39 +21,27 @@ from .table import write as write_table
 if TYPE_CHECKING:
     import pandas as pd
 
-    from ..laws.claims import Outcome
-
-
-class Judged(Protocol):
-    """What the sections of a page are drawn from."""
-
-    @property
-    def outcomes(self) -> Sequence[Outcome]: ...
-
-
-Found = TypeVar("Found", bound=Judged)
-
 
 def write(
     folder: Path,
-    found: Found,
-    sections: Sequence[Callable[[Found], Section | None]],
+    sections: Sequence[Section | None],
+    outcomes: Sequence[Outcome],
     *,
     title: str,
     verdict: str,
     caveat: str,
     tables: Mapping[str, pd.DataFrame],
-    claims: Mapping[str, Any],
     origin: Mapping[str, Any],
-    warnings: Sequence[str] = (),
     runs: int,
     points: int,
+    claims: Mapping[str, Any] | None = None,
+    warnings: Iterable[str] = (),
 ) -> dict[str, Any]:
     """Write index.html, figures/*, the tables, claims.json and record.json into `folder`; say what came out.
 
     `failed` names the claims whose verdict is not the expected one.
     """
-    shown = [one for section in sections if (one := section(found)) is not None]
+    shown = [one for one in sections if one is not None]
     folder.mkdir(parents=True, exist_ok=True)
     for name, rows in tables.items():
         write_table(rows, folder / name)
@@ -61,23 +50,23 @@ def write(
         columns = min(sheet.columns, len(sheet.drawings))
         panels.save(sheet.drawings, folder / "figures" / sheet.name, columns=columns, height=sheet.height)
     shown.append(provenance.section(origin, [*tables, "claims.json"], [sheet.name for sheet in figures]))
-    said = {"title": title, "verdict": verdict, "caveat": caveat, "warnings": warnings, "sections": shown}
+    said = {"title": title, "verdict": verdict, "caveat": caveat, "warnings": list(warnings), "sections": shown}
     css = Markup((HERE / "style.css").read_text())
     (folder / "index.html").write_text(templates().get_template("page.html").render(css=css, **said))
-    everything = {"verdict": verdict, "expectations": [asdict(outcome) for outcome in found.outcomes]} | dict(claims)
+    everything = {"verdict": verdict, "expectations": [asdict(outcome) for outcome in outcomes]} | dict(claims or {})
     (folder / "claims.json").write_text(json.dumps(plain(everything), indent=1, allow_nan=False) + "\n")
     (folder / "record.json").write_text(json.dumps(plain(origin), indent=1) + "\n")
-    counts = Counter(outcome.verdict for outcome in found.outcomes)
+    counts = Counter(outcome.verdict for outcome in outcomes)
     return {
         "runs": runs,
         "points": points,
         "verdict": verdict,
-        "claims": {name: counts.get(name, 0) for name in ("holds", "fails", "undecided", "no runs")},
-        "failed": [f"{one.verdict}: {one.claim}: {one.sentence}" for one in found.outcomes if one.surprising],
+        "claims": {name: counts[name] for name in get_args(Verdict)},
+        "failed": [outcome.said for outcome in outcomes if outcome.surprising],
     }
 
 
-def expected(found: Judged) -> Section | None:
+def expected(outcomes: Sequence[Outcome]) -> Section | None:
     """The claims, and what came out."""
     rows = [
         [
@@ -86,7 +75,7 @@ def expected(found: Judged) -> Section | None:
             Cell(one.sentence, "wide"),
             Cell(one.source, "wide"),
         ]
-        for one in found.outcomes
+        for one in outcomes
     ]
     return Section("What was expected", [table(("verdict", "claim", "measured", "source"), rows)]) if rows else None
 

@@ -25,10 +25,8 @@ DECISIONS = 12  # derived settings shown at most
 
 def of_runs(store: Store, runs: pd.DataFrame, command: str) -> dict[str, Any]:
     """The origin of evaluated runs, with their budgets, seeds and settings."""
-    records = [store.get("train", str(key)).record for key in runs["train"]]
-    records += [store.get("evaluate", str(key)).record for key in runs["evaluate"]]
-    for phase in ("prune", "score"):
-        records += [store.get(phase, str(key)).record for key in runs[phase].unique() if key]
+    phases = ("train", "evaluate", "prune", "score")
+    records = [store.get(phase, str(key)).record for phase in phases for key in runs[phase].unique() if key]
     proxies = {key for record in records if record["phase"] == "score" for key in record["inputs"].values()}
     others = proxies - set(runs["train"])
     records += [folder.record for folder in store.folders("train") if folder.key in others]
@@ -82,9 +80,8 @@ def _links(tables: Sequence[str], figures: Sequence[str]) -> Markup:
 
 def _settings(runs: pd.DataFrame) -> list[tuple[str, str]]:
     """Every setting with the values it took."""
-    dotted = sorted(str(name) for name in runs.columns if "." in str(name))
     found = []
-    for name in dotted:
+    for name in sorted(str(name) for name in runs.columns if "." in str(name)):
         values = _unique(_value(value) for value in runs[name] if not (isinstance(value, float) and pd.isna(value)))
         if values and values != ["null"]:
             found.append((name, ", ".join(values)))
@@ -92,16 +89,12 @@ def _settings(runs: pd.DataFrame) -> list[tuple[str, str]]:
 
 
 def _value(value: object) -> str:
-    if value is None:
-        return "null"
-    return f"{value:g}" if isinstance(value, float) else str(value)
+    return "null" if value is None else f"{value:g}" if isinstance(value, float) else str(value)
 
 
 def _code(code: Mapping[str, Any]) -> str:
     commit = str(code.get("commit") or "unknown commit")[:12]
-    return f"prune-lab {code.get('version', '?')}, {commit}" + (
-        ", with uncommitted changes" if code.get("dirty") else ""
-    )
+    return f"prune-lab {code.get('version', '?')}, {commit}{', with uncommitted changes' if code.get('dirty') else ''}"
 
 
 def _machine(machine: Mapping[str, Any]) -> str:
@@ -109,4 +102,4 @@ def _machine(machine: Mapping[str, Any]) -> str:
 
 
 def _unique(values: Iterable[str]) -> list[str]:
-    return list(dict.fromkeys(value for value in values if value))
+    return list(dict.fromkeys(filter(None, values)))

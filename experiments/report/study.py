@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -12,22 +11,13 @@ import pandas as pd
 from .. import choices
 from ..contracts import StudyChoice
 from ..errors import ConfigError
-from ..figures.panels import Figures
 from ..laws import claims
 from ..laws.expectations import Expectation
 from ..store.folders import Folder, Store
 from . import page
 from .parts import Section, cells, details, shown
 from .provenance import origin
-from .table import cell, dotted
-
-
-@dataclass(frozen=True, slots=True)
-class Found:
-    """What the sections of a study's page are drawn from."""
-
-    points: pd.DataFrame
-    outcomes: list[claims.Outcome]
+from .table import cell, dotted, without
 
 
 def build(
@@ -44,20 +34,19 @@ def build(
     folders = [store.get("simulate", key) for key in keys]
     study, tables = study_of(folders), tables_of(folders)
     runs = study.runs(tables)
-    found = Found(study.points(runs), [claims.check(expectation, runs) for expectation in expectations])
-    drawn = [_figures(one) for one in study.figures(tables) if one.drawings]
+    points, outcomes = study.points(runs), [claims.check(expectation, runs) for expectation in expectations]
+    drawn = [shown(one) for one in study.figures(tables) if one.drawings]
     return page.write(
         folder,
-        found,
-        [*drawn, page.expected, _points],
+        [*drawn, page.expected(outcomes), _listing(points)],
+        outcomes,
         title=title,
         verdict=study.verdict(runs),
         caveat=study.caveat(tables),
-        tables={"table.csv": runs, "points.csv": found.points},
-        claims={},
+        tables={"table.csv": runs, "points.csv": points},
         origin=origin([one.record for one in folders], command),
         runs=len(folders),
-        points=len(found.points),
+        points=len(points),
     )
 
 
@@ -76,8 +65,7 @@ def tables_of(folders: Sequence[Folder]) -> dict[str, pd.DataFrame]:
     blocks: dict[str, list[pd.DataFrame]] = {}
     for one in folders:
         recipe = one.record["recipe"]
-        settings = dict(dotted({name: value for name, value in recipe["study"].items() if name != "name"}))
-        settings |= {"seed": recipe["seed"]}
+        settings = dict(dotted(without(recipe["study"], "name"))) | {"seed": recipe["seed"]}
         metrics = {name: value for name, value in one.record["metrics"].items() if not isinstance(value, dict | list)}
         blocks.setdefault("runs", []).append(pd.DataFrame([settings | metrics | {"simulate": one.key}]))
         for path in sorted(one.path.glob("*.parquet")):
@@ -85,10 +73,6 @@ def tables_of(folders: Sequence[Folder]) -> dict[str, pd.DataFrame]:
     return {name: pd.concat(rows, ignore_index=True) for name, rows in blocks.items()}
 
 
-def _figures(figures: Figures) -> Callable[[Found], Section]:
-    return lambda _: shown(figures)
-
-
-def _points(found: Found) -> Section:
-    rows = [{str(name): cell(value, 4) for name, value in row.items()} for row in found.points.to_dict("records")]
+def _listing(points: pd.DataFrame) -> Section:
+    rows = [{str(name): cell(value, "{:.4g}") for name, value in row.items()} for row in points.to_dict("records")]
     return Section("Points", [details(f"{len(rows)} points, with 95 % t intervals", cells(rows))])

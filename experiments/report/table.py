@@ -1,4 +1,4 @@
-"""Tables: nested settings as columns, numbers as words, files."""
+"""Records as tables: settings as today's code would write them, as columns and as words; files."""
 
 from __future__ import annotations
 
@@ -9,7 +9,36 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from .. import choices
+from ..contribution.settings import Search
+from ..training.recipes import Recipe
+
 Word = Callable[[Any], str]
+SECTIONS = {"recipe": Recipe, "search": Search}
+
+
+def completed(recipe: Mapping[str, Any]) -> dict[str, Any]:
+    """The recipe with every setting that its choices and sections have today.
+
+    Keys leave out defaults (phases/plan.py): the older run and a run of today are one.
+    """
+    found = dict(recipe)
+    for name, value in recipe.items():
+        if isinstance(value, Mapping):
+            section = SECTIONS.get(name)
+            found[name] = choices.with_defaults(section, value) if section else choices.completed(name, value)
+    return found
+
+
+def fact(kind: str, name: str | None, fact: str) -> Any:
+    """What a choice says of itself; None where the registry has none, as of a plug-in that is not loaded."""
+    return getattr(choices.get(kind, name), fact, None) if name in choices.names(kind) else None
+
+
+def differing(kind: str, name: str, recorded: Mapping[str, Any]) -> dict[str, Any]:
+    """Those of a choice's recorded settings that are not at their defaults."""
+    fields = choices.get(kind, name).model_fields if name in choices.names(kind) else {}
+    return {one: value for one, value in recorded.items() if one not in fields or fields[one].default != value}
 
 
 def dotted(settings: Mapping[str, Any], word: Word = str, prefix: str = "") -> Iterator[tuple[str, Any]]:
@@ -21,17 +50,21 @@ def dotted(settings: Mapping[str, Any], word: Word = str, prefix: str = "") -> I
             yield prefix + name, ",".join(map(word, value)) if isinstance(value, list | tuple) else value
 
 
+def without(settings: Mapping[str, Any], *names: str) -> dict[str, Any]:
+    return {name: value for name, value in settings.items() if name not in names}
+
+
 def number(value: Any) -> str:
     """2 rather than 2.0."""
     return f"{value:g}" if isinstance(value, float | int) else str(value)
 
 
-def cell(value: Any, digits: int = 6) -> str:
+def cell(value: Any, form: str = "{:.6g}") -> str:
     """A value of a table as words; nothing where it is missing."""
     if isinstance(value, bool | np.bool_):
         return "yes" if value else "no"
     if isinstance(value, float | np.floating):
-        return "" if np.isnan(value) else f"{value:.{digits}g}"
+        return "" if np.isnan(value) else form.format(value)
     return str(value)
 
 

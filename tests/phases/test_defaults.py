@@ -12,7 +12,7 @@ from prune_lab.experiments.contribution.settings import Search
 from prune_lab.experiments.data.texts import SecondText
 from prune_lab.experiments.phases.plan import PHASE_VERSION, job_of
 from prune_lab.experiments.phases.settings import Run
-from prune_lab.experiments.report.recorded import completed
+from prune_lab.experiments.report.table import completed
 from prune_lab.experiments.store.folders import key_of
 from prune_lab.experiments.training.recipes import Recipe
 

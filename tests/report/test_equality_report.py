@@ -12,7 +12,7 @@ import pytest
 from matplotlib.figure import Figure
 
 from prune_lab.experiments.figures import panels
-from prune_lab.experiments.report.equality import build, forms, policies, searches, subsets
+from prune_lab.experiments.report.equality import build, policies, searches, subsets
 from prune_lab.experiments.report.table import dotted, number
 from prune_lab.experiments.store.folders import Folder, Store
 
@@ -154,20 +154,20 @@ def runs_of(**columns: list[float]) -> pd.DataFrame:
 )
 def test_the_form_of_the_law_follows_the_data(phi: list[float], ct: list[float], form: str) -> None:
     before = {"constant_phi_cv": [2.0, 2.1, 2.2], "constant_ct_cv": [3.0, 3.1, 3.2]}
-    found = forms.form_of(("one", "unpruned"), runs_of(found_phi_cv=phi, found_ct_cv=ct, **before))
+    found = policies.form_of(("one", "unpruned"), runs_of(found_phi_cv=phi, found_ct_cv=ct, **before))
     assert found["form"] == form
     words = {"exact": "exact form of the law (φ equal) more", "printed": "printed form of the law (CT equal) more"}
-    assert words.get(form, {"neither": "neither form", "undecided": "no form"}.get(form, "")) in forms.supported(
+    assert words.get(form, {"neither": "neither form", "undecided": "no form"}.get(form, "")) in policies.supported(
         [found]
     )
-    assert f"{int(form == 'printed')} the printed" in forms.supported([found, found | {"form": "exact"}])
+    assert f"{int(form == 'printed')} the printed" in policies.supported([found, found | {"form": "exact"}])
 
 
 def test_two_seeds_decide_no_form() -> None:
     columns = {"found_phi_cv": [0.1] * 3, "found_ct_cv": [0.4] * 3, "constant_phi_cv": [2.0] * 3}
     runs = runs_of(constant_ct_cv=[3.0] * 3, **columns)
-    assert forms.form_of(("one", "unpruned"), runs)["form"] == "exact"
-    assert forms.form_of(("one", "unpruned"), runs[:2])["form"] == "undecided"
+    assert policies.form_of(("one", "unpruned"), runs)["form"] == "exact"
+    assert policies.form_of(("one", "unpruned"), runs[:2])["form"] == "undecided"
 
 
 def test_a_larger_step_is_compared_with_the_search() -> None:

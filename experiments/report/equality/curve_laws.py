@@ -1,28 +1,25 @@
 """Does a searched policy change the law of the loss curve, L = L0 + (B / t)^beta? (arXiv:2402.17759, eq 8, table 2.)
 
-The fits are those of laws/scaling.py, to log loss and over the end of the run. `beta_*` and `B_*` are without a
-floor (L0 = 0 for both policies: the paper's one L0 is 1 % of its losses); `*_floored` with a floor of each curve's own.
+The fits are those of laws/scaling.py, to log loss and over the end of the run: `beta_*` and `B_*` without a floor (L0 =
+0 for both policies), `*_floored` with a floor of each curve's own.
 """
 
 from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import pandas as pd
 
 from ...contracts import Floats
 from ...laws import scaling
-from ...laws.intervals import mean_interval
+from ...laws.intervals import mean_interval, worded
 from ...store.folders import Folder
 from ..parts import Section, cells, note
 from . import searches
-from .changes import change, interval
-
-if TYPE_CHECKING:
-    from .found import Found
+from .marks import change, interval
 
 POLICIES = ("constant", "found")
 START = 0.1  # t0, as a share of the run: 400 of 4,000 steps in the paper
@@ -44,13 +41,13 @@ CRITERION = (
     f"{scaling.CRITERION.partition(';')[0].replace('sizes', 'steps')} (mean of the seeds' curves). β is not "
     "identified: for one of the policies, its interval with a floor of its own does not overlap the one without, or "
     f"for most seeds that floor is at its bound 0 and one below 0 (by {BELOW:.0%} of the least loss) fits better; the "
-    "curve is then steeper than any power law, and β depends on the range."
+    "curve is then steeper than any power law, and β depends on the range. Means and 95 % t intervals over seeds; of "
+    "B's logarithm, which is then turned back."
 )
 
 
-def section(found: Found) -> Section:
-    words = f"{CRITERION} Means and 95 % t intervals over seeds; of B's logarithm, which is then turned back."
-    return Section("The law of the loss curve", [note(words), cells(found.laws)])
+def section(laws: Sequence[Mapping[str, Any]]) -> Section:
+    return Section("The law of the loss curve", [note(CRITERION), cells(laws)])
 
 
 def measured(folders: Mapping[str, Folder]) -> pd.DataFrame:
@@ -71,7 +68,7 @@ def rows(runs: pd.DataFrame, settings: Mapping[tuple[str, str], Sequence[Folder]
             "seeds": len(group),
             **{f"β, {policy}": interval(group[f"beta_{policy}"]) for policy in POLICIES},
             "change of β, %": interval(100 * group["beta_gain"]),
-            **{f"B, {policy}": _interval_of_logs(group[f"B_{policy}"]) for policy in POLICIES},
+            **{f"B, {policy}": _of_logs(group[f"B_{policy}"]) for policy in POLICIES},
             "change of B, %": interval(-100 * group["B_gain"]),
             **{f"L0 if free, {policy}": interval(group[f"floor_{policy}"]) for policy in POLICIES},
             "change of β with it, %": interval(100 * group["beta_gain_floored"]),
@@ -99,8 +96,8 @@ def _curves(folders: Sequence[Folder]) -> dict[str, tuple[Floats, Floats]]:
     for policy in POLICIES:
         own = losses[policy]
         own = own[own.index > START * own.index.max()]
-        places = np.unique(np.linspace(0, len(own) - 1, min(POINTS, len(own))).round().astype(int))
-        found[policy] = own.index.to_numpy(dtype=float)[places], own.to_numpy(dtype=float)[places]
+        own = own.iloc[np.unique(np.linspace(0, len(own) - 1, min(POINTS, len(own))).round().astype(int))]
+        found[policy] = own.index.to_numpy(dtype=float), own.to_numpy(dtype=float)
     return found
 
 
@@ -125,7 +122,7 @@ def _law(x: Floats, y: Floats, *, floored: bool) -> tuple[float, float, float, f
     """beta, B (the amplitude is B^beta), r2 of log loss, and the floor, 0 where it is at its bound."""
     law = scaling.fit(x, y, "power", floored=floored, every=2) if _can_fit(x, y) else None
     if law is None or not law.converged or law.rate <= 0:
-        return math.nan, math.nan, math.nan, math.nan
+        return (math.nan,) * 4
     scale = math.log(law.amplitude) / law.rate
     r2 = 1 - law.residual**2 / float(np.var(np.log(y)))
     return law.rate, math.exp(scale) if abs(scale) < FAR else math.nan, r2, 0.0 if law.floor_hit else law.floor
@@ -145,11 +142,11 @@ def _verdict(group: pd.DataFrame, folders: Sequence[Folder]) -> str:
     curves = _curves(folders)
     if not all(_can_fit(*curve) for curve in curves.values()) or group["beta_gain"].isna().any():
         return f"{NONE}: too few steps, or the loss does not fall"
-    better = {policy for policy, curve in curves.items() if scaling.compare(*curve).verdict == "exponential"}
+    better = [policy for policy, curve in curves.items() if scaling.compare(*curve).verdict == "exponential"]
     fits = {policy: float(group[f"r2_{policy}"].mean()) for policy in POLICIES}
-    against = [f"an exponential ({policy})" for policy in POLICIES if policy in better]
+    against = [f"an exponential ({policy})" for policy in better]
     against += [f"r² {r2:.4f} ({policy})" for policy, r2 in fits.items() if r2 < FITS]
-    said = SIGNS[change(group["beta_gain"], 0 * group["beta_gain"]).sign]
+    said = SIGNS[change(group["beta_gain"], 0).sign]
     return f"{said}; {NONE}: {', '.join(against)}" if against else said
 
 
@@ -168,7 +165,7 @@ def _identified(group: pd.DataFrame) -> str:
     return "yes"
 
 
-def _interval_of_logs(values: pd.Series[Any]) -> str:
+def _of_logs(values: pd.Series[Any]) -> str:
     """Geometric mean and the interval of it."""
     mean, _, low, high = np.exp(mean_interval(np.log(values.dropna().to_numpy(dtype=float))))
-    return "–" if not math.isfinite(mean) else f"{mean:.3g}" + (f" [{low:.3g}, {high:.3g}]" if low < high else "")
+    return worded(mean, low, high)

@@ -1,26 +1,103 @@
-"""Loss area and acceleration of every policy, and whether a larger step alone does what a search does."""
+"""What the found policy changes: which form of the Learning Law the measurements support, and what is saved."""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from typing import Any
 
 import pandas as pd
 
+from ...laws import claims
 from ..parts import Section, cells, note
-from .changes import change, column, interval
-from .found import Found
+from .marks import change, column, interval, without_changes
 
-WORDS = (
+FORMS = (
+    "cv at the constant and at the found policy, paired by seed. Exact: φ became more equal and is more equal than CT. "
+    "Printed: the same with CT and φ exchanged. Neither: both became less equal. Each by a 95 % t interval; undecided "
+    f"where one crosses 0, or with fewer than {claims.SEEDS} seeds. Gap: how far the largest φ is above the mean, over "
+    "the mean; 0 at the best policy. Held out: towards a part of the dev split that nothing was searched on; the law "
+    "is of the target that was."
+)
+SUPPORTED = {
+    "exact": "the exact form of the law (φ equal) more than the printed one (CT equal)",
+    "printed": "the printed form of the law (CT equal) more than the exact one (φ equal)",
+    "neither": "neither form of the law: both contributions became less equal",
+    "undecided": "no form of the law: the intervals do not decide",
+}
+TOWARDS = {-1: "fell", 0: "did not clearly change", 1: "rose"}
+BESIDE = {
+    "gap of φ, found": "found_phi_kkt_gap",
+    "cv of φ, constant, held out": "constant_held_phi_cv",
+    "cv of φ, found, held out": "found_held_phi_cv",
+    "cv of CT, found, held out": "found_held_ct_cv",
+    "mean φ / loss to fall, found": "found_phi_ratio",
+}
+
+
+def forms(rows: Sequence[dict[str, Any]]) -> Section:
+    return Section("Which form of the law?", [note(FORMS), cells(without_changes(rows))])
+
+
+def form_of(setting: Any, runs: pd.DataFrame) -> dict[str, Any]:
+    """A row of the table of the law, and its verdict."""
+    cv = {
+        (sign, policy): column(runs, f"{policy}_{name}_cv").where(lambda one: one > 0)  # else the mean is negative
+        for sign, name in (("φ", "phi"), ("CT", "ct"))
+        for policy in ("constant", "found")
+    }
+    phi, ct = (change(cv[sign, "found"], cv[sign, "constant"]) for sign in ("φ", "CT"))
+    apart = change(cv["φ", "found"], cv["CT", "found"])
+    if phi.sign < 0 and apart.sign < 0:
+        verdict = "exact"
+    elif ct.sign < 0 and apart.sign > 0:
+        verdict = "printed"
+    else:
+        verdict = "neither" if phi.sign > 0 and ct.sign > 0 else "undecided"
+    row = {"setting": setting[0], "kept": setting[1], "seeds": len(runs)}
+    row |= {f"cv of {sign}, {policy}": interval(values) for (sign, policy), values in cv.items()}
+    row |= {words: interval(column(runs, name)) for words, name in BESIDE.items()}
+    return row | {"form": verdict, "changes": {"φ": phi, "CT": ct}}
+
+
+def supported(forms: Sequence[dict[str, Any]]) -> str:
+    """Which form of the law the measurements support, in a sentence or two."""
+    if all(form["seeds"] < claims.SEEDS for form in forms):
+        return f"Nothing is decided: a verdict needs {claims.SEEDS} seeds or more, as in seed=0,1,2."
+    if len(forms) > 1:
+        exact, printed, neither, undecided = (sum(form["form"] == name for form in forms) for name in SUPPORTED)
+        return (
+            f"Of {len(forms)} settings, {exact} support the exact form of the law (φ equal), {printed} the printed one "
+            f"(CT equal), {neither} neither, and {undecided} are undecided."
+        )
+    form = forms[0]
+    moved = {
+        sign: f"{TOWARDS[change.sign]} ({form[f'cv of {sign}, constant']} to {form[f'cv of {sign}, found']})"
+        for sign, change in form["changes"].items()
+    }
+    ends = [form[f"cv of φ, {policy}, held out"] for policy in ("constant", "found")]
+    held_out = "" if "–" in ends else f"; towards held-out examples the cv of φ goes from {ends[0]} to {ends[1]}"
+    return (
+        f"The measurements support {SUPPORTED[form['form']]}. From the constant to the found policy the cv of φ "
+        f"{moved['φ']}, that of CT {moved['CT']}; at 0 all are equal. The largest φ is above the mean by "
+        f"{form['gap of φ, found']} of it, 0 at the best policy{held_out}."
+    )
+
+
+SAVED = (
     "Held-out part of the dev split, nats; means and 95 % t intervals over seeds. The area is the mean loss over all "
     "steps: less is better. A policy that some seed never brings to the constant one's last loss has its acceleration "
     "from the others."
 )
-LARGER = {1: "A larger step beats the search", -1: "The search beats every larger step tried"}
+LARGER = {
+    -1: "The search beats every larger step tried",
+    0: "Whether a larger step beats the search is undecided",
+    1: "A larger step beats the search",
+}
 
 
-def section(found: Found) -> Section:
-    return Section("Acceleration and area by policy", [note(WORDS), cells(list(rows(found.runs)))])
+def saved(runs: pd.DataFrame) -> Section:
+    return Section("Acceleration and area by policy", [note(SAVED), cells(list(rows(runs)))])
 
 
 def rows(runs: pd.DataFrame) -> Iterator[dict[str, str]]:
@@ -29,13 +106,12 @@ def rows(runs: pd.DataFrame) -> Iterator[dict[str, str]]:
     for (setup, kept), group in runs.groupby(["setup", "kept"], sort=False):
         for name in names:
             area, speed = group[f"area_{name}"], column(group, f"acceleration_{name}")
-            base = group["area_constant"]
             yield {
                 "setting": str(setup),
                 "kept": str(kept),
                 "policy": re.sub(r"(\d)x$", r"\1× step", name.replace("_", " ")),
                 "area": interval(area) if area.notna().any() else "diverged",
-                "area saved, %": interval(100 * (1 - area / base)),
+                "area saved, %": interval(100 * (1 - area / group["area_constant"])),
                 "acceleration": interval(speed) if speed.notna().any() else "never",
                 "seeds that get there": f"{speed.notna().sum()} of {len(group)}",
                 "last loss": interval(column(group, f"end_{name}")),
@@ -44,28 +120,27 @@ def rows(runs: pd.DataFrame) -> Iterator[dict[str, str]]:
 
 def steps(runs: pd.DataFrame) -> str:
     """Whether the constant policy at the best of the larger steps beats the found one, by area."""
-    names = [name for name in runs.columns if re.fullmatch(r"area_constant_.+x", name)]
     signs, last = [], ""
     for _, group in runs.groupby(["setup", "kept"], sort=False):
-        whole = {name: float(group[name].mean()) for name in names if group[name].notna().all()}
-        if not whole:
+        areas = {  # by the multiple of the step; what diverged for a seed has none
+            float(found[1]): group[name]
+            for name in runs.columns
+            if (found := re.fullmatch(r"area_constant_(.+)x", name)) and group[name].notna().all()
+        }
+        if not areas:
             continue
-        best = min(whole, key=lambda name: whole[name])
-        signs.append(change(group["area_found"], group[best]).sign)
-        edge = ", the largest tried," if best == max(whole, key=_multiple) else ""
+        best = min(areas, key=lambda multiple: float(areas[multiple].mean()))
+        signs.append(change(group["area_found"], areas[best]).sign)
+        edge = ", the largest tried," if best == max(areas) else ""
         last = (
-            f"the constant policy at {_multiple(best):g} times the step{edge} has an area of {interval(group[best])} "
-            f"nats, the found one {interval(group['area_found'])}"
+            f"the constant policy at {best:g} times the step{edge} has an area of {interval(areas[best])} nats, the "
+            f"found one {interval(group['area_found'])}"
         )
     if not signs:
         return "The found policy was compared with no larger step."
-    if len(signs) > 1:
-        return (
-            f"The best of the larger steps, without any search, beats the found policy in {signs.count(1)} of "
-            f"{len(signs)} settings, and loses in {signs.count(-1)}."
-        )
-    return f"{LARGER.get(signs[0], 'Whether a larger step beats the search is undecided')}: {last}."
-
-
-def _multiple(name: str) -> float:
-    return float(name.removeprefix("area_constant_").removesuffix("x"))
+    if len(signs) == 1:
+        return f"{LARGER[signs[0]]}: {last}."
+    return (
+        f"The best of the larger steps, without any search, beats the found policy in {signs.count(1)} of "
+        f"{len(signs)} settings, and loses in {signs.count(-1)}."
+    )

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -14,11 +15,36 @@ from ...contribution.findings import LAST
 from ...figures.style import in_order, name_of
 from ...laws.intervals import mean_interval
 from ...store.folders import Folder, Store, key_of
-from ..recorded import completed
-from ..table import dotted, name_of_task, number
+from ..table import completed, dotted, name_of_task, number, without
 
+Settings = dict[tuple[str, str], list[Folder]]  # (setup, what is kept) -> a folder a seed
 QUANTILES = (0.1, 0.25, 0.5, 0.75, 0.9)
 SHARES = np.linspace(0, 1, 101)  # of the examples, where a Lorenz curve is read
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """Searches: their table, and their folders by setting."""
+
+    runs: pd.DataFrame
+    settings: Settings
+
+    @property
+    def named(self) -> dict[str, list[Folder]]:
+        """The settings by what a reader tells them apart by."""
+        subsets_differ = len({kept for _, kept in self.settings}) > 1
+        return {", ".join(key if subsets_differ else key[:1]): group for key, group in self.settings.items()}
+
+    def first(self, number: int) -> dict[str, list[Folder]]:
+        """Some of the settings, first those in which nothing is pruned."""
+        ordered = sorted(self.named.items(), key=lambda item: "prune" in item[1][0].record["inputs"])
+        return dict(ordered[:number])
+
+    @property
+    def pruned(self) -> list[tuple[str, pd.DataFrame]]:
+        """The runs of each setup of which several subsets were searched on."""
+        groups = self.runs.groupby("setup", sort=False)
+        return [(str(setup), group) for setup, group in groups if group["kept"].nunique() > 1]
 
 
 def table(store: Store, folders: Sequence[Folder]) -> pd.DataFrame:
@@ -31,11 +57,9 @@ def table(store: Store, folders: Sequence[Folder]) -> pd.DataFrame:
     runs = pd.DataFrame([_row(store, folder, redrawn) for folder in folders])
     runs.insert(0, "setup", _setups(runs, redrawn))
     runs.insert(1, "kept", _subsets(runs))
-    runs["order"] = runs["rule"].map(
-        {rule: place for place, rule in enumerate(in_order(runs["rule"]))}
-    )  # unpruned, random, ...
-    runs = runs.sort_values(["setup", "order", "keep", "kept", "seed"], kind="stable", ignore_index=True)
-    return runs.drop(columns=["order", "setup_key", "kept_key"])
+    order = runs["rule"].map(in_order(runs["rule"]).index)  # unpruned, random, ...
+    runs = runs.assign(order=order).sort_values(["setup", "order", "keep", "kept", "seed"], kind="stable")
+    return runs.drop(columns=["order", "setup_key", "kept_key"]).reset_index(drop=True)
 
 
 def points(runs: pd.DataFrame, metrics: Sequence[str]) -> pd.DataFrame:
@@ -54,8 +78,7 @@ def points(runs: pd.DataFrame, metrics: Sequence[str]) -> pd.DataFrame:
 
 def on_the_way(folder: Folder) -> pd.DataFrame:
     """The law's numbers by policy and outer epoch: medians over the looks of the first three quarters of the run."""
-    law = pd.read_parquet(folder.path / "law.parquet")
-    by = ["policy", "epoch"]
+    law, by = pd.read_parquet(folder.path / "law.parquet"), ["policy", "epoch"]
     early = law[law["step"] <= LAST * law.groupby(by)["step"].transform("max")]
     return early.groupby(by, as_index=False).median(numeric_only=True)
 
@@ -63,11 +86,6 @@ def on_the_way(folder: Folder) -> pd.DataFrame:
 def curves(folder: Folder) -> pd.DataFrame:
     """(policy, step, target, held_out): mean losses in nats."""
     return pd.read_parquet(folder.path / "curves.parquet")
-
-
-def picture(folder: Folder) -> pd.DataFrame:
-    """Rows: difficulty from the easiest; columns: time; mean weight of the found policy in units of 1/N."""
-    return pd.read_parquet(folder.path / "picture.parquet").pivot(index="difficulty", columns="time", values="weight")
 
 
 def bands(folder: Folder, contribution: str) -> pd.DataFrame:
@@ -88,10 +106,8 @@ def lorenz(folder: Folder) -> dict[tuple[str, float], Floats]:
 def lorenz_of(values: Floats) -> Floats:
     """The Lorenz curve of the positive part, read at `SHARES`; the diagonal where all are equal."""
     heap = np.concatenate([[0.0], np.cumsum(np.sort(values.clip(min=0)))])
-    if heap[-1] == 0:
-        return np.full(len(SHARES), np.nan)
-    curve: Floats = np.interp(SHARES, np.linspace(0, 1, len(heap)), heap / heap[-1])
-    return curve
+    whole = heap[-1] or np.nan
+    return np.asarray(np.interp(SHARES, np.linspace(0, 1, len(heap)), heap / whole))
 
 
 def gini_of(curve: Floats) -> float:
@@ -99,15 +115,13 @@ def gini_of(curve: Floats) -> float:
     return float(1 - 2 * np.trapezoid(curve, SHARES))
 
 
-def _looks(folder: Folder, contribution: str) -> list[tuple[tuple[str, float], Floats, Floats]]:
+def _looks(folder: Folder, contribution: str) -> Iterator[tuple[tuple[str, float], Floats, Floats]]:
     """(policy, level), contributions and weights of the active examples, at the start and at each level reached."""
     names = ["policy", "level", "weight", contribution]
-    found = []
     looks = pd.read_parquet(folder.path / "contributions.parquet", columns=names)
     for (policy, level), look in looks.groupby(["policy", "level"], sort=False):
         active = look[look["weight"] > ACTIVE * look["weight"].max()]
-        found.append(((str(policy), float(str(level))), active[contribution].to_numpy(), active["weight"].to_numpy()))
-    return found
+        yield (str(policy), float(str(level))), active[contribution].to_numpy(), active["weight"].to_numpy()
 
 
 # ---- settings --------------------------------------------------------------------------------------------------------
@@ -127,12 +141,10 @@ def _row(store: Store, folder: Folder, redrawn: bool) -> dict[str, Any]:
     scored = {} if prune is None else prune["inputs"]
     scorer = completed(store.get("score", scored["score"]).record["recipe"])["scorer"] if "score" in scored else {}
     task, metrics = recipe["task"], record["metrics"]
-    ignored = ("data_seed",) if redrawn else ()
-    same = {name: value for name, value in task.items() if name not in ignored}
-    kept = {name: value for name, value in pruning.items() if name not in ("task", "fingerprint", "seed")}
-    row = {
-        "kept_key": key_of({"prune": kept, "scorer": scorer})[:6],
-        "setup_key": key_of({name: value for name, value in recipe.items() if name != "seed"} | {"task": same})[:6],
+    same = without(task, "data_seed") if redrawn else task
+    row: dict[str, Any] = {
+        "kept_key": key_of({"prune": without(pruning, "task", "fingerprint", "seed"), "scorer": scorer})[:6],
+        "setup_key": key_of(without(recipe, "seed") | {"task": same})[:6],
         "task": name_of_task(task),
         "fingerprint": str(recipe.get("fingerprint") or ""),
         "model": recipe["model"]["name"],
@@ -145,11 +157,10 @@ def _row(store: Store, folder: Folder, redrawn: bool) -> dict[str, Any]:
         "pool": metrics["examples"] if prune is None else prune["metrics"]["pool"],
     }
     nested = {name: recipe[name] for name in ("task", "model", "recipe", "search")} | {"scorer": scorer}
-    nested["prune"] = {name: value for name, value in pruning.items() if name not in ("task", "fingerprint")}
+    nested["prune"] = without(pruning, "task", "fingerprint")
     made = {"search": folder.key, "created": str(record.get("created", "")), "seconds": record.get("seconds")}
     made["commit"] = str(record.get("code", {}).get("commit", ""))
-    whole: dict[str, Any] = row | metrics | made | dict(dotted(nested, number))
-    return whole
+    return {**row, **metrics, **made, **dict(dotted(nested, number))}
 
 
 def _setups(runs: pd.DataFrame, redrawn: bool) -> pd.Series[Any]:
@@ -157,7 +168,7 @@ def _setups(runs: pd.DataFrame, redrawn: bool) -> pd.Series[Any]:
     setups = runs.drop_duplicates("setup_key").set_index("setup_key")
     nested = [name for name in runs.columns if str(name).startswith(("task.", "model.", "recipe.", "search."))]
     nested = [name for name in nested if not (redrawn and name == "task.data_seed")]
-    nested = sorted(nested, key=lambda name: name != "model.name")  # of settings that tell as much, the model does it
+    nested = sorted(nested, key=lambda name: name != "model.name")  # the model goes first where others tell as much
     words = {}
     for key, row in setups.iterrows():
         like = setups[setups["task"] == row["task"]]
@@ -189,7 +200,7 @@ def _setting(name: str, value: Any) -> str:
 
 
 def _subsets(runs: pd.DataFrame) -> pd.Series[Any]:
-    several = runs.loc[~runs["scorer"].isin(["none"]), "scorer"].nunique() > 1
+    several = runs.loc[runs["scorer"] != "none", "scorer"].nunique() > 1
 
     def words(row: pd.Series[Any]) -> str:
         by = f" by {row['scorer']}" if several and row["scorer"] != "none" else ""

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from functools import partial
+from collections.abc import Iterator, Mapping, Sequence
 from itertools import cycle
-from typing import TYPE_CHECKING, Any
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -17,11 +17,9 @@ from ...figures.panels import Drawing, Figures
 from ...figures.style import BLUE, GREEN, INK, OCHRE, ORANGE, PURPLE, SKY, TEAL, VIOLET
 from ...store.folders import Folder
 from ..parts import Section, cells, note, shown
-from ..recorded import reads_text
-from .changes import interval
-
-if TYPE_CHECKING:
-    from .found import Found
+from ..table import fact
+from .marks import DASHED, interval, over_seeds, panel
+from .searches import Found
 
 WORDS = (
     "Left: the share of all weight that the found policy gives to each source as training goes on; dotted: its share "
@@ -35,54 +33,53 @@ BY_SOURCE = (
     "three quarters. Of φ's variance over the examples that weigh something, the part that lies between the sources' "
     "means: 0 where sources contribute equally. Means and 95 % t intervals over seeds."
 )
+Tables = dict[tuple[str, str], pd.DataFrame]  # by setting: a row for each policy, step, source and seed
 NONE: pd.Series[float] = pd.Series(dtype=float)
 SHOWN = (-1.0, 3.0)  # of the mean phi of a source over that of all
 COLOURS_OF_SOURCES = (ORANGE, BLUE, GREEN, PURPLE, OCHRE, SKY, VIOLET, TEAL)
 
 
-def section(found: Found) -> Section | None:
-    panels = [one for setting, rows in found.sources.items() for one in drawings(setting, rows)]
-    figures = Figures("sources", "Do the sources contribute equally?", WORDS, panels, columns=2)
-    return shown(figures) if panels else None
+def section(tables: Tables) -> Section | None:
+    panels = [one for setting, rows in tables.items() for one in drawings(", ".join(setting), rows)]
+    return shown(Figures("sources", "Do the sources contribute equally?", WORDS, panels, columns=2)) if panels else None
 
 
-def by_source(found: Found) -> Section | None:
+def by_source(rows: Sequence[dict[str, Any]]) -> Section | None:
     """The table beside the figures."""
-    rows = source_rows(found)
     return Section("Weight and contribution by source", [note(BY_SOURCE), cells(rows)]) if rows else None
 
 
-def source_rows(found: Found) -> list[dict[str, Any]]:
-    own = {f"{setup}, {kept}": runs for (setup, kept), runs in found.runs.groupby(["setup", "kept"], sort=False)}
-    return [row for setting, rows in found.sources.items() for row in weights(setting, rows, own[setting])]
+def tables(found: Found) -> Tables:
+    """Of the settings with several sources."""
+    return {setting: rows for setting, own in found.settings.items() if (rows := table(own)) is not None}
 
 
 def table(folders: Sequence[Folder]) -> pd.DataFrame | None:
     """A row for every policy, step, source and seed; None where the examples are not of several sources."""
-    found = []
-    for seed, folder in enumerate(folders):
-        file = folder.path / "groups.parquet"
-        if not reads_text(folder.record["recipe"]["task"]) or not file.exists():
-            return None
-        rows = pd.read_parquet(file)
-        whole = rows.assign(part=rows["weight"] * rows["phi"]).groupby(["policy", "step"])["part"].transform("sum")
-        found.append(rows.assign(seed=seed, relative=rows["phi"] / whole))
-    return pd.concat(found, ignore_index=True)
+    files = [folder.path / "groups.parquet" for folder in folders]
+    tasks = [one.record["recipe"]["task"]["name"] for one in folders]
+    if not all(fact("task", name, "reads") == "text" for name in tasks) or not all(map(Path.exists, files)):
+        return None
+    rows = pd.concat([pd.read_parquet(file).assign(seed=seed) for seed, file in enumerate(files)], ignore_index=True)
+    whole = (rows["weight"] * rows["phi"]).groupby([rows[name] for name in ("seed", "policy", "step")]).transform("sum")
+    return rows.assign(relative=rows["phi"] / whole)
 
 
 def drawings(setting: str, rows: pd.DataFrame) -> list[Drawing]:
+    weigh, contribute = "share of the weight by source and step", "mean phi of a source over the mean by step"
     return [
-        Drawing("What each source weighs", setting, f"share of the weight by source and step, {setting}",
-                partial(_weights, rows)),
-        Drawing("What each source contributes", setting, f"mean phi of a source over the mean by step, {setting}",
-                partial(_contributions, rows)),
-    ]  # fmt: skip
+        panel("What each source weighs", setting, weigh, _weights, rows),
+        panel("What each source contributes", setting, contribute, _contributions, rows),
+    ]
+
+
+def rows(tables: Tables, runs: Mapping[tuple[str, str], pd.DataFrame]) -> list[dict[str, Any]]:
+    return [row for setting, found in tables.items() for row in weights(", ".join(setting), found, runs[setting])]
 
 
 def weights(setting: str, rows: pd.DataFrame, runs: pd.DataFrame) -> Iterator[dict[str, Any]]:
     """A row for each source; phi at the looks of the first three quarters, medians, then means of seeds."""
-    early = rows[rows["step"] <= LAST * rows["step"].max()]
-    for source, own in early.groupby("group", sort=False):
+    for source, own in _early(rows).groupby("group", sort=False):
         middle = own.groupby(["policy", "seed"])["relative"].median()
         yield {
             "setting": setting,
@@ -97,27 +94,31 @@ def weights(setting: str, rows: pd.DataFrame, runs: pd.DataFrame) -> Iterator[di
 
 
 def _weights(rows: pd.DataFrame, axes: Axes) -> None:
-    found = rows[rows["policy"] == "found"]
-    for colour, (source, own) in zip(cycle(COLOURS_OF_SOURCES), found.groupby("group", sort=False), strict=False):
-        _band(axes, own, "weight", colour, str(source))
+    for colour, source, own in _sources(rows[rows["policy"] == "found"]):
+        over_seeds(axes, own, "weight", "median", colour, linewidth=2, label=source)
         axes.axhline(own["examples"].mean(), color=colour, linewidth=1, linestyle=":")
     axes.set_ylim(0, 1)
     name_axes(axes, "step of training", "share of the weight")
 
 
 def _contributions(rows: pd.DataFrame, axes: Axes) -> None:
-    early = rows[rows["step"] <= LAST * rows["step"].max()]
-    for colour, (source, own) in zip(cycle(COLOURS_OF_SOURCES), early.groupby("group", sort=False), strict=False):
-        _band(axes, own[own["policy"] == "found"], "relative", colour, str(source))
+    early = _early(rows)
+    for colour, source, own in _sources(early):
+        over_seeds(axes, own[own["policy"] == "found"], "relative", "median", colour, linewidth=2, label=source)
         middle = own[own["policy"] == "constant"].groupby("step")["relative"].median()
-        axes.plot(middle.index, middle, color=colour, linewidth=1.2, linestyle=(0, (4, 2)))
+        axes.plot(middle.index, middle, color=colour, linewidth=1.2, linestyle=DASHED)
     axes.axhline(1, color=INK, linewidth=0.8)
     low, high = np.nanquantile(early["relative"], [0.02, 0.98])
     axes.set_ylim(max(SHOWN[0], min(0.0, low)), min(SHOWN[1], max(2.0, high)))
     name_axes(axes, "step of training", "mean φ of the source / mean φ")
 
 
-def _band(axes: Axes, own: pd.DataFrame, name: str, colour: str, label: str) -> None:
-    seeds = own.pivot_table(index="step", columns="seed", values=name)
-    axes.plot(seeds.index, seeds.median(axis=1), color=colour, linewidth=2, label=label)
-    axes.fill_between(seeds.index, seeds.min(axis=1), seeds.max(axis=1), color=colour, alpha=0.15, linewidth=0)
+def _early(rows: pd.DataFrame) -> pd.DataFrame:
+    early: pd.DataFrame = rows[rows["step"] <= LAST * rows["step"].max()]
+    return early
+
+
+def _sources(rows: pd.DataFrame) -> Iterator[tuple[str, str, pd.DataFrame]]:
+    """A colour, its source and the rows of that."""
+    for colour, (source, own) in zip(cycle(COLOURS_OF_SOURCES), rows.groupby("group", sort=False), strict=False):
+        yield colour, str(source), own

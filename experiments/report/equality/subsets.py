@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from functools import partial
 from typing import Any
 
 import numpy as np
@@ -15,15 +14,26 @@ from ...figures.axes import legend_below
 from ...figures.panels import Drawing, Figures
 from ...figures.style import INK
 from ..parts import Section, cells, note, shown
-from .changes import Change, change, column, interval, signed, worded
-from .found import Found
-from .marks import LEVELS, colours, intervals, level_ticks, say
+from .marks import (
+    LEVELS,
+    Change,
+    change,
+    colours,
+    column,
+    interval,
+    intervals,
+    level_ticks,
+    panel,
+    say,
+    without_changes,
+)
+from .searches import Found
 
 EQUAL = (
-    "Means and 95 % t intervals over seeds, at equal loss, under the constant policy; 1 is all equal. ESS: the share "
-    "of the examples that would carry as much, were their positive φ equal. Signal: the mean's square over the mean "
-    "square. A random subset of the same size is the control. Levels that a run did not reach are left out."
+    "Means and 95 % t intervals over seeds, at equal loss, under the constant policy; 1 is all equal. A random subset "
+    "of the same size is the control. Levels that a run did not reach are left out."
 )
+Shades = Mapping[str, str]  # kept -> colour
 
 
 def equal(found: Found) -> Section | None:
@@ -32,35 +42,32 @@ def equal(found: Found) -> Section | None:
     return shown(figures) if drawings else None
 
 
-def drawn(setup: str, runs: pd.DataFrame, shades: Mapping[str, str]) -> list[Drawing]:
+def drawn(setup: str, runs: pd.DataFrame, shades: Shades) -> list[Drawing]:
+    ess, signal = "effective share of the examples", "mean² / mean square"
     return [
-        Drawing("How equal is φ? (ESS)", setup, f"ESS of phi by level, {setup}",
-                partial(_levels, runs, shades, "ess", "effective share of the examples")),
-        Drawing("How equal is φ? (signal)", setup, f"signal by level, {setup}",
-                partial(_levels, runs, shades, "signal", "mean² / mean square")),
-    ]  # fmt: skip
+        panel("How equal is φ? (ESS)", setup, "ESS of phi by level", _levels, runs, shades, "ess", ess),
+        panel("How equal is φ? (signal)", setup, "signal by level", _levels, runs, shades, "signal", signal),
+    ]
 
 
-def _levels(runs: pd.DataFrame, shades: Mapping[str, str], name: str, words: str, axes: Axes) -> None:
+def _levels(runs: pd.DataFrame, shades: Shades, name: str, words: str, axes: Axes) -> None:
     names = {level: f"constant_phi_{name}@{level:g}" for level in LEVELS[1:]}
-    levels = [level for level, metric in names.items() if metric in runs and runs[metric].notna().all()]
-    subsets = [kept for kept in shades if (runs["kept"] == kept).any()]
-    for place, kept in enumerate(subsets):
-        own = runs[runs["kept"] == kept]
-        shift = 0.08 * (place - (len(subsets) - 1) / 2)
-        intervals(
-            axes,
-            shift + np.arange(len(levels), dtype=np.float64),
-            [own[names[level]] for level in levels],
-            shades[kept],
-            kept,
-        )
+    levels = [level for level in names if column(runs, names[level]).notna().all()]
+    subsets = _subsets(runs, shades)
+    for place, (kept, own) in enumerate(subsets.items()):
+        places = 0.08 * (place - (len(subsets) - 1) / 2) + np.arange(len(levels), dtype=np.float64)
+        intervals(axes, places, [own[names[level]] for level in levels], shades[kept], kept)
     level_ticks(axes, levels)
     if not levels:
         axes.set_yticks([])
         say(axes, "some run does not fall to 75 % of its first loss:\nthere is no equal loss to compare at")
     axes.set_ylabel(words)
     legend_below(axes)
+
+
+def _subsets(runs: pd.DataFrame, shades: Shades) -> dict[str, pd.DataFrame]:
+    """The runs of each subset, in the order of the colours."""
+    return {kept: own for kept in shades if len(own := runs[runs["kept"] == kept])}
 
 
 GAINS = (
@@ -75,46 +82,43 @@ def gains(found: Found) -> Section | None:
     return shown(Figures("gains", heading, GAINS, drawings, columns=4)) if drawings else None
 
 
-def gain(setup: str, runs: pd.DataFrame, shades: Mapping[str, str]) -> Drawing:
-    words = f"gain of the found policy by what is kept, {setup}"
-    return Drawing("What a search still gains", setup, words, partial(_gains, runs, shades))
+def gain(setup: str, runs: pd.DataFrame, shades: Shades) -> Drawing:
+    return panel("What a search still gains", setup, "gain of the found policy by what is kept", _gains, runs, shades)
 
 
-def _gains(runs: pd.DataFrame, shades: Mapping[str, str], axes: Axes) -> None:
-    subsets = [kept for kept in shades if (runs["kept"] == kept).any()]
-    for place, kept in enumerate(subsets):
-        values = 100 * runs.loc[runs["kept"] == kept, "gain"]
-        intervals(axes, np.array([float(place)]), [values], shades[kept], kept)
+def _gains(runs: pd.DataFrame, shades: Shades, axes: Axes) -> None:
+    subsets = _subsets(runs, shades)
+    for place, (kept, own) in enumerate(subsets.items()):
+        intervals(axes, np.array([float(place)]), [100 * own["gain"]], shades[kept], kept)
     axes.axhline(0, color=INK, linewidth=0.8)
-    axes.set_xticks([])
-    axes.set_xlim(-0.5, len(subsets) - 0.5)
-    axes.set_ylabel("area under the held-out loss saved, %")
+    axes.set(xticks=[], xlim=(-0.5, len(subsets) - 0.5), ylabel="area under the held-out loss saved, %")
     legend_below(axes)
 
 
 TABLE = (
     "Gain: the share of the constant policy's area that the found one saves, on the held-out part and on the target "
-    "set that the search looked at: where they differ much, it learnt the target by heart. ESS and signal as above, "
-    "under the constant policy when the target loss first falls to the level. Late: in the run's second half; 0.25 "
-    "under the constant policy. Differences are paired by seed."
+    "set that the search looked at: where they differ much, it learnt the target by heart. ESS and signal: under the "
+    "constant policy when the target loss first falls to the level. Late: in the run's second half; 0.25 under the "
+    "constant policy. Differences are paired by seed."
 )
 COMPARED = (0.5, 0.75)  # of the first target loss, the first of them that every run of a setup reached
 
 
-def table(found: Found) -> Section:
-    return Section("What a search gains, by what is kept", [note(TABLE), cells(worded(found.subsets))])
+def table(rows: Sequence[dict[str, Any]]) -> Section:
+    return Section("What a search gains, by what is kept", [note(TABLE), cells(without_changes(rows))])
 
 
 def rows(runs: pd.DataFrame) -> list[dict[str, Any]]:
     """A row for each setting: what a search gains, how equal phi is, and both against a random subset of the size."""
     found = []
     for setup, group in runs.groupby("setup", sort=False):
-        reached = [level for level in COMPARED if column(group, f"constant_phi_ess@{level:g}").notna().all()]
-        level = reached[0] if reached else math.nan
+        reached = (level for level in COMPARED if column(group, f"constant_phi_ess@{level:g}").notna().all())
+        level = next(reached, math.nan)
+        ess, signal = (f"constant_phi_{name}@{level:g}" for name in ("ess", "signal"))
         for kept, own in group.groupby("kept", sort=False):
             random = group[(group["rule"] == "random") & (group["keep"] == own["keep"].iloc[0])]
             control = random if own["rule"].iloc[0] not in ("none", "random") else random[:0]
-            ess, gain = (_against(own, control, name) for name in (f"constant_phi_ess@{level:g}", "gain"))
+            changes = {name: _against(own, control, of) for name, of in (("ess", ess), ("gain", "gain"))}
             found.append(
                 {
                     "setting": setup,
@@ -122,12 +126,12 @@ def rows(runs: pd.DataFrame) -> list[dict[str, Any]]:
                     "gain, held out": interval(own["gain"]),
                     "gain, target itself": interval(column(own, "target_gain")),
                     "late weight on the hardest quarter": interval(column(own, "late_mass_hardest")),
-                    "level": f"{100 * level:g} %" if reached else "none reached",
-                    "ESS of φ": interval(column(own, f"constant_phi_ess@{level:g}")),
-                    "signal of φ": interval(column(own, f"constant_phi_signal@{level:g}")),
-                    "ESS minus random's": signed(ess),
-                    "gain minus random's": signed(gain),
-                    "changes": {"ess": ess, "gain": gain},
+                    "level": "none reached" if math.isnan(level) else f"{100 * level:g} %",
+                    "ESS of φ": interval(column(own, ess)),
+                    "signal of φ": interval(column(own, signal)),
+                    "ESS minus random's": str(changes["ess"]),
+                    "gain minus random's": str(changes["gain"]),
+                    "changes": changes,
                 }
             )
     return found

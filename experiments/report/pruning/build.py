@@ -2,23 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
+
+import pandas as pd
 
 from ...laws import claims
 from ...laws.expectations import Expectation
 from ...store.folders import Store
 from .. import page, provenance
-from . import capacity, distribution, fits, gains, kept, laws, listing, scaling
-from .found import find, warnings
-from .runs import named
-
-SECTIONS = (
-    capacity.section, scaling.section, gains.section, gains.over_uniform, page.expected, fits.challenges, fits.section,
-    distribution.section, kept.classes, kept.gallery, listing.section,
-)  # fmt: skip
+from ..parts import count
+from ..table import fact
+from . import capacity, distribution, fits, gains, kept, laws, runs, scaling
 
 
 def build(
@@ -32,30 +29,62 @@ def build(
     replicates: int = 200,
 ) -> dict[str, Any]:
     """The page on the evaluate folders of these keys, on all of them where there are none; see `page.write`."""
-    found = find(store, keys, expectations, replicates)
-    lost = 0 if keys is not None else len(store.folders("evaluate")) - len(found.every)
-    gained, weighed = claims.summary(laws.placed(named(found.advantage), found.runs)), claims.weighed(found.policies)
-    measured = {"distribution.csv": found.measures} if len(found.measures) else {}
+    every = runs.table(store, keys)
+    lost = 0 if keys is not None else len(store.folders("evaluate")) - len(every)
+    own = runs.newest(every)
+    points, advantage, policies = runs.points(own), claims.advantage(own), claims.by_policy(own)
+    panels = laws.panels(own, advantage, replicates=replicates)
+    measures, unmeasured = distribution.measured(store, own)
+    outcomes = [claims.check(expectation, own) for expectation in expectations]
+    gained, weighed = claims.summary(laws.placed(runs.named(advantage), own)), claims.weighed(policies)
+    sections = [
+        capacity.section(own, advantage), scaling.section(panels), gains.section(panels, advantage),
+        gains.over_uniform(policies), page.expected(outcomes), fits.challenges(panels), fits.section(panels),
+        distribution.section(list(distribution.shifts(measures, own, panels)), unmeasured), kept.classes(store, own),
+        kept.gallery(store, own), runs.listing(points, own),
+    ]  # fmt: skip
     return page.write(
         folder,
-        found,
-        SECTIONS,
+        sections,
+        outcomes,
         title=title,
-        verdict=weighed if weighed and found.advantage.empty else f"{gained} {weighed}".strip(),
-        caveat=claims.caveat(found.advantage),
-        warnings=list(warnings(found, lost)),
-        tables={"table.csv": found.every, "points.csv": found.points, **measured},
+        verdict=weighed if weighed and advantage.empty else f"{gained} {weighed}".strip(),
+        caveat=claims.caveat(advantage),
+        warnings=warnings(every, own, points, lost),
+        tables={"table.csv": every, "points.csv": points} | ({"distribution.csv": measures} if len(measures) else {}),
         claims={
-            "advantage": found.advantage.to_dict("records"),
-            "policies": found.policies.to_dict("records"),
-            "laws": [{"panel": panel.title, "rows": fits.rows(panel)} for panel in found.panels],
+            "advantage": advantage.to_dict("records"),
+            "policies": policies.to_dict("records"),
+            "laws": [{"panel": panel.title, "rows": fits.rows(panel)} for panel in panels],
             "beats_the_law": [
                 {"panel": panel.title, "rule": one.rule, "keep": one.keep} | asdict(one.answer)
-                for panel in found.panels
+                for panel in panels
                 for one in panel.challenges
             ],
         },
-        origin=provenance.of_runs(store, found.runs, command),
-        runs=len(found.runs),
-        points=len(found.points),
+        origin=provenance.of_runs(store, own, command),
+        runs=len(own),
+        points=len(points),
     )
+
+
+def warnings(every: pd.DataFrame, runs: pd.DataFrame, points: pd.DataFrame, lost: int) -> Iterator[str]:
+    """What a reader should know first; `lost`: evaluated runs of which a folder is gone."""
+    if lost:
+        yield f"Left out: {count(lost, 'evaluated run')} whose training, pruning or score was removed or damaged."
+    few = int(points["few"].sum())
+    if few:
+        have = "has" if few == 1 else "have"
+        yield f"{few} of {count(len(points), 'point')} {have} fewer than 3 seeds: intervals are wide or missing."
+    if len(every) > len(runs):
+        yield f"Left out, and in table.csv alone: {count(len(every) - len(runs), 'older run')} of a setting and seed."
+    zero = int((points["error"] <= 0).sum()) if "error" in points else 0
+    if zero:
+        yield f"{count(zero, 'point')} without any test error cannot be drawn on a logarithmic axis."
+    chosen = [(kind, name) for kind in ("policy", "scorer") for name in sorted(set(runs[kind]))]
+    aimed = [f"{kind}={name}" for kind, name in chosen if fact(kind, name, "sees_dev")]
+    if aimed:
+        yield (
+            f"{' and '.join(aimed)} use the labels of the dev split, which what they are compared with does not: "
+            "part of a gain may be that, and training on those examples, too, is the control."
+        )

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import groupby
-from typing import TYPE_CHECKING
+from typing import cast
 
 import numpy as np
 import pandas as pd
@@ -16,14 +16,14 @@ from matplotlib.patches import Rectangle
 from ...figures.panels import Drawing, Figures
 from ...figures.style import GREEN, ORANGE, count_label, name_of, selecting
 from ...pruning.distribution import EXPECTED, NOTHING
+from ...store.folders import Folder, Store
 from ..parts import Cell as Shown
 from ..parts import Section, box, code, definitions, details, drawing, note, table
-from .laws import BUDGETS, Panel
+from .layout import BUDGETS, Panel
 from .runs import POINT
 
-if TYPE_CHECKING:
-    from .found import Found
-
+FILE = "distribution.parquet"
+RUN = ("task", "fingerprint", "label_noise", "pool", "rule", "scorer", "selection", "balance", "keep", "prune")
 DOUBLINGS = 3  # a ratio this far from 1 has the full colour
 ROW, REST = 0.27, 1.45  # inches: a row; titles and column names
 
@@ -90,6 +90,9 @@ class Cell:
         return self.kept / self.random if self.random > 0 else np.nan
 
 
+Cells = dict[tuple[str, float, str], Cell]  # by rule, keep, measure
+
+
 @dataclass(frozen=True, slots=True)
 class Shift:
     """The selections of one setup and scorer, from its largest pool."""
@@ -98,16 +101,19 @@ class Shift:
     pool: int
     columns: list[Column]
     rows: list[tuple[str, float]]  # rule, keep
-    cells: dict[tuple[str, float, str], Cell]  # by rule, keep, measure
+    cells: Cells
     vanished: list[str]  # classes and sources of which nearly nothing is kept
+
+    @property
+    def place(self) -> str:
+        return f"{self.title}, pool of {self.pool:,}"
 
     @property
     def height(self) -> float:
         return REST + ROW * len(self.rows)
 
 
-def section(found: Found) -> Section | None:
-    several = list(shifts(found.measures, found.runs, found.panels))
+def section(several: Sequence[Shift], unmeasured: Sequence[Folder]) -> Section | None:
     parts, sheet = [], []
     if several:
         columns = dict.fromkeys(column for shift in several for column in shift.columns)
@@ -116,19 +122,32 @@ def section(found: Found) -> Section | None:
         parts += [note(Markup("{}{}").format(WORDS, COLOURED)), box("pair top", *figures, meanings)]
         for one in several:
             if one.vanished:
-                gone = f"Nearly gone in {one.title}, pool of {one.pool:,}: {', '.join(one.vanished)}."
-                parts.append(note(gone, "warning"))
+                parts.append(note(f"Nearly gone in {one.place}: {', '.join(one.vanished)}.", "warning"))
         for one in several:
-            summary = f"{one.title}, pool of {one.pool:,}: the values, and those of a random choice in brackets"
+            summary = f"{one.place}: the values, and those of a random choice in brackets"
             values = table(["rule", "keep", *(column.title for column in one.columns)], rows(one))
             parts.append(details(summary, values, opened=len(several) < 3))
-        longest = max(len(one.rows) for one in several)  # a row is as high in every panel
-        height, shown = max(one.height for one in several), [panel(one, longest) for one in several]
-        sheet = [Figures("distribution", "", "", shown, height=height)]
-    if found.unmeasured:
-        keys = found.unmeasured[0] if len(found.unmeasured) == 1 else "{" + ",".join(found.unmeasured) + "}"
-        parts += [note(AGAIN.format(len(found.unmeasured))), code(f"rm -r {found.store.path('prune', keys)}")]
+        longest = max(several, key=lambda one: len(one.rows))  # a row is as high in every panel
+        shown = [panel(one, len(longest.rows)) for one in several]
+        sheet = [Figures("distribution", "", "", shown, height=longest.height)]
+    if unmeasured:
+        names = unmeasured[0].key if len(unmeasured) == 1 else "{" + ",".join(one.key for one in unmeasured) + "}"
+        parts += [note(AGAIN.format(len(unmeasured))), code(f"rm -r {unmeasured[0].path.with_name(names)}")]
     return Section("What pruning does to the distribution", parts, sheet) if parts else None
+
+
+def measured(store: Store, runs: pd.DataFrame) -> tuple[pd.DataFrame, list[Folder]]:
+    """A row for each measure of each selection behind the runs, and the selections that have none."""
+    found, missing = [], []
+    for _, row in runs[runs["prune"] != ""].drop_duplicates("prune").iterrows():
+        folder = store.get("prune", row["prune"])
+        if (folder.path / FILE).exists():  # under a policy the run's rule and keep are not those of the selection
+            about = {name: row[name] for name in RUN} | {"rule": row["prune.rule"], "keep": row["prune.keep"]}
+            measures = pd.read_parquet(folder.path / FILE)
+            found.append(pd.DataFrame([about]).merge(measures, how="cross", suffixes=("_size", "")))
+        else:
+            missing.append(folder)
+    return pd.concat(found, ignore_index=True) if found else pd.DataFrame(), missing
 
 
 def shifts(measures: pd.DataFrame, runs: pd.DataFrame, panels: Sequence[Panel]) -> Iterator[Shift]:
@@ -149,10 +168,11 @@ def shifts(measures: pd.DataFrame, runs: pd.DataFrame, panels: Sequence[Panel]) 
             cells |= _accuracies(some, str(budget))
             name = "acc.,\n" + str(budget).removeprefix("equal ") if len(group) > 1 else "worst\nacc."
             columns.append(Column(str(budget), name, f"{ACCURACY} ({budget})", "{:.1%}", more_is_worse=False))
-        shown = [one for one in columns if any(cell.kept or cell.random for cell in _column(cells, one))]
+        told = {measure for (_, _, measure), cell in cells.items() if cell.kept or cell.random}
         order = [*selecting(rule for rule, *_ in cells), "random"]
         rows = sorted({key[:2] for key in cells}, key=lambda row: (order.index(row[0]), -row[1]))
         title = setup if scorer == "none" else f"{setup} · {scorer}"
+        shown = [one for one in columns if one.measure in told]
         yield Shift(title, int(pool), shown, rows, cells, list(_vanished(own)))
 
 
@@ -171,15 +191,15 @@ def rows(shift: Shift) -> list[list[str | Shown]]:
     ]
 
 
-def _measures(own: pd.DataFrame) -> dict[tuple[str, float, str], Cell]:
+def _measures(own: pd.DataFrame) -> Cells:
     """A cell for each rule, keep fraction and measure: of rules that draw at random the mean over their seeds."""
     worse = {column.measure: column.more_is_worse for column in COLUMNS}
-    means = own.groupby(["rule", "keep", "measure"])[["kept", "random", "low", "high", "p"]].mean().reset_index()
+    means = own[own["measure"].isin(list(worse))].groupby(["rule", "keep", "measure"])
     found = {}
-    for _, row in means[means["measure"].isin(list(worse))].iterrows():
-        side = int(row["kept"] > row["high"]) - int(row["kept"] < row["low"])
-        verdict = _verdict(side, worse[row["measure"]])
-        found[row["rule"], row["keep"], row["measure"]] = Cell(row["kept"], row["random"], verdict, row["p"])
+    for key, row in means[["kept", "random", "low", "high", "p"]].mean().iterrows():
+        rule, keep, measure = cast("tuple[str, float, str]", key)
+        verdict = _verdict(row["kept"] > row["high"], row["kept"] < row["low"], worse[measure])
+        found[rule, keep, measure] = Cell(row["kept"], row["random"], verdict, row["p"])
     return found
 
 
@@ -190,27 +210,22 @@ def _vanished(own: pd.DataFrame) -> Iterator[str]:
         yield f"{row['of']} ({selection} keeps {row['kept']:.0f} of {row['pool']:.0f})"
 
 
-def _accuracies(points: pd.DataFrame, budget: str) -> dict[tuple[str, float, str], Cell]:
+def _accuracies(points: pd.DataFrame, budget: str) -> Cells:
     """The worst class's test accuracy under a budget; better or worse where its interval and random's lie apart."""
     name = "worst_class_accuracy"
-    if name not in points:
-        return {}
-    points = points.dropna(subset=[name])
+    points = points.dropna(subset=[name]) if name in points else points[:0]
     control = points[points["rule"] == "random"].drop_duplicates("keep").set_index("keep")
     found = {}
     for _, row in points[points["keep"].isin(control.index)].iterrows():
         random = control.loc[row["keep"]]
-        side = int(row[f"{name}_low"] > random[f"{name}_high"]) - int(row[f"{name}_high"] < random[f"{name}_low"])
-        found[row["rule"], row["keep"], budget] = Cell(row[name], random[name], _verdict(side, more_is_worse=False))
+        above, below = row[f"{name}_low"] > random[f"{name}_high"], row[f"{name}_high"] < random[f"{name}_low"]
+        verdict = _verdict(above, below, more_is_worse=False)
+        found[row["rule"], row["keep"], budget] = Cell(row[name], random[name], verdict)
     return found
 
 
-def _verdict(side: int, more_is_worse: bool) -> str:
-    return "chance" if side == 0 else "worse" if (side > 0) == more_is_worse else "better"
-
-
-def _column(cells: dict[tuple[str, float, str], Cell], column: Column) -> list[Cell]:
-    return [cell for key, cell in cells.items() if key[2] == column.measure]
+def _verdict(above: bool, below: bool, more_is_worse: bool) -> str:
+    return "chance" if above == below else "worse" if above == more_is_worse else "better"
 
 
 def _words(shift: Shift, rule: str, keep: float, column: Column) -> Shown:
@@ -225,15 +240,12 @@ def _words(shift: Shift, rule: str, keep: float, column: Column) -> Shown:
 def _draw(axes: Axes, shift: Shift, rows: int) -> None:
     for y, (rule, keep) in enumerate(shift.rows):
         for x, column in enumerate(shift.columns):
-            cell = shift.cells.get((rule, keep, column.measure))
-            if cell is None:
+            if (cell := shift.cells.get((rule, keep, column.measure))) is None:
                 continue
             if cell.verdict != "chance":
                 far = 1.0 if not cell.ratio > 0 else min(1.0, abs(np.log2(cell.ratio)) / DOUBLINGS)
-                colour = ORANGE if cell.verdict == "worse" else GREEN
-                axes.add_patch(
-                    Rectangle((x - 0.47, y - 0.44), 0.94, 0.88, color=colour, alpha=0.2 + 0.5 * far, linewidth=0)
-                )
+                colour, alpha = ORANGE if cell.verdict == "worse" else GREEN, 0.2 + 0.5 * far
+                axes.add_patch(Rectangle((x - 0.47, y - 0.44), 0.94, 0.88, color=colour, alpha=alpha, linewidth=0))
             axes.text(x, y, _ratio(cell, column), ha="center", va="center", fontsize=7)
     axes.set_xticks(range(len(shift.columns)), [column.name for column in shift.columns], fontsize=6.2)
     axes.set_yticks(range(len(shift.rows)), [f"{name_of(rule)} {keep:g}" for rule, keep in shift.rows], fontsize=8)

@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import math
-from dataclasses import astuple
+from collections.abc import Sequence
 from typing import Any
 
 from ...figures.style import name_of
 from ...laws import frontier, scaling
+from ...laws.intervals import worded
 from ..parts import Cell, Section, box, heading, note, table, titled
-from .found import Found
-from .laws import Challenge, Panel, noise
-from .layout import answers
+from .laws import noise
+from .layout import Challenge, Panel
 
 WORDS = (
     "Fits of log error (soft L1, many starts, tight tolerances); x is the number of training examples, last epoch's "
@@ -25,18 +25,18 @@ COLUMNS = {
 }  # fmt: skip  # of a row: how the page calls them
 
 
-def section(found: Found) -> Section:
-    fitted = [panel for panel in found.panels if panel.fitted]
+def section(panels: Sequence[Panel]) -> Section:
+    fitted = [panel for panel in panels if panel.fitted]
     parts = [note(WORDS)] if fitted else []
     for panel in fitted:
         shown = table(list(COLUMNS.values()), [_cells(row) for row in rows(panel)])
-        parts += [heading(panel.title), shown, note(answers(panel), "plain")]
+        parts += [heading(panel.title), shown, note(panel.answers, "plain")]
     reasons: dict[str, list[str]] = {}  # why nothing could be fitted, each once
-    for panel in found.panels:
+    for panel in panels:
         if not panel.fitted:
-            reasons.setdefault(answers(panel), []).append(panel.title)
+            reasons.setdefault(panel.answers, []).append(panel.title)
     for reason, titles in reasons.items():
-        of = "" if len(titles) == len(found.panels) else f"{'; '.join(titles)}: "
+        of = "" if len(titles) == len(panels) else f"{'; '.join(titles)}: "
         parts.append(note(of + reason, "plain"))
     return Section("Which law", parts)
 
@@ -52,55 +52,48 @@ def rows(panel: Panel) -> list[dict[str, Any]]:
     for name, law in (("unpruned", panel.unpruned), ("envelope", panel.envelope)):
         if law is None:
             continue
-        compared, explained = law.comparison, noise(law.curve)
-        for fit, interval, held_out in (
-            (compared.power, law.power, compared.held_out_power),
-            (compared.exponential, law.exponential, compared.held_out_exponential),
-        ):
-            if fit is None:
-                continue
+        explained = noise(law.curve)
+        for fit, interval, held_out in law.fits:
             misfit = explained is not None and fit.residual > 2 * explained
             found.append(
                 {
                     "curve": name,
                     "law": ("E + " if fit.floored else "") + ("A x^−a" if fit.family == "power" else "A exp(−x/x₀)"),
-                    "preferred": compared.verdict.startswith(fit.family),
-                    "parameter": _parameter(fit, interval),
-                    "floor": _floor(fit, interval),
+                    "preferred": law.comparison.verdict.startswith(fit.family),
+                    "parameter": _parameter(fit, interval.rate),
+                    "floor": _floor(fit, interval.floor),
                     "points": fit.n,
                     "residual": f"{100 * fit.residual:.1f} %" + (" ⚠" if misfit else ""),
-                    "noise": "–" if explained is None else f"{100 * explained:.1f} %",
-                    "aicc": "undefined" if fit.aicc is None else f"{fit.aicc:.1f}".replace("-", "−"),
-                    "held_out": "–" if held_out is None else f"{100 * held_out:.1f} %",
-                    "replicates": _replicates(interval),
+                    "noise": _percent(explained),
+                    "aicc": "undefined" if fit.aicc is None else worded(fit.aicc, form=".1f"),
+                    "held_out": _percent(held_out),
+                    "replicates": interval.note or f"{interval.replicates - interval.dropped} of {interval.replicates}",
                 }
             )
     return found
 
 
-def _parameter(fit: scaling.Fit, interval: scaling.Bootstrap | None) -> str:
-    ends = None if interval is None else interval.rate
+def _percent(share: float | None) -> str:
+    return "–" if share is None else f"{100 * share:.1f} %"
+
+
+def _parameter(fit: scaling.Fit, ends: scaling.Interval | None) -> str:
     if fit.family == "power":
-        return f"a = {fit.rate:.3f}" + ("" if ends is None else f" [{ends.low:.3f}, {ends.high:.3f}]")
+        return f"a = {_estimate(fit.rate, ends, '.3f')}"
     if fit.rate <= 0:
         return "does not fall"
     within = "" if ends is None or ends.low <= 0 else f" [{1 / ends.high:,.0f}, {1 / ends.low:,.0f}]"
     return f"x₀ = {1 / fit.rate:,.0f}{within}"
 
 
-def _floor(fit: scaling.Fit, interval: scaling.Bootstrap | None) -> str:
-    if not fit.floored:
-        return "none"
+def _floor(fit: scaling.Fit, ends: scaling.Interval | None) -> str:
     if fit.floor_hit:
         return "0 (at its bound)"
-    ends = None if interval is None else interval.floor
-    return f"{fit.floor:.4f}" + ("" if ends is None else f" [{ends.low:.4f}, {ends.high:.4f}]")
+    return _estimate(fit.floor, ends, ".4f") if fit.floored else "none"
 
 
-def _replicates(interval: scaling.Bootstrap | None) -> str:
-    if interval is None:
-        return "–"
-    return interval.note or f"{interval.replicates - interval.dropped} of {interval.replicates}"
+def _estimate(value: float, ends: scaling.Interval | None, form: str) -> str:
+    return worded(value, form=form) if ends is None else worded(value, ends.low, ends.high, form)
 
 
 BEATS = (
@@ -115,8 +108,8 @@ HEAD = (
 )  # fmt: skip
 
 
-def challenges(found: Found) -> Section | None:
-    challenged = [panel for panel in found.panels if panel.challenges]
+def challenges(panels: Sequence[Panel]) -> Section | None:
+    challenged = [panel for panel in panels if panel.challenges]
     tables = [
         titled(
             f"{panel.title}: {frontier.together([one.answer for one in panel.challenges])}",
@@ -131,9 +124,9 @@ def _row(one: Challenge) -> list[str | Cell]:
     """The error saved in percent, and by how much the exponent is larger."""
     answer, gain, growth, examples = one.answer, "–", "–", "–"
     if answer.gain is not None and answer.growth is not None:
-        less, best, worst = (100 * math.expm1(-end) for end in (answer.gain.value, answer.gain.high, answer.gain.low))
-        gain = f"{less:+.0f} % [{best:+.0f}, {worst:+.0f}]".replace("-", "−")
-        growth = "{:+.2f} [{:+.2f}, {:+.2f}]".format(*astuple(answer.growth)).replace("-", "−")
+        saved, best, worst = (100 * math.expm1(-end) for end in (answer.gain.value, answer.gain.high, answer.gain.low))
+        gain = worded(saved, best, worst, "+.0f", " %")
+        growth = worded(answer.growth.value, answer.growth.low, answer.growth.high, "+.2f")
         examples = f"{answer.examples:,.0f}"
     said = Cell(f"{answer.verdict}: {answer.reason}", f"wide {answer.verdict}")
     return [name_of(one.rule), f"{one.keep:g}", gain, examples, growth, said]

@@ -1,36 +1,148 @@
-"""How the panels of evaluated runs are laid out: on the page, and as figures of record."""
+"""The panels of evaluated runs (a setup, a scorer, a budget), and how they are laid out on the page and in files."""
 
 from __future__ import annotations
 
 import re
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from itertools import groupby
 
+import pandas as pd
+from markupsafe import Markup
+
+from ...contracts import Floats
 from ...figures.panels import Drawing, Figures
-from .laws import BUDGETS, Panel
+from ...figures.style import selecting
+from ...laws import frontier, scaling
+from ..parts import box, drawing, heading
+
+BUDGETS = {"epochs": "equal epochs", "steps": "equal steps", "both": "nothing pruned"}
 
 
-def grouped(panels: Sequence[Panel]) -> list[tuple[str, list[tuple[int, Panel]]]]:
-    """(heading, numbered panels) of each grid: one panel, or all of a setup where each is a single drawing."""
-    groups: list[list[tuple[int, Panel]]] = []
-    before: str | None = None
-    for place, panel in enumerate(panels):
-        if panel.single and before == panel.setup:
-            groups[-1].append((place, panel))
-        else:
-            groups.append([(place, panel)])
-        before = panel.setup if panel.single else None
-    return [(group[0][1].title if len(group) == 1 else group[0][1].setup, group) for group in groups]
+@dataclass(frozen=True, slots=True)
+class Curve:
+    """Points of error against examples, with the runs behind each."""
+
+    x: Floats  # training examples
+    y: Floats  # mean error over seeds
+    runs: tuple[Floats, ...]
 
 
-def records(name: str, panels: Sequence[Panel], draw: Callable[[Panel], Sequence[Drawing]]) -> list[Figures]:
+@dataclass(frozen=True, slots=True)
+class Law:
+    """One curve, which law it follows, and the interval of each family's fit."""
+
+    curve: Curve
+    comparison: scaling.Comparison
+    power: scaling.Bootstrap | None
+    exponential: scaling.Bootstrap | None
+
+    @property
+    def fits(self) -> list[tuple[scaling.Fit, scaling.Bootstrap, float | None]]:
+        """Each family's fit, where there is one, its interval, and its error on the largest sizes."""
+        one = self.comparison
+        found = [
+            (one.power, self.power, one.held_out_power),
+            (one.exponential, self.exponential, one.held_out_exponential),
+        ]
+        return [(fit, interval, error) for fit, interval, error in found if fit is not None and interval is not None]
+
+
+@dataclass(frozen=True, slots=True)
+class Challenge:
+    """One rule and keep fraction against the unpruned law."""
+
+    rule: str
+    keep: float
+    answer: frontier.Answer
+
+
+@dataclass(frozen=True, slots=True)
+class Panel:
+    """What one group of figures shows."""
+
+    setup: str  # words: task, model, and what else tells it from the others
+    scorer: str
+    budget: str
+    metric: str  # error, or bits_per_byte
+    points: pd.DataFrame
+    advantage: pd.DataFrame
+    unpruned: Law
+    envelope: Law | None
+    envelope_note: str
+    challenges: tuple[Challenge, ...]
+
+    @property
+    def title(self) -> str:
+        scored = "" if self.scorer == "none" else f" · scored by {self.scorer}"
+        return f"{self.setup}{scored} · {BUDGETS[self.budget]}"
+
+    @property
+    def subtitle(self) -> str:
+        return self.title.replace(" · scored by ", " · ")
+
+    @property
+    def label(self) -> str:
+        """What tells the panel from the others of its setup."""
+        return self.title.removeprefix(f"{self.setup} · ").capitalize()
+
+    @property
+    def pools(self) -> int:
+        return int(self.points["pool"].nunique())
+
+    @property
+    def rules(self) -> list[str]:
+        """What was compared with random, in the order of the colours."""
+        return selecting(self.points["rule"])
+
+    @property
+    def single(self) -> bool:
+        """Whether its errors are one drawing."""
+        return self.pools == 1 or len(self.rules) + (self.envelope is not None) < 2
+
+    @property
+    def fitted(self) -> bool:
+        """Whether there were points enough for a law."""
+        return any(law.fits for law in (self.unpruned, self.envelope) if law is not None)
+
+    @property
+    def answers(self) -> str:
+        """Which law the unpruned points and the envelope follow, and why."""
+        one, envelope = self.unpruned.comparison, self.envelope
+        said = f"Unpruned: {one.verdict} ({one.reason}). "
+        if envelope is None:
+            return f"{said}No envelope: {self.envelope_note}."
+        return f"{said}Envelope: {envelope.comparison.verdict} ({envelope.comparison.reason}); {self.envelope_note}."
+
+
+Draw = Callable[[Panel], Sequence[Drawing]]
+
+
+def grids(
+    name: str, panels: Sequence[Panel], draw: Draw, below: Callable[[Sequence[Panel]], Sequence[Markup]]
+) -> list[Markup]:
+    """A heading and a grid for each panel, or for all of a setup where each is a single drawing; what is below it."""
+    parts: list[Markup] = []
+    groups = groupby(enumerate(panels), lambda one: (one[1].setup, -1 if one[1].single else one[0]))
+    for group in [list(group) for _, group in groups]:
+        own = [panel for _, panel in group]
+        drawn = [(f"{name}{place}-{number}", one) for place, panel in group for number, one in enumerate(draw(panel))]
+        under = below(own)
+        if drawn or under:
+            title = own[0].title if len(own) == 1 else own[0].setup
+            parts += [heading(title), box("grid", *(drawing(one, prefix) for prefix, one in drawn)), *under]
+    return parts
+
+
+def records(name: str, panels: Sequence[Panel], draw: Draw) -> list[Figures]:
     """Figures of record: one for each setup and scorer, a row a budget."""
-    groups: dict[tuple[str, str], list[Panel]] = {}
+    groups: dict[tuple[str, str], list[Sequence[Drawing]]] = {}
     for panel in panels:
-        groups.setdefault((panel.setup, panel.scorer), []).append(panel)
+        groups.setdefault((panel.setup, panel.scorer), []).append(draw(panel))
     found = []
-    for (setup, scorer), group in groups.items():
+    for (setup, scorer), rows in groups.items():
         end = "" if len(groups) == 1 else "-" + re.sub(r"[^a-z0-9]+", "-", f"{setup} {scorer}".lower()).strip("-")
-        drawings, columns = in_rows([draw(panel) for panel in group])
+        drawings, columns = in_rows(rows)
         if columns:
             found.append(Figures(name + end, setup, "", drawings, columns if columns > 1 else 3))
     return found
@@ -38,24 +150,5 @@ def records(name: str, panels: Sequence[Panel], draw: Callable[[Panel], Sequence
 
 def in_rows(rows: Sequence[Sequence[Drawing]]) -> tuple[list[Drawing | None], int]:
     """Drawings row by row, with empty places at the ends of the shorter ones; how many columns that makes."""
-    columns = max(len(row) for row in rows)
+    columns = max(map(len, rows))
     return [one for row in rows for one in [*row, *[None] * (columns - len(row))]], columns
-
-
-def subtitle(panel: Panel) -> str:
-    scorer = "" if panel.scorer == "none" else f" · {panel.scorer}"
-    return f"{panel.setup}{scorer} · {BUDGETS[panel.budget]}"
-
-
-def label(panel: Panel) -> str:
-    """What tells the panel from the others of its setup."""
-    return panel.title.removeprefix(f"{panel.setup} · ").capitalize()
-
-
-def answers(panel: Panel) -> str:
-    """Which law the unpruned points and the envelope follow, and why."""
-    one, envelope = panel.unpruned.comparison, panel.envelope
-    said = f"Unpruned: {one.verdict} ({one.reason}). "
-    if envelope is None:
-        return f"{said}No envelope: {panel.envelope_note}."
-    return f"{said}Envelope: {envelope.comparison.verdict} ({envelope.comparison.reason}); {panel.envelope_note}."

@@ -1,18 +1,20 @@
-"""The store as one tidy table: a row for every evaluated run, and a row for every point of the figures."""
+"""The store as tidy tables, in files and on the page: a row for every evaluated run, and for every point."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
 from ...errors import LabError, MissingInput
-from ...laws.intervals import mean_interval
+from ...figures.style import UNPRUNED
+from ...laws.intervals import mean_interval, worded
 from ...store.folders import Folder, Store, key_of
-from ..recorded import chooses, completed, differing
-from ..table import dotted, name_of_task
+from ..parts import Section, cells, details
+from ..table import cell, completed, differing, dotted, fact, name_of_task, without
 
 POINT = (
     "task", "fingerprint", "model", "width", "setup", "policy", "label_noise", "pool", "rule", "scorer", "selection",
@@ -32,10 +34,11 @@ METRICS = (
 
 def table(store: Store, evaluate_keys: Sequence[str] | None = None) -> pd.DataFrame:
     """One row for each evaluate folder (all of them where the keys are None), following its inputs to the score."""
-    if evaluate_keys is None:
-        families = [family for folder in store.folders("evaluate") if (family := _whole(store, folder)) is not None]
-    else:
-        families = [ancestors(store, store.get("evaluate", key)) for key in dict.fromkeys(evaluate_keys)]
+    families = []
+    for folder in store.folders("evaluate") if evaluate_keys is None else ():
+        with suppress(LabError):  # without those of which an ancestor was removed or damaged
+            families.append(ancestors(store, folder))
+    families += [ancestors(store, store.get("evaluate", key)) for key in dict.fromkeys(evaluate_keys or ())]
     if not families:
         raise MissingInput(f"nothing was evaluated in {store.root}", "prune-lab reproduce experiment=demo")
     rows = pd.DataFrame([_row(family) for family in families])
@@ -57,14 +60,6 @@ def ancestors(store: Store, evaluate: Folder) -> dict[str, Folder]:
             found["finetune"] = found["train"]
             found["train"] = store.get("train", str(found["finetune"].record["inputs"]["start"]))
     return found
-
-
-def _whole(store: Store, evaluate: Folder) -> dict[str, Folder] | None:
-    """The ancestors, or None where one of them was removed or damaged."""
-    try:
-        return ancestors(store, evaluate)
-    except LabError:
-        return None
 
 
 def newest(runs: pd.DataFrame) -> pd.DataFrame:
@@ -109,12 +104,12 @@ def error_metric(runs: pd.DataFrame) -> str:
 
 
 def _row(family: Mapping[str, Folder]) -> dict[str, Any]:
-    evaluate = family["evaluate"]
-    train, prune, score = family["train"].record, family.get("prune"), family.get("score")
+    evaluate, train = family["evaluate"], family["train"].record
     recipe = completed(train["recipe"])
-    pruning = {} if prune is None else completed(prune.record["recipe"])
-    scoring = {} if score is None else completed(score.record["recipe"])
-    task, model = recipe["task"], recipe["model"]
+    pruning, scoring = (
+        completed(family[phase].record["recipe"]) if phase in family else {} for phase in ("prune", "score")
+    )
+    task, model, policy = recipe["task"], recipe["model"], recipe.get("policy", {})
     scorer = dict(scoring.get("scorer", {}))
     if "keep" in scorer and scorer["keep"] == pruning.get("keep"):
         del scorer["keep"]  # a mask learned for what is kept is one method at every fraction
@@ -126,19 +121,18 @@ def _row(family: Mapping[str, Folder]) -> dict[str, Any]:
         "policy": "uniform",
         "label_noise": task.get("label_noise", 0.0),
         "rule": pruning.get("rule", "none"),
-        "scorer": scoring["scorer"]["name"] if scoring else "none",
+        "scorer": scorer.get("name", "none"),
         "keep": pruning.get("keep", 1.0),
         "balance": pruning.get("balance", 0.0),
         "budget": recipe.get("budget", "both"),  # unpruned, equal epochs and equal steps are one run
         "seed": recipe["seed"],
         "split": evaluate.record["recipe"].get("split", "test"),
     }
-    policy = recipe.get("policy", {})
-    weighs = bool(policy) and not chooses(policy)
-    if weighs:
+    chooses = bool(fact("policy", policy.get("name"), "chooses"))
+    if chooses:  # the part of the pool that an epoch visits; nothing is pruned
+        row |= {"rule": policy["name"], "keep": policy.get("share", 1.0)}
+    elif policy:
         row["policy"] = policy["name"]
-    elif policy:  # the part of the pool that an epoch visits; nothing is pruned
-        row["rule"], row["keep"] = policy["name"], policy.get("share", 1.0)
     row |= {name: train["metrics"].get(name, np.nan) for name in TRAINED}
     second: Mapping[str, Any] = {}
     if "finetune" in family:  # how much was seen is of the first set, how good it is of the second
@@ -146,48 +140,78 @@ def _row(family: Mapping[str, Folder]) -> dict[str, Any]:
         second = {name: completed(tuned["recipe"])[name] for name in ("task", "recipe", "fingerprint")}
         row |= {name: tuned["metrics"].get(name, np.nan) for name in TRAINED if name.startswith("dev_")}
         row["task"] += f", then {second['task']['name']}"
-    measured = {name: value for name, value in evaluate.record["metrics"].items() if _number(value)}
-    row |= {name: value for name, value in measured.items() if name not in row}
+    measured = evaluate.record["metrics"].items()
+    row |= {name: value for name, value in measured if name not in row and type(value) in (int, float)}
     timed = [family[phase].record.get("seconds") for phase in ("train", "finetune", "evaluate") if phase in family]
     row["seconds"] = sum(float(seconds or 0) for seconds in timed)
     row |= {phase: family[phase].key if phase in family else "" for phase in ("evaluate", "train", "prune", "score")}
-    setup = {"task": _without(task, "examples", "label_noise"), "fingerprint": row["fingerprint"]}
+    setup = {"task": without(task, "examples", "label_noise"), "fingerprint": row["fingerprint"]}
     setup |= {"model": model, "recipe": recipe["recipe"]}
-    if weighs:  # rules are compared under one way to weigh what they keep
+    if policy and not chooses:  # rules are compared under one way to weigh what they keep
         setup["policy"] = policy
     if second:
         setup["finetune"] = second
-    selection: dict[str, Any] = {"scoring": _without(scoring, "task", "fingerprint") | {"scorer": scorer}}
-    selection |= {"drop": pruning.get("drop_hardest") or 0.0}
-    own = differing("rule", row["rule"], _without(pruning, *PRUNED)) if pruning else {}
-    if policy and not weighs:
-        own = differing("policy", policy["name"], _without(policy, "name", "share"))
-    if own:  # a rule with another setting is another way to choose
-        selection["own"] = own
     shifted = evaluate.record["recipe"].get("shifted", {})
     if shifted:  # another second text is another setup: its numbers are of other things
         setup["shifted"] = [shifted, evaluate.record["recipe"]["shifted_fingerprint"]]
+    selection: dict[str, Any] = {"scoring": without(scoring, "task", "fingerprint") | {"scorer": scorer}}
+    selection |= {"drop": pruning.get("drop_hardest") or 0.0}
+    own = differing("rule", row["rule"], without(pruning, *PRUNED)) if pruning else {}
+    if chooses:
+        own = differing("policy", policy["name"], without(policy, "name", "share"))
+    if own:  # a rule with another setting is another way to choose
+        selection["own"] = own
     if scoring and scoring["task"].get("examples") != task.get("examples"):
         selection["scored"] = "everything"
     row |= {
-        "setup": _short(setup),
-        "selection": _short(selection) if scoring or own else "none",
+        "setup": key_of(setup)[:6],
+        "selection": key_of(selection)[:6] if scoring or own else "none",
         "created": str(evaluate.record.get("created", "")),
         "commit": str(evaluate.record.get("code", {}).get("commit", "")),
     }
     settings = {"task": task, "model": model, "recipe": recipe["recipe"], "scorer": scorer}
     settings |= {"policy": policy, "shifted": shifted, "finetune": second}
-    settings["prune"] = _without(pruning, "task", "fingerprint") | {"scored": selection.get("scored")}
+    settings["prune"] = without(pruning, "task", "fingerprint") | {"scored": selection.get("scored")}
     return row | dict(dotted(settings))
 
 
-def _number(value: object) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool)
+# ---- as tables to sort -----------------------------------------------------------------------------------------------
+
+SHOWN = (
+    "task", "model", "width", "policy", "rule", "scorer", "keep", "balance", "label_noise", "pool", "examples",
+    "budget",
+)  # fmt: skip  # of a point and of a run
+MEASURED = {
+    "accuracy": "accuracy, last epoch",
+    "accuracy_best": "accuracy, best dev epoch",
+    "bits_per_byte": "bits per byte, last epoch",
+    "shifted_bits_per_byte": "bits per byte of the second text, last epoch",
+}
 
 
-def _without(settings: Mapping[str, Any], *names: str) -> dict[str, Any]:
-    return {name: value for name, value in settings.items() if name not in names}
+def listing(points: pd.DataFrame, runs: pd.DataFrame) -> Section:
+    means = cells([_point(row) for _, row in named(points).iterrows()])
+    each = cells([_run(row) for _, row in named(runs).iterrows()])
+    summary = f"{len(points)} points: means and 95 % t intervals over seeds"
+    return Section("Points and runs", [details(summary, means), details(f"{len(runs)} runs", each)])
 
 
-def _short(content: Mapping[str, Any]) -> str:
-    return key_of(content)[:6]
+def setting(row: pd.Series[Any], columns: Sequence[str]) -> dict[str, str]:
+    """Some settings of a row as words."""
+    shown = {name.replace("_", " "): cell(row[name]) for name in columns}
+    return shown | {"rule": "unpruned" if row["rule"] == UNPRUNED else row["rule"]}
+
+
+def _run(row: pd.Series[Any]) -> dict[str, str]:
+    shown = setting(row, (*SHOWN, "seed", "steps", "epochs"))
+    shown |= {words: cell(row[name], "{:.4f}") for name, words in MEASURED.items() if name in row}
+    return shown | {"seconds": cell(round(row["seconds"], 1)), "evaluate": str(row["evaluate"])}
+
+
+def _point(row: pd.Series[Any]) -> dict[str, str]:
+    shown = setting(row, SHOWN) | {"n": f"{row['n']}{' (few)' if row['few'] else ''}"}
+    for name, words in MEASURED.items():
+        if name in row:
+            mean, low, high = (row[one] for one in (name, f"{name}_low", f"{name}_high"))
+            shown[words] = "" if pd.isna(mean) else worded(mean, low, high, ".4f")
+    return shown
