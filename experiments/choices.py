@@ -170,7 +170,8 @@ def _load(word: str) -> None:
         path, package = _installed(word)
     if not path.is_file():
         raise DataUnavailable(f"--plugin {word}: there is no such file", "--plugin FILE.py")
-    called, digest = str(path.resolve()), hashlib.sha256(path.read_bytes()).hexdigest()[:16]
+    source = path.read_bytes()
+    called, digest = str(path.resolve()), hashlib.sha256(source).hexdigest()[:16]
     if _plugins.get(called) == digest:
         return
     for key in [key for key, known in _classes.items() if known.plugin_name == called]:
@@ -179,7 +180,7 @@ def _load(word: str) -> None:
     _loading.append(called)
     try:
         with redirect_stdout(sys.stderr):  # stdout is data
-            _imported(path, package)
+            _imported(path, source, package)
     except BaseException as error:
         del _plugins[called]
         if isinstance(error, ConfigError | KeyboardInterrupt):
@@ -205,18 +206,13 @@ def _installed(word: str) -> tuple[Path, str]:
     return Path(str(spec.origin if spec else word)), found[word]
 
 
-def _imported(path: Path, package: str | None) -> None:
-    """Import the file under a name of its own, where a worker's pickle looks for it; a package's under its own."""
-    if package is not None:
-        sys.modules.pop(package, None)
-        import_module(package)
-        return
-    name = f"prune_lab_plugin_{path.stem}_{hashlib.sha256(str(path.resolve()).encode()).hexdigest()[:8]}"
-    spec = importlib.util.spec_from_file_location(name, path)
+def _imported(path: Path, source: bytes, package: str | None) -> None:
+    """Run the source that was hashed, never an older compiled form, under a name where a worker's pickle looks."""
+    name = package or f"prune_lab_plugin_{path.stem}_{hashlib.sha256(str(path.resolve()).encode()).hexdigest()[:8]}"
+    spec = importlib.util.find_spec(name) if package else importlib.util.spec_from_file_location(name, path)
     assert spec is not None
-    assert spec.loader is not None
     module = sys.modules[name] = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
+    exec(compile(source, str(path.resolve()), "exec"), module.__dict__)
 
 
 def blame(error: BaseException) -> str | None:
