@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import inspect
+from collections.abc import Callable, Sequence
+from functools import cache
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -33,10 +36,10 @@ def optimizers(
         )
     rest = [weight for weight in trainable.values() if not any(weight is matrix for matrix in hidden)]
     return [
-        torch.optim.Muon(
+        _eager(torch.optim.Muon)(
             hidden, learning_rate, momentum=momentum, weight_decay=weight_decay, adjust_lr_fn="match_rms_adamw"
         ),
-        torch.optim.AdamW(rest, learning_rate, betas=(0.9, 0.95), weight_decay=0.0, fused=True),
+        _eager(torch.optim.AdamW)(rest, learning_rate, betas=(0.9, 0.95), weight_decay=0.0, fused=True),
     ]
 
 
@@ -52,9 +55,20 @@ def elementwise(
     """SGD (Nesterov) or AdamW. A number moves by its own gradient alone, so that many models may lie in one tensor."""
     groups = [{"params": [*decayed], "weight_decay": weight_decay}, {"params": [*free], "weight_decay": 0.0}]
     if name == "sgd":
-        return torch.optim.SGD(groups, learning_rate, momentum=momentum, nesterov=momentum > 0, fused=True)
+        return _eager(torch.optim.SGD)(groups, learning_rate, momentum=momentum, nesterov=momentum > 0, fused=True)
     assert name == "adamw", f"optimizer {name} is not elementwise"
-    return torch.optim.AdamW(groups, learning_rate, betas=(0.9, 0.95), fused=True)
+    return _eager(torch.optim.AdamW)(groups, learning_rate, betas=(0.9, 0.95), fused=True)
+
+
+@cache
+def _eager(kind: type[torch.optim.Optimizer]) -> Callable[..., torch.optim.Optimizer]:
+    """The same optimiser without the marks that tell torch's compiler where to stop.
+
+    Nothing here is compiled, and the marks import the compiler: some seconds in every process that trains.
+    """
+    marked = ("step", "zero_grad", "add_param_group", "state_dict", "load_state_dict")
+    bare: dict[str, Callable[..., Any]] = {name: inspect.unwrap(getattr(kind, name)) for name in marked}
+    return type(kind.__name__, (kind,), bare | {"step": torch.no_grad()(bare["step"])})
 
 
 def schedulers(optimizers: list[torch.optim.Optimizer], name: str, *, steps: int, warmup: float) -> list[LambdaLR]:

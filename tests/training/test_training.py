@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -264,3 +265,25 @@ def test_precision_float32_is_kept_and_bfloat16_is_close() -> None:
     assert rough.dtype == torch.float32
     assert not torch.equal(exact, rough)
     torch.testing.assert_close(exact, rough, atol=0.05, rtol=0.05)
+
+
+@pytest.mark.parametrize("name", ["sgd", "adamw", "muon"])
+def test_the_optimisers_are_torchs_without_its_compiler(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    def trained(by_torch: bool) -> list[torch.Tensor]:
+        model = image_task().model(torch_stream(3, "init"))
+        made = optimizers(model, name, learning_rate=0.05, momentum=0.9, weight_decay=1e-3)
+        if by_torch:
+            for one in made:
+                one.__class__ = type(one).__mro__[1]
+        for _ in range(3):
+            sum(weight.pow(4).sum() for weight in model.parameters()).backward()
+            for one in made:
+                one.step()
+                one.zero_grad()
+                one.load_state_dict(one.state_dict())
+        return list(model.parameters())
+
+    plain = trained(True)
+    monkeypatch.setitem(sys.modules, "torch._dynamo", None)  # to import it would be an error
+    for mine, theirs in zip(trained(False), plain, strict=True):
+        torch.testing.assert_close(mine, theirs, rtol=0, atol=0)
