@@ -14,7 +14,7 @@ from typer.testing import CliRunner
 
 from benchmarks import contribution, ours, plain, race, sweep, synthetic, text, training
 from benchmarks.__main__ import app
-from benchmarks.side import RACES, Measured
+from benchmarks.side import RACES, Measured, Side
 from prune_lab.experiments.contracts import Proxy
 from prune_lab.experiments.data.load import load_data
 from prune_lab.experiments.seeds import torch_stream
@@ -43,6 +43,7 @@ class SideHere:
 
 def test_each_measurement_is_one_json_object(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(race, "SIZE", 256)
+    monkeypatch.setattr(race, "Side", lambda name, *asked: (Side if "el2n" in name else SideHere)(name, *asked))
     result = CliRunner().invoke(app, ["scoring", "--quick", "--json"])
     assert result.exit_code == 0, result.output
     measured = [json.loads(line) for line in result.stdout.splitlines()]
