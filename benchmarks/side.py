@@ -91,7 +91,7 @@ def _child(name: str, side: str, quick: bool, threads: int) -> None:
 
 
 def _import_compiler() -> None:
-    """torch imports its compiler at an optimiser's first step: seconds and 150 MiB that belong to no lap."""
+    """torch's optimisers and function transforms import its compiler at first use: seconds that belong to no lap."""
     for name in ("torch._dynamo", "torch._inductor.config"):
         importlib.import_module(name)
 

@@ -69,8 +69,8 @@ def _of_second(work: Work) -> dict[str, Any]:
 
 def _start_up(job: Job) -> None:
     """Import torch before the clock starts: a command's first run is not charged for what serves all of them."""
-    if job.phase == "search":
-        import_module("torch._dynamo")  # torch, and what its function transforms import at their first use
+    if job.phase == "search" or job.recipe.get("policy"):
+        import_module("torch._dynamo")  # torch, and what its function transforms import: contributions need them
     elif job.phase == "train" or any("train" in name for name in job.inputs):
         import_module("torch")
 
