@@ -59,7 +59,7 @@ class Data:
     kind: Kind
     splits: Mapping[Split, Examples]
     classes: tuple[str, ...]  # names of the classes; empty for text
-    notes: tuple[str, ...] = ()  # decisions taken while loading, said aloud and recorded
+    notes: tuple[str, ...] = ()  # decisions taken while loading, reported and recorded
     vocabulary: int = 0  # number of tokens, text only
     decode: Callable[[Sequence[int]], str] | None = None  # tokens to text, text only
     tokenizer: bytes = b""  # its serialized form, text only
@@ -238,7 +238,7 @@ class Choice(Settings):
     plugin_name: ClassVar[str | None]
     sees_dev: ClassVar[bool] = False  # whether it uses the labels of the dev split
 
-    def __hash__(self) -> int:  # of settings that are lists, too
+    def __hash__(self) -> int:  # works for settings that are lists
         return hash((type(self), self.model_dump_json()))
 
     def fits(self, run: Any) -> None:

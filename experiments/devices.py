@@ -17,7 +17,7 @@ from .errors import DataUnavailable
 
 def resolve_device(name: str) -> tuple[torch.device, str]:
     """The device for "auto", "cpu", "mps", "cuda" or "cuda:N", and why."""
-    torch.backends.cudnn.allow_tf32 = False  # float32 is float32 on a GPU, too: bfloat16 is the fast precision
+    torch.backends.cudnn.allow_tf32 = False  # float32 on a GPU is full float32: bfloat16 is the fast precision
     if name == "auto":
         if torch.cuda.is_available():
             return torch.device("cuda"), f"device cuda: {torch.cuda.get_device_name()} is here"

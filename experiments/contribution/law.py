@@ -5,7 +5,7 @@ For step t with weights gamma, gradients g_n and target loss L:
   phi_n = p . g_n            the long-horizon one, p the costate: what it takes off the area under L still to come
   B_n = p . (Hbar g_n - H_n gbar), bars weighted by gamma: d phi_n / dt = -CT_n + B_n
 At an optimal policy phi is equal over the active examples, and equal to L(t) - L(T); the printed law, CT equal, is the
-same only where B is equal, too.
+same only where B is equal as well.
 """
 
 from __future__ import annotations

@@ -17,7 +17,7 @@ class Point(Settings):
 
 
 class Expectation(Settings):
-    """A claim as data: the mean of `point` (minus that of `versus`) lies in [at_least, at_most], and what comes out."""
+    """A claim as data: the mean of `point` (minus that of `versus`) is in [at_least, at_most], and what comes out."""
 
     claim: str
     source: str

@@ -91,7 +91,7 @@ class Run(Settings):
     export: Annotated[str, Field(pattern=r"\.(npy|csv|parquet)$")] | None = None  # score, prune: also write it there
     launcher: Launcher = Launcher()
     policy: Annotated[PolicyChoice, Of("policy")] = Field(default_factory=lambda: _default("policy"))
-    shifted: SecondText | None = None  # evaluate: a second text that is measured, too
+    shifted: SecondText | None = None  # evaluate: a second text to measure as well
     search: Search = Search()
     finetune: Finetune | None = None  # train, and evaluate on: a second set, after the run's own
     study: Annotated[StudyChoice | None, Of("study", optional=True)] = (

@@ -22,7 +22,7 @@ Notify = Callable[[str, float], None]  # a sentence or "", and the share of the 
 
 @dataclass
 class Work:
-    """What a running phase fills: its folder's files, decisions said aloud, and metrics."""
+    """What a running phase fills: its folder's files, the decisions it reports, and metrics."""
 
     job: Job
     folder: Path

@@ -31,7 +31,7 @@ NOTHING = 0.1  # "nearly nothing": at most this share of what a random subset ke
 NEAR = 0.99  # cosine above which two examples are near duplicates; of CIFAR-10's pairs above it most are the same photo
 BLOCK = 256  # rows compared at once: memory is a few times BLOCK * LARGEST numbers
 SAMPLE, PERMUTATIONS = 2_000, 299  # examples a side of the two-sample test, and its permutations
-WORTH_SAYING = 0.01  # p of the two-sample test below which the shift is said aloud
+WORTH_SAYING = 0.01  # p of the two-sample test below which the shift is reported
 
 Masks = NDArray[np.bool_]
 

@@ -160,7 +160,7 @@ def _ends(points: pd.DataFrame, metric: str) -> tuple[float, float]:
 
 
 def _moved(panel: Panel, points: pd.DataFrame, place: int, number: int, *, beside: bool = False) -> pd.DataFrame:
-    """The points of one of several series, apart from those of others; `beside`: from the unpruned ones, too."""
+    """The points of one of several series, apart from those of others; `beside`: and from the unpruned ones."""
     least, most = limits(panel.points["examples"].to_numpy(dtype=float), 1.25)
     step = place - (number - 1) / 2
     if beside and step >= 0:
