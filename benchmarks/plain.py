@@ -17,6 +17,7 @@ from torch.utils.data import DataLoader, Dataset, Subset
 
 from prune_lab.experiments import seeds
 from prune_lab.experiments.contracts import IGNORED, Data, Indices
+from prune_lab.experiments.data.splits import sample
 from prune_lab.experiments.data.task import NORMALISATION_SAMPLE, DeviceTask
 from prune_lab.experiments.models.networks.gpt import Attention, Gpt, rotate
 from prune_lab.experiments.phases.settings import Run
@@ -33,8 +34,9 @@ class Images(Dataset[tuple[Tensor, int]]):
     def __init__(self, data: Data, *, flip: bool = False, shift: int = 0) -> None:
         examples = data.splits["train"]
         self.images, self.labels = examples.inputs, examples.targets
-        sample = torch.from_numpy(np.array(self.images[:NORMALISATION_SAMPLE])).float() / 255
-        deviation, mean = torch.std_mean(sample, dim=(0, 2, 3), keepdim=True)
+        rows = sample(examples.ids, NORMALISATION_SAMPLE, "sample of training examples")
+        pixels = torch.from_numpy(self.images[rows]).float() / 255
+        deviation, mean = torch.std_mean(pixels, dim=(0, 2, 3), keepdim=True)
         self.mean, self.deviation = mean[0], deviation[0]
         self.flip, self.shift = flip, shift
 

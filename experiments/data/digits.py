@@ -15,7 +15,7 @@ from ..errors import DataUnavailable
 from .sources import fingerprint_files, key_of
 from .splits import Classes, carve
 
-VERSION = 1
+VERSION = 2
 TEST = 0.2  # share of the whole
 BRIGHTEST = 16  # the file's pixels count 0..16
 

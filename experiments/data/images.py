@@ -20,7 +20,7 @@ from . import cifar, sources
 from .pixels import Pixels, check_size, decode, resize, same_channels
 from .splits import Classes, carve
 
-VERSION = 1  # of what is made from the bytes: part of the fingerprint
+VERSION = 2  # of what is made from the bytes: part of the fingerprint
 ENDINGS = (".png", ".jpg", ".jpeg", ".bmp", ".gif", ".webp", ".ppm", ".pgm", ".tif", ".tiff")
 IMAGE_COLUMNS, LABEL_COLUMNS = ("img", "image"), ("label", "fine_label", "class")
 Tables = list[tuple[Path, Any]]  # files and, as pyarrow opened them, the tables in them

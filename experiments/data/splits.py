@@ -5,6 +5,7 @@ All of it is drawn from a fixed seed of its own: the data stay the same whatever
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Sequence
 from dataclasses import replace
 from typing import Annotated
@@ -15,7 +16,7 @@ from pydantic import AfterValidator, BeforeValidator, Field
 
 from ..contracts import Data, Examples, Indices
 from ..errors import ConfigError, DataUnavailable
-from ..seeds import numpy_stream
+from ..seeds import derive, numpy_stream
 
 
 def _distinct(names: tuple[str, ...]) -> tuple[str, ...]:
@@ -129,6 +130,16 @@ def _stratified_order(targets: NDArray[np.int64], seed: int) -> Indices:
         rows = shuffled[targets[shuffled] == name]
         place[rows] = (np.arange(len(rows)) + 0.5) / len(rows)
     return shuffled[np.argsort(place[shuffled], kind="stable")]
+
+
+def sample(ids: NDArray[np.str_], number: int, stream: str) -> Indices:
+    """(min(N, number),) rows drawn by a hash of their ids: the same examples in the same order, however rows are sorted.
+
+    Samples of one stream are nested.
+    """
+    key = derive(0, stream).to_bytes(8, "big")
+    turns = b"".join(hashlib.blake2b(name.encode(), digest_size=8, key=key).digest() for name in ids.tolist())
+    return np.argsort(np.frombuffer(turns, ">u8"), kind="stable")[:number]
 
 
 def flip_labels(examples: Examples, share: float, classes: int, *, seed: int = 0) -> Examples:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from functools import cached_property
 
 import numpy as np
 import torch
@@ -10,6 +11,7 @@ from torch import Generator, Tensor, nn
 from torch.nn import functional
 
 from ..contracts import IGNORED, Batch, Data, Examples, Indices, Kind, Split, num_batches
+from .splits import sample
 
 NORMALISATION_SAMPLE = 10_000  # images that give the mean and deviation of a channel
 MODEL_SAMPLE = 2_000  # training examples that a model is drawn for: their shape, and the patches to whiten
@@ -57,6 +59,11 @@ class DeviceTask:
     def examples(self, split: Split) -> Examples:
         return self._data.splits[split]
 
+    @cached_property
+    def sample(self) -> Indices:
+        """Rows of training examples that stand for all of them, drawn by their ids: whatever the order of files."""
+        return sample(self._data.splits["train"].ids, NORMALISATION_SAMPLE, "sample of training examples")
+
     def batches(
         self,
         split: Split,
@@ -83,7 +90,7 @@ class DeviceTask:
     def model(self, init: Generator) -> nn.Module:
         """An untrained model on the task's device, drawn from `init` alone."""
         inputs, _ = self._on_device("train")
-        examples = inputs[:MODEL_SAMPLE]
+        examples = inputs[torch.from_numpy(self.sample[:MODEL_SAMPLE]).to(self.device)]
         if self.kind == "images":
             examples = self._normalised(crop(examples, self._shift))
         model = self._architecture(examples.cpu(), init).to(self.device)
@@ -124,7 +131,7 @@ class DeviceTask:
         """(C, 1, 1) mean and deviation of the training images' channels, in units of 0..255."""
         if self.kind != "images":
             return torch.zeros(1), torch.ones(1)
-        images = torch.from_numpy(np.array(self._data.splits["train"].inputs[:NORMALISATION_SAMPLE]))
+        images = torch.from_numpy(self._data.splits["train"].inputs[self.sample])
         deviation, mean = torch.std_mean(images.float(), dim=(0, 2, 3))
         return mean.view(-1, 1, 1).to(self.device), deviation.clamp(min=1).view(-1, 1, 1).to(self.device)
 

@@ -287,3 +287,33 @@ def test_the_optimisers_are_torchs_without_its_compiler(name: str, monkeypatch: 
     monkeypatch.setitem(sys.modules, "torch._dynamo", None)  # to import it would be an error
     for mine, theirs in zip(trained(False), plain, strict=True):
         torch.testing.assert_close(mine, theirs, rtol=0, atol=0)
+
+
+def test_normalisation_and_whitening_see_a_random_sample_whatever_the_order_of_files() -> None:
+    """Class folders are sorted: the first rows of these would be one class of two, all of them dark."""
+    half = 6_000
+    draw = numpy_stream(0, "test")
+    inputs = draw.integers(0, 60, (2 * half, 1, 8, 8), dtype=np.uint8)
+    inputs[half:] += 195
+    everything = Examples(inputs, np.repeat([0, 1], half), np.array([f"train/{n:05}.png" for n in range(2 * half)]))
+
+    def of(rows: Any) -> tuple[DeviceTask, torch.Tensor]:
+        seen: list[torch.Tensor] = []
+
+        def architecture(examples: torch.Tensor, init: torch.Generator) -> torch.nn.Module:
+            seen.append(examples)
+            return mlp(examples, init, classes=2, width=2, depth=1)
+
+        train = everything.take(rows)
+        data = Data("test", "images", {"train": train, "dev": train, "test": train}, ("a", "b"))
+        task = DeviceTask(data, architecture, device=CPU)
+        task.model(torch_stream(0, "init"))
+        return task, seen[0]
+
+    (ordered, examples), (shuffled, others) = of(np.arange(2 * half)), of(draw.permutation(2 * half))
+    mean, deviation = float(ordered._mean), float(ordered._deviation)
+    assert abs(mean - inputs.mean()) < 4
+    assert abs(deviation - inputs.std()) < 1
+    assert 0.45 < (examples > 0).float().mean() < 0.55
+    assert (mean, deviation) == (float(shuffled._mean), float(shuffled._deviation))
+    assert torch.equal(examples, others)
