@@ -133,7 +133,7 @@ def _stratified_order(targets: NDArray[np.int64], seed: int) -> Indices:
 
 
 def sample(ids: NDArray[np.str_], number: int, stream: str) -> Indices:
-    """(min(N, number),) rows drawn by a hash of their ids: the same examples in the same order, however rows are sorted.
+    """(min(N, number),) rows, drawn and ordered by a hash of their ids: the same examples however the rows lie.
 
     Samples of one stream are nested.
     """
