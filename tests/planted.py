@@ -16,8 +16,8 @@ from numpy.typing import NDArray
 from scipy.stats import rankdata
 
 from prune_lab.experiments.contracts import Data, Examples, Floats, Indices, Proxy, Split
-from prune_lab.experiments.contribution.adjoint import Descent
 from prune_lab.experiments.contribution.masks import learn
+from prune_lab.experiments.contribution.updates import Descent
 from prune_lab.experiments.data import digits
 from prune_lab.experiments.data.task import DeviceTask
 from prune_lab.experiments.models.networks.dense import mlp

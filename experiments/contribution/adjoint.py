@@ -1,9 +1,8 @@
 """How the outcome of a training run depends on the weight of every example at every step: the exact adjoint.
 
-A run is theta_{t+1} = theta_t - eta_t (g_t + mu v_{t+1}) with v_{t+1} = mu v_t + g_t and g_t the gradient of
-sum_n w_tn l_n(theta_t): SGD with Nesterov momentum, as torch.optim has it. Backward, with a and b the derivatives of
-the outer loss by theta_{t+1} and v_{t+1}, the derivative by g_t is d = b - eta_t (1 + mu) a, so that by w_tn it is
-d . grad l_n, by theta_t it is a + H_t d, and by v_t it is mu (b - eta_t mu a). One forward-over-reverse pass gives the
+Step t is theta_{t+1} = U_t(theta_t, moments, g_t) with U_t the optimiser's update (updates.py) and g_t the gradient of
+sum_n w_tn l_n(theta_t). Backward, with d the derivative of the outer loss by g_t, the derivative by w_tn is
+d . grad l_n, and by theta_t it is that of U_t at a fixed gradient plus H_t d. One forward-over-reverse pass gives the
 products with all gradients and with the Hessian H_t together (forward over reverse, as in arXiv:2505.00793).
 """
 
@@ -13,39 +12,33 @@ import math
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
+from itertools import islice
 
 import torch
 from torch import Tensor, nn
-from torch.func import functional_call, grad_and_value
+from torch.func import functional_call, grad_and_value, vmap
 
 from ..contracts import Batch, Task
 from ..errors import ConfigError, DataUnavailable
 from .field import Field, NetworkField, OfWeights, Weights, flat, shaped
 from .losses import Losses
+from .updates import State, Update
 
 Target = Callable[[Tensor], tuple[Tensor, Tensor]]  # theta -> the loss that counts, and its gradient (P,)
+Products = tuple[Tensor, Tensor]
 Weigh = Callable[[int, Tensor], Tensor]  # step, theta -> the step's weights (N,)
 
 
 @dataclass(frozen=True, slots=True)
-class Descent:
-    """SGD with Nesterov momentum over a number of steps; only weights of two or more dimensions decay."""
-
-    learning_rates: Sequence[float]  # (T,)
-    momentum: float = 0.0
-    weight_decay: float = 0.0
-
-
-@dataclass(frozen=True, slots=True)
 class Moment:
-    """One step of a run, seen from the end of it."""
+    """One step of a run, seen from the end of it. Of K outer losses at once, all but theta have K rows."""
 
     step: int
     theta: Tensor  # (P,) before the step
     direction: Tensor  # (P,) d: derivative of the outer loss by the step's gradient
     slopes: Tensor  # (N,) d . grad l_n: derivative by each example's weight
     product: Tensor  # (P,) H d
-    outer: float  # what the model after the step adds to the outer loss
+    outer: Tensor  # () what the model after the step adds to the outer loss
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,53 +51,52 @@ class Metagradient:
 
 
 class Path:
-    """theta_0 to theta_T of a run, T vectors in memory. With a stride, only theta_0, theta_stride, ... are held, each
-    with its velocity, and the rest made again: 2 T/stride + stride vectors, at the price of one more run."""
+    """The states before and after each step of a run. With a stride, only those at 0, stride, 2 stride, ... are held,
+    and the rest made again: 2 T/stride + stride vectors in place of T, at the price of one more run."""
 
     def __init__(
-        self, fields: Sequence[Field], start: Tensor, weights: Sequence[Tensor], descent: Descent, *, stride: int = 1
+        self, fields: Sequence[Field], start: Tensor, weights: Sequence[Tensor], update: Update, *, stride: int = 1
     ) -> None:
-        self._descend = partial(descend, fields, lambda step, _: weights[step], descent)
+        self._descend = partial(descend, fields, lambda step, _: weights[step], update)
         self._steps, self._stride = len(fields), stride
-        self._held: dict[int, tuple[Tensor, Tensor]] = {}
-        last = start
-        for step, (theta, velocity) in enumerate(self._descend(0, start, torch.zeros_like(start), len(fields))):
-            if step % stride == 0:
-                self._held[step] = theta, velocity if stride > 1 else start  # nothing is made again with a stride of 1
-            last = theta
-        self.end = last
+        self._held: dict[int, State] = {}
+        self._last = initial(update, start)
+        for step, state in enumerate(self._descend(0, self._last, len(fields))):
+            if step % stride == 0:  # with a stride of 1 nothing is made again from the moments
+                self._held[step] = state if stride > 1 or update.reads_moments else state[:1]
+            self._last = state
+        self.end = self._last[0]
 
-    def backwards(self) -> Iterator[tuple[int, Tensor, Tensor]]:
-        """(t, theta_t, theta_{t+1}) from the last step to the first."""
-        after = self.end
+    def states(self) -> Iterator[tuple[int, State, State]]:
+        """(t, the state before step t, and that after it) from the last step to the first."""
+        after = self._last
         for first in reversed(range(0, self._steps, self._stride)):
             number = min(self._stride, self._steps - first)
-            states = [theta for theta, _ in self._descend(first, *self._held[first], number - 1)]
+            states = [self._held[first], *islice(self._descend(first, self._held[first], number - 1), 1, None)]
             for place in reversed(range(number)):
                 yield first + place, states[place], after
                 after = states[place]
 
+    def backwards(self) -> Iterator[tuple[int, Tensor, Tensor]]:
+        """(t, theta_t, theta_{t+1}) from the last step to the first."""
+        for step, before, after in self.states():
+            yield step, before[0], after[0]
+
+
+def initial(update: Update, start: Tensor) -> State:
+    """The state of an optimiser that begins at theta = `start`."""
+    return start, *[torch.zeros_like(start) for _ in range(update.moments)]
+
 
 def descend(
-    fields: Sequence[Field],
-    weigh: Weigh,
-    descent: Descent,
-    first: int,
-    theta: Tensor,
-    velocity: Tensor,
-    steps: int,
-) -> Iterator[tuple[Tensor, Tensor]]:
-    """theta and velocity before step `first`, and after it and each of the following."""
-    mu, decay = descent.momentum, descent.weight_decay
-    yield theta, velocity
+    fields: Sequence[Field], weigh: Weigh, update: Update, first: int, state: State, steps: int
+) -> Iterator[State]:
+    """The state before step `first`, and after it and each of the following."""
+    yield state
     for step in range(first, first + steps):
-        field, eta = fields[step], descent.learning_rates[step]
-        slope, _ = field.slope(theta, weigh(step, theta))
-        if decay:
-            slope = slope + decay * field.decays * theta
-        velocity = mu * velocity + slope if mu else slope
-        theta = theta - eta * (slope + mu * velocity if mu else slope)
-        yield theta, velocity
+        slope, _ = fields[step].slope(state[0], weigh(step, state[0]))
+        state = update.step(step, state, slope, fields[step].decays)
+        yield state
 
 
 def stride_for(steps: int, size: int, memory: float) -> int:
@@ -130,29 +122,29 @@ def sweep(
     fields: Sequence[Field],
     target: Target,
     weights: Sequence[Tensor],
-    descent: Descent,
+    update: Update,
     measured: Sequence[float],
 ) -> Iterator[Moment]:
-    """Back through a run, last step first. The outer loss is sum_t measured_t target(theta_t) over t = 1..T."""
-    mu, decay = descent.momentum, descent.weight_decay
-    by_theta = torch.zeros_like(path.end)  # a
-    by_velocity = torch.zeros_like(path.end)  # b
-    for step, theta, after in path.backwards():
-        outer = 0.0
+    """Back through a run, last step first. The outer loss is sum_t measured_t target(theta_t) over t = 1..T.
+
+    A target of K losses (K,) with gradients (K, P) is swept for all of them at once.
+    """
+    adjoint = tuple(torch.zeros_like(path.end) for _ in range(1 + update.moments))
+    for step, before, after in path.states():
+        field, row, theta = fields[step], weights[step], before[0]
+        outer = theta.new_zeros(())
         if measured[step]:
-            value, slope = target(after)
-            outer = measured[step] * float(value)
-            by_theta = by_theta + measured[step] * slope
-        eta = descent.learning_rates[step]
-        if mu:
-            by_velocity = by_velocity - eta * mu * by_theta
-        direction = by_velocity - eta * by_theta if mu else -eta * by_theta  # d
-        slopes, product = fields[step].products(theta, weights[step], direction)
-        if decay:
-            product = product + decay * fields[step].decays * direction
+            value, slope = target(after[0])
+            outer = measured[step] * value
+            adjoint = (adjoint[0] + measured[step] * slope, *adjoint[1:])
+        direction, (by_theta, *rest) = update.back(step, before, after, adjoint, field.decays)
+
+        def products(along: Tensor, field: Field = field, theta: Tensor = theta, row: Tensor = row) -> Products:
+            return field.products(theta, row, along)
+
+        slopes, product = products(direction) if direction.ndim == 1 else vmap(products)(direction)
         yield Moment(step, theta, direction, slopes, product, outer)
-        by_theta = by_theta + product
-        by_velocity = mu * by_velocity
+        adjoint = (by_theta + product, *rest)
 
 
 def metagradient(
@@ -161,18 +153,18 @@ def metagradient(
     start: Weights,
     batches: Sequence[Batch],
     weights: Sequence[Tensor],
-    descent: Descent,
+    update: Update,
     measured: Sequence[float] | None = None,
 ) -> Metagradient:
     """Train from `start` on sum_n w_tn l_n, and sweep back; `target(theta)` is the scalar loss that counts.
 
     The outer loss is sum_t measured_t target(theta_t) over t = 1..T; None: the target at the end. 1/T each is the area
-    under its curve. `batches`, `weights` (T of (B,)) and `measured` have one entry a step. Every theta_t is held: T
-    models in memory, so runs are short. A step costs about one gradient forward and three back.
+    under its curve. `batches`, `weights` (T of (B,)) and `measured` have one entry a step. Every state is held: T
+    models in memory (AdamW: 3 T), so runs are short. A step costs about one gradient forward and three back.
     """
     steps = len(batches)
     counts = [0.0] * (steps - 1) + [1.0] if measured is None else list(measured)
-    assert steps == len(weights) == len(descent.learning_rates) == len(counts) > 0, "one entry a step"
+    assert steps == len(weights) == len(update.learning_rates) == len(counts) > 0, "one entry a step"
     shapes = {name: value.shape for name, value in start.items()}
     fields = [NetworkField(losses, start, [batch]) for batch in batches]
 
@@ -181,10 +173,10 @@ def metagradient(
             slope, value = grad_and_value(lambda theta: target(shaped(theta, shapes)))(theta)
         return value, slope
 
-    path = Path(fields, flat(start), weights, descent)
+    path = Path(fields, flat(start), weights, update)
     outer, slopes = 0.0, list(weights)
-    for moment in sweep(path, fields, of_flat, weights, descent, counts):
-        outer += moment.outer
+    for moment in sweep(path, fields, of_flat, weights, update, counts):
+        outer += float(moment.outer)
         slopes[moment.step] = moment.slopes
     return Metagradient(outer, slopes, shaped(path.end, shapes))
 

@@ -87,7 +87,7 @@ class NetworkField:
                     return grad(self._weighted, has_aux=True)(theta, batch, row)
 
                 part, rate = jvp(gradient, (theta,), (direction,))[1]
-                total += part
+                total = total + part  # not in place: the direction may be one of many, under vmap
                 rates.append(rate)
         return torch.cat(rates), total
 

@@ -23,7 +23,8 @@ from ..contracts import Batch, Task
 from ..errors import RunFailed
 from ..seeds import derive, torch_stream
 from ..store import checkpoints
-from .adjoint import Descent, functional_losses, metagradient
+from .adjoint import functional_losses, metagradient
+from .updates import Update
 
 Relaxation = Literal["topk", "bernoulli"]
 CHECKPOINT_SECONDS = 30.0
@@ -63,7 +64,7 @@ def pull_back(mask: Tensor, slope: Tensor, temperature: float) -> Tensor:
 
 def learn(
     task: Task,
-    descent: Descent,
+    update: Update,
     *,
     keep: float,
     steps: int,
@@ -93,7 +94,7 @@ def learn(
         optimizer.load_state_dict(saved["optimizer"])
         history = saved["history"]
         notify(f"resuming from outer step {len(history)} of {steps}", len(history) / steps)
-    num_steps = len(descent.learning_rates)
+    num_steps = len(update.learning_rates)
     measured = [1 / num_steps] * num_steps if outer == "area" else None
     saved_at = time.monotonic()
     for step in range(len(history), steps):
@@ -104,7 +105,7 @@ def learn(
             if relaxation == "bernoulli":
                 asked = asked + _logistic(len(logits), torch_stream(run_seed, "mask"))
             mask, _ = relax(asked, keep, temperature)
-            loss, by_mask = _inner(task, descent, mask, keep, measured, batch_size=batch_size, seed=run_seed)
+            loss, by_mask = _inner(task, update, mask, keep, measured, batch_size=batch_size, seed=run_seed)
             losses += loss / runs
             slope += pull_back(mask, by_mask, temperature) / runs
         if not slope.isfinite().all():
@@ -124,7 +125,7 @@ def learn(
 
 def _inner(
     task: Task,
-    descent: Descent,
+    update: Update,
     mask: Tensor,
     keep: float,
     measured: Sequence[float] | None,
@@ -137,7 +138,7 @@ def _inner(
     A step's loss is the mean over its batch of m_n l_n / keep, so that it has the size of an unmasked one's.
     """
     losses, start = functional_losses(task, task.model(torch_stream(seed, "init")))
-    batches = _batches(task, batch_size, len(descent.learning_rates), seed)
+    batches = _batches(task, batch_size, len(update.learning_rates), seed)
     scales = [1 / (keep * len(batch.index)) for batch in batches]
     dtype = next(iter(start.values())).dtype
     weights = [
@@ -150,7 +151,7 @@ def _inner(
         held = task.batches("dev", size=batch_size)
         return torch.stack([losses(theta, batch).sum() / number for batch in held]).sum()
 
-    found = metagradient(losses, target, start, batches, weights, descent, measured)
+    found = metagradient(losses, target, start, batches, weights, update, measured)
     by_mask = torch.zeros_like(mask)
     for scale, batch, slope in zip(scales, batches, found.slopes, strict=True):
         by_mask.index_add_(0, batch.index.cpu(), scale * slope.cpu().to(mask.dtype))

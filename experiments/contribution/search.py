@@ -16,9 +16,10 @@ from torch import Tensor
 
 from ..devices import free_memory
 from ..errors import RunFailed
-from .adjoint import Descent, Moment, Path, Target, Weigh, descend, stride_for, sweep
+from .adjoint import Moment, Path, Target, Weigh, descend, initial, stride_for, sweep
 from .field import Field
 from .simplex import project
+from .updates import Descent
 
 ROUNDING = 1e-6  # relative, of a mean loss in float32
 GRID = 50  # steps at which the stopping set is looked at
@@ -116,7 +117,7 @@ def swept(problem: Problem, policy: Tensor, looks: Collection[int] = ()) -> tupl
     path, area, phi, seen = run(problem, policy), 0.0, torch.empty_like(policy), []
     for moment in back(problem, policy, path):
         phi[moment.step] = -problem.steps * moment.slopes
-        area += moment.outer
+        area += float(moment.outer)
         if moment.step in looks:
             seen.append(moment)
     return phi, area, path, seen[::-1]
@@ -180,9 +181,7 @@ def baselines(problem: Problem, *, multiples: Sequence[float] = (2, 5, 10, 20)) 
 
     found: dict[str, tuple[Weigh, Descent]] = {"constant": (constant, problem.descent)}
     for multiple in multiples:
-        rates = [multiple * eta for eta in problem.descent.learning_rates]
-        descent = Descent(rates, problem.descent.momentum, problem.descent.weight_decay)
-        found[f"constant, {multiple:g} times the step"] = (constant, descent)
+        found[f"constant, {multiple:g} times the step"] = (constant, problem.descent.times(multiple))
     rules: dict[str, Weigh] = {"by loss": by_loss, "by gradient norm": by_norm, "greedy by contribution": greedy}
     if (clean := problem.clean) is not None:
         rules["without the wrong labels"] = lambda step, theta: clean / clean.sum()
@@ -193,7 +192,7 @@ def curve(problem: Problem, weigh: Weigh, descent: Descent, watched: Mapping[str
     """The mean losses of the watched sets at t = 0..T of a run."""
     fields = [problem.field] * problem.steps
     seen: dict[str, list[float]] = {name: [] for name in watched}
-    for theta, _ in descend(fields, weigh, descent, 0, problem.start, torch.zeros_like(problem.start), problem.steps):
+    for theta, *_ in descend(fields, weigh, descent, 0, initial(descent, problem.start), problem.steps):
         for name, watch in watched.items():
             seen[name].append(mean_loss(watch, theta))
     return seen

@@ -26,11 +26,11 @@ from .work import Work, model_of, say_if_shared
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from ..contribution.adjoint import Descent
     from ..contribution.adjoint import Path as Run
     from ..contribution.field import Field
     from ..contribution.law import Contributions
     from ..contribution.search import Problem, Search
+    from ..contribution.updates import Descent
 
 CHECKPOINT_SECONDS = 30.0
 LONG = 120.0  # seconds; a search that will take longer says so
@@ -118,17 +118,16 @@ def _problem(work: Work, task: Any, rows: Indices) -> Problem:
     """The run's model and recipe as full-batch descent on what is kept."""
     import torch
 
-    from ..contribution.adjoint import Descent
     from ..contribution.search import Problem
-    from ..training.recipes import factor_of
+    from ..contribution.updates import Descent, update_of
 
     recipe = work.run.recipe
     if recipe.steps is None or recipe.optimizer != "sgd" or recipe.clip is not None or recipe.flip or recipe.shift:
         raise ConfigError(
             "a search differentiates through plain SGD over a number of steps, without augmentation", "recipe=flow"
         )
-    factor = factor_of(recipe.schedule, recipe.steps, recipe.warmup)
-    rates = [recipe.learning_rate * factor(step) for step in range(recipe.steps)]
+    descent = update_of(recipe, recipe.steps)
+    assert isinstance(descent, Descent), "no moments of AdamW in the law"
     field_of, start = _fields(work, task)
     number, units = task.size("dev"), task.examples("dev").groups
     units = np.arange(number) if units is None else units
@@ -144,7 +143,6 @@ def _problem(work: Work, task: Any, rows: Indices) -> Problem:
     say_if_shared(work, task, rows)
     train = field_of("train", rows)
     target, stopping, held_out = (field_of("dev", part) for part in parts)
-    descent = Descent(rates, recipe.momentum, recipe.weight_decay)
     noisy = task.examples("train").noisy
     clean = None if noisy is None else torch.from_numpy(~noisy[rows]).to(start)
     halves = torch.from_numpy(np.unique(units[parts[0]], return_inverse=True)[1] % 2).to(start.device)

@@ -59,9 +59,8 @@ class Mask(ScorerChoice):
         """A mask over the pool in place of a model: the recipe squeezed into short runs, differentiated through."""
         import pandas as pd
 
-        from ..contribution.adjoint import Descent
         from ..contribution.masks import learn
-        from ..training.recipes import factor_of
+        from ..contribution.updates import update_of
 
         recipe, task = work.run.recipe, work.task
         pool, steps = task.size("train"), self.inner_steps
@@ -71,11 +70,9 @@ class Mask(ScorerChoice):
             f"{self.runs} runs of {steps} steps ({epochs:g} epochs of everything), "
             f"{recipe.schedule} squeezed into them; precision float32; judged by {task.size('dev')} dev examples"
         )
-        factor = factor_of(recipe.schedule, steps, recipe.warmup)
-        rates = [recipe.learning_rate * factor(step) for step in range(steps)]
         learned = learn(
             task,
-            Descent(rates, recipe.momentum, recipe.weight_decay),
+            update_of(recipe, steps),
             keep=self.keep,
             steps=self.steps,
             runs=self.runs,

@@ -15,8 +15,8 @@ from hypothesis import strategies as st
 
 from prune_lab.experiments.contracts import Data, Examples, Indices
 from prune_lab.experiments.contribution import masks as masking
-from prune_lab.experiments.contribution.adjoint import Descent
 from prune_lab.experiments.contribution.masks import Learned, learn, pull_back, relax
+from prune_lab.experiments.contribution.updates import Descent
 from prune_lab.experiments.data.task import DeviceTask
 from prune_lab.experiments.models.networks.dense import perceptron
 from prune_lab.experiments.report.pruning.runs import _row

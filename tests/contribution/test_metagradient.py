@@ -11,13 +11,17 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from prune_lab.experiments.contracts import Batch
-from prune_lab.experiments.contribution.adjoint import Descent, functional_losses, metagradient
+from prune_lab.experiments.contribution.adjoint import Path, functional_losses, metagradient, sweep
+from prune_lab.experiments.contribution.field import NetworkField, flat
+from prune_lab.experiments.contribution.updates import AdamW, Descent, Update
 from prune_lab.experiments.errors import ConfigError
 from prune_lab.experiments.models.networks.gpt import gpt
 from prune_lab.experiments.seeds import torch_stream
+from prune_lab.experiments.training.optimizers import optimizers
 
 STEPS, SIZE = 3, 2
 RATES = [0.05, 0.3, 0.2]
+DECAY = 0.01
 
 
 class Classes:
@@ -51,16 +55,13 @@ def transformer() -> nn.Module:
     ).double()
 
 
-def outcome(make: Any, batches: list[Batch], held: Batch, weights: Tensor, descent: Descent, measured: Any) -> float:
-    """The outer loss of a run by torch.optim.SGD, which the adjoint has to be the derivative of."""
+def outcome(make: Any, batches: list[Batch], held: Batch, weights: Tensor, update: Update, measured: Any) -> float:
+    """The outer loss of a run by torch.optim as training has it, which the adjoint has to be the derivative of."""
     model, task = make(), Classes()
-    groups = [
-        {"params": [p for p in model.parameters() if p.ndim >= 2], "weight_decay": descent.weight_decay},
-        {"params": [p for p in model.parameters() if p.ndim < 2]},
-    ]
-    optimizer = torch.optim.SGD(groups, 0.1, momentum=descent.momentum, nesterov=descent.momentum > 0)
+    name, momentum = ("adamw", 0.0) if isinstance(update, AdamW) else ("sgd", update.momentum)  # type: ignore[attr-defined]
+    (optimizer,) = optimizers(model, name, learning_rate=0.1, momentum=momentum, weight_decay=DECAY)
     found = 0.0
-    for batch, row, rate, counts in zip(batches, weights, descent.learning_rates, measured, strict=True):
+    for batch, row, rate, counts in zip(batches, weights, update.learning_rates, measured, strict=True):
         for group in optimizer.param_groups:
             group["lr"] = rate
         optimizer.zero_grad()
@@ -70,19 +71,22 @@ def outcome(make: Any, batches: list[Batch], held: Batch, weights: Tensor, desce
     return found
 
 
-@pytest.mark.parametrize("momentum", [0.0, 0.9])
+@pytest.mark.parametrize(
+    "update",
+    [Descent(RATES, 0.0, DECAY), Descent(RATES, 0.9, DECAY), AdamW([rate / 5 for rate in RATES], DECAY)],
+    ids=["sgd", "momentum", "adamw"],
+)
 @pytest.mark.parametrize("measured", [None, [1 / STEPS] * STEPS], ids=["end", "area"])
 @pytest.mark.parametrize(("make", "data"), [(network, vectors), (transformer, tokens)], ids=["mlp", "gpt"])
-def test_the_adjoint_is_the_derivative(make: Any, data: Any, measured: list[float] | None, momentum: float) -> None:
+def test_the_adjoint_is_the_derivative(make: Any, data: Any, measured: list[float] | None, update: Update) -> None:
     """Of every weight of every step, to 1e-4 of the largest; repeated examples, unequal rates, decay."""
     batches, held = [data(SIZE, seed=step) for step in range(STEPS)], data(6, seed=9)
     weights = torch.rand(STEPS, SIZE, generator=torch_stream(0, "weights"), dtype=torch.float64)
-    descent = Descent(RATES, momentum, weight_decay=0.01)
     losses, start = functional_losses(Classes(), make())  # type: ignore[arg-type]
     found = metagradient(
-        losses, lambda theta: losses(theta, held).mean(), start, batches, list(weights), descent, measured
+        losses, lambda theta: losses(theta, held).mean(), start, batches, list(weights), update, measured
     )
-    rest = (descent, measured or [0.0] * (STEPS - 1) + [1.0])
+    rest = (update, measured or [0.0] * (STEPS - 1) + [1.0])
     assert found.outer == pytest.approx(outcome(make, batches, held, weights, *rest), rel=1e-10)
     expected = torch.zeros_like(weights)
     step = 1e-6  # 1e-5 takes one of the transformer's ReLUs across its kink
@@ -94,6 +98,40 @@ def test_the_adjoint_is_the_derivative(make: Any, data: Any, measured: list[floa
     torch.testing.assert_close(
         torch.stack(list(found.slopes)), expected, rtol=1e-4, atol=1e-4 * float(expected.abs().max())
     )
+
+
+@pytest.mark.parametrize("update", [Descent([0.1] * 5, 0.9), AdamW([0.01] * 5, DECAY)], ids=["momentum", "adamw"])
+def test_several_targets_are_swept_at_once_and_states_made_again(update: Update) -> None:
+    """Each target's slopes are those of a sweep of its own, whether all states are held or one in three."""
+    batches, held = [vectors(3, seed=step) for step in range(5)], vectors(4, seed=9)
+    weights = [torch.full((3,), 1 / 3, dtype=torch.float64)] * 5
+    losses, start = functional_losses(Classes(), network())  # type: ignore[arg-type]
+    alone = [
+        metagradient(losses, lambda theta, one=one: losses(theta, held)[one], start, batches, weights, update)
+        for one in range(4)
+    ]
+    fields = [NetworkField(losses, start, [batch]) for batch in batches]
+    target = NetworkField(losses, start, [held])
+
+    def each(theta: Tensor) -> tuple[Tensor, Tensor]:
+        rows = torch.eye(4, dtype=torch.float64)
+        return target.losses(theta), torch.stack([target.slope(theta, row)[0] for row in rows])
+
+    for stride in (1, 3):
+        path = Path(fields, flat(start), weights, update, stride=stride)
+        found = [moment.slopes for moment in sweep(path, fields, each, weights, update, [0.0] * 4 + [1.0])][::-1]
+        for one in range(4):
+            torch.testing.assert_close(torch.stack(found)[:, one], torch.stack(list(alone[one].slopes)))
+
+
+def test_a_number_without_a_gradient_has_no_derivative_under_adamw() -> None:
+    """Its second moment is zero, where the square root has none: zero, not infinity or NaN."""
+    update, decays = AdamW([0.1]), torch.ones(2)
+    before = (torch.ones(2), torch.zeros(2), torch.zeros(2))
+    after = update.step(0, before, torch.tensor([0.0, 2.0]), decays)
+    direction, rest = update.back(0, before, after, (torch.ones(2), torch.zeros(2), torch.zeros(2)), decays)
+    assert direction[0] == 0
+    assert all(part.isfinite().all() for part in rest)
 
 
 def test_one_step_golden() -> None:

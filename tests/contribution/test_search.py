@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from prune_lab.experiments.contracts import Batch
-from prune_lab.experiments.contribution.adjoint import Descent, Path, functional_losses, stride_for
+from prune_lab.experiments.contribution.adjoint import Path, functional_losses, stride_for
 from prune_lab.experiments.contribution.field import Field, LinearField, NetworkField, flat
 from prune_lab.experiments.contribution.law import contributions_at, read
 from prune_lab.experiments.contribution.search import (
@@ -30,6 +30,7 @@ from prune_lab.experiments.contribution.search import (
     swept,
 )
 from prune_lab.experiments.contribution.simplex import project
+from prune_lab.experiments.contribution.updates import Descent
 from prune_lab.experiments.errors import DataUnavailable
 from prune_lab.experiments.models.networks.convnet import convnet
 from prune_lab.experiments.models.networks.dense import mlp
