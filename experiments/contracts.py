@@ -128,9 +128,7 @@ class Proxy:
     """What a trained proxy leaves for scorers: its weights, and what was seen of every example along the way."""
 
     model: nn.Module  # in eval mode, on the task's device
-    trajectory: Mapping[
-        str, Floats
-    ]  # name -> (epochs, N), where it was asked to observe (scoring/evidence.py: recorded)
+    trajectory: Mapping[str, Floats]  # name -> (epochs, N), where it was asked to observe (scoring/evidence.py)
     held_out: NDArray[np.bool_] | None = None  # (N,) examples the proxy was not trained on; None: it saw them all
 
 
@@ -147,6 +145,8 @@ class Evidence(Protocol):
     def proxies(self) -> Sequence[Proxy]:
         """One for each run that the scorer's `evidence` asked for, in that order."""
 
+    @property
+    def seed(self) -> int: ...  # of the score's own draws; a scorer without proxies says draws = True
     @property
     def folders(self) -> Sequence[Path]:
         """The folders of those runs, for evidence that is no model."""
@@ -279,6 +279,7 @@ class ScorerChoice(Choice):
     higher_means: ClassVar[str] = "harder"
     columns: ClassVar[tuple[str, ...]] = ()  # what it records of each example beside the score, for rules that need it
     by_class: ClassVar[bool] = False  # whether all examples of a class have one score
+    draws: ClassVar[bool] = False  # whether it draws at random without proxies: its scores then depend on the seed
 
     def evidence(self, run: Any) -> Sequence[ProxyRun]:
         """The training runs that the score reads: by default `proxies` of them, each trained to the end."""

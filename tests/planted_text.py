@@ -111,7 +111,7 @@ def plant(folder: Path, *, seed: int = 0) -> PlantedText:
     task = DeviceTask(data, architecture, device=torch.device("cpu"))
     groups = data.splits["train"].groups
     assert groups is not None
-    folds = fold_of(groups, 2)
+    folds = fold_of(groups, 2, seed=0)
     return PlantedText(
         task, train, dev, kinds,
         trained=[_proxy(task, 100 * seed + number, EPOCHS) for number in range(2)],

@@ -28,7 +28,6 @@ PHASE_VERSION = {
 }  # raised by hand when a phase's meaning changes
 PLACES: Any = {"path": True, "mixed": {"path": True}}  # the bytes count, not where they lie
 ASKED = {"number", "epoch", "share", "most_epochs", "observe", "movement", "fold", "folds"}  # of a proxy
-PROXY_SEED = 1_000_000  # proxies' seeds lie apart from every run's
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,12 +56,13 @@ class Job:
         mixed = getattr(run.task, "mixed", None)
         data = run.task.name + ("" if mixed is None else f" and {mixed.name}")
         words = [data + ("" if pool is None else f" {pool}") + _of(classes)]
+        drawn = _seed_in_words(self.settings)
         if self.phase == "score":
-            return f"{words[0]}, {run.scorer.called()}"
+            return f"{words[0]}, {run.scorer.called()}{drawn}"
         if proxy is not None and "models" in proxy:
-            return f"{words[0]}, {proxy['models']} models of {run.scorer.name}"
+            return f"{words[0]}, {proxy['models']} models of {run.scorer.name}{drawn}"
         if proxy is not None:
-            return f"{words[0]}, {proxy.get('encoder', 'proxy')} {proxy['number']} of {run.scorer.name}"
+            return f"{words[0]}, {proxy.get('encoder', 'proxy')} {proxy['number']} of {run.scorer.name}{drawn}"
         if run.keep < 1:
             scorer = "" if not run.rule.scored else f" by {run.scorer.called()}"
             budget = "" if self.phase == "prune" else f", equal {run.budget}"
@@ -108,7 +108,11 @@ def closure(jobs: Iterable[Job]) -> list[Job]:
 
 
 def score_job(run: Run) -> Job:
-    """Scores over the training pool. The runs that the scorer reads are train jobs of their own."""
+    """Scores over the training pool. The runs that the scorer reads are train jobs of their own.
+
+    Both belong to the run's seed, so that intervals over seeds hold the score's randomness; or to score_seed, which
+    runs of all seeds share.
+    """
     if run.scored == "everything" and run.task.examples is not None:
         whole = run.task.model_copy(update={"examples": None})
         run = run.model_copy(update={"task": whole})
@@ -116,7 +120,8 @@ def score_job(run: Run) -> Job:
     scorer = run.scorer.recipe()
     if not isinstance(scorer, Choice):
         scorer = dict(scorer) | _made_by(run.scorer)
-    return Job("score", _data(run) | {"scorer": scorer}, proxies, run)
+    seed = _score_seed(run) if proxies or run.scorer.draws else {}
+    return Job("score", _data(run) | {"scorer": scorer} | seed, proxies, run)
 
 
 def prune_job(run: Run) -> Job:
@@ -182,7 +187,7 @@ def _proxy_job(run: Run, proxy: ProxyRun) -> Job:
     if proxy.epochs is not None:
         duration = {"epochs": proxy.epochs, "steps": None, "examples": None}
         run = run.model_copy(update={"recipe": run.recipe.model_copy(update=duration)})
-    recipe = _data(run) | _training(run) | {"seed": PROXY_SEED + proxy.asks["number"], "proxy": dict(proxy.asks)}
+    recipe = _data(run) | _training(run) | _score_seed(run) | {"proxy": dict(proxy.asks)}
     if run.scorer.trainer(proxy.asks) is None:
         if unknown := sorted(set(proxy.asks) - ASKED):
             there = ", ".join(sorted(ASKED))
@@ -190,6 +195,14 @@ def _proxy_job(run: Run, proxy: ProxyRun) -> Job:
     elif run.scorer.plugin is not None:  # what trains them is the plug-in's, and so is the result
         recipe["trained_by"] = run.scorer
     return Job("train", recipe | dict(proxy.sections), {}, run)
+
+
+def _score_seed(run: Run) -> dict[str, Any]:
+    return {"seed": run.seed} if run.score_seed is None else {"seed": run.score_seed, "shared": True}
+
+
+def _seed_in_words(settings: Mapping[str, Any]) -> str:
+    return f", {'shared ' if settings.get('shared') else ''}seed {settings['seed']}" if "seed" in settings else ""
 
 
 def fingerprint(task: TaskChoice) -> str:

@@ -84,6 +84,9 @@ class Run(Settings):
     rule: Annotated[RuleChoice, Of("rule")] = Field(default_factory=lambda: _default("rule"))
     balance: Annotated[float, Field(ge=0, le=1)] = 0.0  # each class keeps at least this share of its proportional part
     scored: Literal["pool", "everything"] = "pool"  # with task.examples: within the pool, or once on the whole split
+    score_seed: Annotated[int, Field(ge=0)] | None = (
+        None  # null: each seed has its own proxies; a number: all share a set
+    )
     budget: Budget = "epochs"  # epochs: a smaller set trains for fewer steps; steps: as many as the whole pool
     seed: Annotated[int, Field(ge=0)] = 0
     device: Annotated[str, Field(pattern=r"^(auto|cpu|mps|cuda(:\d+)?)$")] = "auto"

@@ -9,7 +9,7 @@ import pandas as pd
 
 from ..contracts import Indices, Policy, TrainingRun
 from ..seeds import torch_stream
-from .work import Work, fold_of, say_if_shared
+from .work import Work, drawn_from, fold_of, say_if_shared
 
 
 def train(work: Work) -> dict[str, Any]:
@@ -86,7 +86,8 @@ def _support(work: Work, task: Any) -> Indices | None:
         return work.kept()
     groups = task.examples("train").groups
     assert groups is not None
-    return np.flatnonzero(fold_of(groups, work.asks["folds"]) != work.asks["fold"])
+    fold = fold_of(groups, work.asks["folds"], seed=drawn_from(work.job.settings))
+    return np.flatnonzero(fold != work.asks["fold"])
 
 
 def _say_if_guessing(work: Work, task: Any, steps: int, accuracy: float | None) -> None:

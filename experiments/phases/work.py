@@ -12,7 +12,8 @@ import numpy as np
 
 from ..contracts import Data, Floats, Indices, Proxy
 from ..data.load import build_task, load_data
-from ..seeds import numpy_stream, torch_stream
+from ..errors import LabError
+from ..seeds import derive, numpy_stream, torch_stream
 from ..store.folders import Folder, Store
 from .plan import Job
 from .settings import Run
@@ -43,7 +44,9 @@ class Work:
 
     @property
     def seed(self) -> int:
-        return int(self.job.settings["seed"])
+        """The run's seed; of a proxy, one drawn from the score's seed and the proxy's number."""
+        seed = drawn_from(self.job.settings)
+        return derive(seed, "proxy", self.asks["number"]) if self.asks else seed
 
     @property
     def asks(self) -> Mapping[str, Any]:
@@ -111,6 +114,14 @@ class Evidence:
         return self.work.task
 
     @property
+    def seed(self) -> int:
+        if "seed" not in self.work.job.settings:
+            raise LabError(
+                f"scorer={self.work.run.scorer.name} draws at random without saying so", "draws = True in it"
+            )
+        return self.work.seed
+
+    @property
     def folders(self) -> list[Path]:
         return [folder.path for folder in self.work.inputs.values()]
 
@@ -131,7 +142,8 @@ def proxy_of(folder: Folder, task: Any) -> Proxy:
             trajectory = {name: arrays[name].astype(np.float64) for name in arrays.files}
     held_out = None
     if "fold" in asked:
-        held_out = fold_of(task.examples("train").groups, asked["folds"]) == asked["fold"]
+        seed = drawn_from(folder.record["recipe"])
+        held_out = fold_of(task.examples("train").groups, asked["folds"], seed=seed) == asked["fold"]
     return Proxy(model_of(folder, task, "model"), trajectory, held_out)
 
 
@@ -157,8 +169,13 @@ def say_if_shared(work: Work, task: Any, rows: Indices) -> None:
         work.decide(f"warning: {again} of {len(dev)} dev examples are among the {len(rows)} trained on, byte by byte")
 
 
-def fold_of(groups: Indices, folds: int) -> Indices:
-    """(N,) the fold of each example: whole groups (documents), dealt at random by a fixed seed."""
+def drawn_from(recipe: Mapping[str, Any]) -> int:
+    """The seed of a recipe's randomness; a score that all seeds share is drawn apart from that of any of them."""
+    return derive(recipe["seed"], "shared") if recipe.get("shared") else int(recipe["seed"])
+
+
+def fold_of(groups: Indices, folds: int, *, seed: int) -> Indices:
+    """(N,) the fold of each example: whole groups (documents), dealt at random by the score's seed."""
     unique, member = np.unique(groups, return_inverse=True)
-    dealt: Indices = numpy_stream(0, "folds").permutation(len(unique)) % folds
+    dealt: Indices = numpy_stream(seed, "folds").permutation(len(unique)) % folds
     return dealt[member]

@@ -20,6 +20,10 @@ ACCURACY = (
     "Last epoch's model everywhere, except where a column says best dev epoch: the model of the epoch that was best on "
     "the dev split. Both are measured on the test split."
 )
+SAME_DATA = (
+    "The data (splits, training pool and wrong labels) are the same for all seeds, and intervals are conditional on "
+    "them."
+)
 DECISIONS = 12  # derived settings shown at most
 
 
@@ -33,8 +37,23 @@ def of_runs(store: Store, runs: pd.DataFrame, command: str) -> dict[str, Any]:
     return origin(records, command) | {
         "budgets": [BUDGET[name] for name in BUDGET if (runs["budget"] == name).any()],
         "seeds": ", ".join(str(seed) for seed in sorted(runs["seed"].unique())),
+        "intervals": randomness(runs),
         "settings": _settings(runs),
     }
+
+
+def randomness(runs: pd.DataFrame) -> str:
+    """Which randomness the intervals over seeds hold, and on what they are conditional."""
+    scored = runs[runs["score"] != ""]
+    own, shared = scored["score_seed"].notna() & ~scored["score_shared"], scored["score_shared"]
+    each = "initialisation and order of batches" + (", and proxies for its score" if own.any() else "")
+    words = [f"Over seeds: each has its own {each}."]
+    for rows, why in ((shared, "One set of proxies scored the examples for all seeds"),
+                      (scored["score_seed"].isna(), "The scores are given and the same for all seeds")):  # fmt: skip
+        if rows.any():
+            names = ", ".join(sorted(scored.loc[rows, "scorer"].unique()))
+            words.append(f"{why} ({names}): these intervals are conditional on it.")
+    return " ".join([*words, SAME_DATA])
 
 
 def origin(records: Sequence[Mapping[str, Any]], command: str) -> dict[str, Any]:
@@ -57,7 +76,12 @@ def section(origin: Mapping[str, Any], tables: Sequence[str], figures: Sequence[
     """The foot of a page: the command, where everything was made, and links to the files."""
     about = []
     if "budgets" in origin:
-        about += [("budget", " ".join(origin["budgets"])), ("accuracy", ACCURACY), ("seeds", origin["seeds"])]
+        about += [
+            ("budget", " ".join(origin["budgets"])),
+            ("accuracy", ACCURACY),
+            ("seeds", origin["seeds"]),
+            ("intervals", origin["intervals"]),
+        ]
     made = f"{origin['seconds']} s in {origin['folders']} folders, the last of {origin['created']}"
     about += [("code", "; ".join(origin["code"])), ("machine", "; ".join(origin["machines"])), ("time", made)]
     if origin["decisions"]:

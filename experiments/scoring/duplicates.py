@@ -35,7 +35,7 @@ class Duplicates(ScorerChoice):
         rows = []
         for number, proxy in enumerate(evidence.proxies):
             directions = unit(penultimate(evidence.task, proxy.model, "train"))
-            means = centres(directions, self.clusters, seed=derive(0, "duplicates", number))
+            means = centres(directions, self.clusters, seed=derive(evidence.seed, "duplicates", number))
             rows.append(distances_to_earlier(directions, means))
         return np.stack(rows)
 

@@ -78,6 +78,7 @@ class Given:
     proxies: Sequence[Proxy] = ()
     folders: Sequence[Path] = ()
     columns: dict[str, Floats] = field(default_factory=dict)
+    seed: int = 0
     said: list[str] = field(default_factory=list)
 
     @property

@@ -83,5 +83,7 @@ class Prototypes(ScorerChoice):
             if self.supervised and labels is not None:
                 rows.append(class_distances(directions, labels))
             else:
-                rows.append(cluster_distances(directions, self.clusters, seed=derive(0, "prototypes", number)))
+                rows.append(
+                    cluster_distances(directions, self.clusters, seed=derive(evidence.seed, "prototypes", number))
+                )
         return np.stack(rows)

@@ -7,12 +7,12 @@ from ..contracts import Evidence, Floats, ScorerChoice
 from ..seeds import numpy_stream
 
 
-@choice("scorer", "random")
+@choice("scorer", "random", version=2)
 class Random(ScorerChoice):
     """A uniform random number: the control."""
 
     higher_means = "nothing"
-    seed: int = 0
+    draws = True
 
     def score(self, evidence: Evidence) -> Floats:
-        return numpy_stream(self.seed, "score").random((1, len(evidence.data.splits["train"].ids)))
+        return numpy_stream(evidence.seed, "score").random((1, len(evidence.data.splits["train"].ids)))

@@ -16,7 +16,7 @@ from prune_lab.experiments.report.table import completed
 from prune_lab.experiments.store.folders import key_of
 from prune_lab.experiments.training.recipes import Recipe
 
-FROZEN = "39fe0b0f89948cc7"
+FROZEN = "750eb98ec580ff9e"
 VERSIONS = {"score": 1, "prune": 1, "train": 1, "evaluate": 1, "simulate": 1, "search": 1}
 
 
@@ -74,8 +74,20 @@ def test_an_unpruned_run_does_not_depend_on_how_it_would_be_pruned() -> None:
     assert job_of("train", run(rule="easy", budget="steps", scorer={"name": "grand"})).key == key
 
 
-def test_a_hard_choice_does_not_depend_on_the_seed_and_a_random_one_needs_no_scores() -> None:
-    assert job_of("prune", run(keep=0.5, seed=1)).key == job_of("prune", run(keep=0.5, seed=2)).key
+def test_each_seed_is_ranked_by_proxies_of_its_own_unless_one_set_is_shared() -> None:
+    """Else the interval over seeds would leave out what another set of proxies would have kept."""
+    scores = [job_of("score", run(seed=seed)) for seed in range(3)]
+    assert len({score.key for score in scores}) == 3
+    assert len({proxy.key for score in scores for proxy in score.inputs.values()}) == 9  # three proxies each
+    shared = [job_of("score", run(seed=seed, score_seed=1)) for seed in range(3)]
+    assert len({score.key for score in shared}) == 1
+    assert shared[0].key not in {score.key for score in scores}  # conditional on one set: another kind of run
+    assert len({job_of("prune", run(keep=0.5, seed=seed)).key for seed in (1, 2)}) == 2
+    given = [job_of("score", run(seed=seed, scorer={"name": "random"})).key for seed in (0, 1)]
+    assert len(set(given)) == 2
+
+
+def test_a_random_choice_needs_no_scores() -> None:
     random = job_of("prune", run(keep=0.5, rule="random"))
     assert random.inputs == {}
     assert random.key != job_of("prune", run(keep=0.5, rule="random", seed=2)).key

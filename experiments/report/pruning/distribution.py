@@ -192,7 +192,7 @@ def rows(shift: Shift) -> list[list[str | Shown]]:
 
 
 def _measures(own: pd.DataFrame) -> Cells:
-    """A cell for each rule, keep fraction and measure: of rules that draw at random the mean over their seeds."""
+    """A cell for each rule, keep fraction and measure: the mean over seeds."""
     worse = {column.measure: column.more_is_worse for column in COLUMNS}
     means = own[own["measure"].isin(list(worse))].groupby(["rule", "keep", "measure"])
     found = {}

@@ -19,7 +19,7 @@ from ...store.folders import Store
 from ..parts import Section, box, examples, grid, heading, note
 from .runs import named
 
-WORDS = "The largest pool and the smallest keep fraction of each rule."
+WORDS = "The largest pool and the smallest keep fraction of each rule, for one seed."
 MOST = 12  # bars of one panel
 
 

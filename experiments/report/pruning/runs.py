@@ -154,7 +154,10 @@ def _row(family: Mapping[str, Folder]) -> dict[str, Any]:
     shifted = evaluate.record["recipe"].get("shifted", {})
     if shifted:  # another second text is another setup: its numbers are of other things
         setup["shifted"] = [shifted, evaluate.record["recipe"]["shifted_fingerprint"]]
-    selection: dict[str, Any] = {"scoring": without(scoring, "task", "fingerprint") | {"scorer": scorer}}
+    shared = bool(scoring.get("shared"))  # a score that all seeds share is another way to choose than one for each seed
+    selection: dict[str, Any] = {
+        "scoring": without(scoring, "task", "fingerprint", *(() if shared else ("seed",))) | {"scorer": scorer}
+    }
     selection |= {"drop": pruning.get("drop_hardest") or 0.0}
     own = differing("rule", row["rule"], without(pruning, *PRUNED)) if pruning else {}
     if chooses:
@@ -164,6 +167,8 @@ def _row(family: Mapping[str, Folder]) -> dict[str, Any]:
     if scoring and scoring["task"].get("examples") != task.get("examples"):
         selection["scored"] = "everything"
     row |= {
+        "score_seed": scoring.get("seed", np.nan),
+        "score_shared": shared,
         "setup": key_of(setup)[:6],
         "selection": key_of(selection)[:6] if scoring or own else "none",
         "created": str(evaluate.record.get("created", "")),
