@@ -52,8 +52,10 @@ def _claims(name: str, results: Path) -> Iterator[tuple[dict[str, Any], Outcome 
         sized = experiment.model_copy(update={"size": size})
         pages = (results / place / sized.folder / "index.html" for place in REPORTS)
         page = next((page for page in pages if page.with_name("table.csv").is_file()), None)
-        for claim in sized.chosen.expect:
-            outcome = None if page is None else check(claim, runs_of(page.with_name("table.csv")))
+        claimed = sized.chosen.expect
+        runs = runs_of(page.with_name("table.csv")) if page is not None and claimed else None
+        for claim in claimed:
+            outcome = None if runs is None else check(claim, runs)
             told = {key: getattr(outcome, key) for key in NOTHING} if outcome else NOTHING
             said = claim.model_dump(include={"claim", "source", "differs", "expected"})
             there = str(page) if page is not None and page.is_file() else None  # some committed ones are left out

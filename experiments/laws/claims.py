@@ -10,8 +10,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
-from ..contracts import Floats
-from .intervals import LEVEL, mean_interval, welch, worded
+from .intervals import LEVEL, NOTHING, Interval, interval_of, welch, worded
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -55,28 +54,27 @@ class Outcome:
 
 @dataclass(frozen=True, slots=True)
 class _Effect:
-    mean: float
-    low: float
-    high: float
+    over: Interval  # of the mean, or of the difference
     n: int
     paired: bool = False
     how: str = ""
 
 
-NOTHING = _Effect(math.nan, math.nan, math.nan, 0)
+NO_EFFECT = _Effect(NOTHING, 0)
 
 
 def check(expectation: Expectation, runs: pd.DataFrame) -> Outcome:
-    """Judge one expectation on its mean or its interval, as it asks; fewer than 3 seeds decide nothing.
+    """Judge one expectation on its 95 % interval; fewer than 3 seeds decide nothing.
 
-    On the mean: at_least holds from the bound up, is undecided down to bound - tolerance, and fails below; at_most is
-    the mirror image. On the interval: it holds inside the bounds, fails outside, and is undecided across one. Where a
-    run that matches has no value (a loss level that it never reached), the others are a selection and decide nothing.
+    It holds where the interval is inside the bounds, fails where it is outside of them (by more than the tolerance),
+    and is undecided across one. Where a run that matches has no value (a loss level that it never reached), the others
+    are a selection and decide nothing.
     """
     wanted = _wanted(expectation)
 
-    def outcome(verdict: Verdict, sentence: str, effect: _Effect = NOTHING) -> Outcome:
-        mean, low, high = (end if math.isfinite(end) else None for end in (effect.mean, effect.low, effect.high))
+    def outcome(verdict: Verdict, sentence: str, effect: _Effect = NO_EFFECT) -> Outcome:
+        over = effect.over
+        mean, low, high = (end if math.isfinite(end) else None for end in (over.value, over.low, over.high))
         return Outcome(
             expectation.claim, expectation.source, mean, low, high, effect.n, wanted, verdict, sentence,
             expectation.differs, expectation.expected,
@@ -91,12 +89,12 @@ def check(expectation: Expectation, runs: pd.DataFrame) -> Outcome:
         if not values:
             return outcome("no runs", f"{name}: {notes}")
         sides.append((values, notes))
-    effect = _effect(sides)
+    effect = _effect(sides, expectation.point.metric)
     verdict, reason = _judge(expectation, effect)
     if lacking:
         verdict, reason = "undecided", f"{lacking} of the runs that match have no value, and the others are a selection"
-    low, high = (f"{end:.4g}" if math.isfinite(end) else "?" for end in (effect.low, effect.high))
-    value = f"{effect.mean:.4g} [{low}, {high}], n = {effect.n}{effect.how}"
+    low, high = (f"{end:.4g}" if math.isfinite(end) else "?" for end in (effect.over.low, effect.over.high))
+    value = f"{effect.over.value:.4g} [{low}, {high}], n = {effect.n}{effect.how}"
     return outcome(verdict, f"{expectation.point.metric}: {value}; wanted {wanted}: {reason}", effect)
 
 
@@ -156,12 +154,12 @@ def _gain(own: pd.DataFrame, other: pd.DataFrame) -> dict[str, Any]:
     """Accuracy gained, or bits per byte saved, with interval and verdict; n is 0 where the other side has no run."""
     metric = "bits_per_byte" if "bits_per_byte" in own and own["bits_per_byte"].notna().any() else "accuracy"
     mine, theirs = (_seeds(side, metric) for side in (own, other))
-    found = _effect([(mine, ""), (theirs, "")]) if theirs else NOTHING
+    found = _effect([(mine, ""), (theirs, "")], metric) if theirs else NO_EFFECT
     sign = 1.0 if metric == "accuracy" else -1.0  # fewer bits per byte are better
-    low, high = sorted((sign * found.low, sign * found.high))
+    low, high = sorted((sign * found.over.low, sign * found.over.high))
     decided = found.n >= SEEDS and math.isfinite(low + high)
     verdict = "better" if decided and low > 0 else "worse" if decided and high < 0 else "undecided"
-    measured = {"metric": metric, "effect": sign * found.mean, "low": low, "high": high}
+    measured = {"metric": metric, "effect": sign * found.over.value, "low": low, "high": high}
     return measured | {"n": found.n, "paired": found.paired, "verdict": verdict}
 
 
@@ -258,38 +256,28 @@ def _judge(expectation: Expectation, effect: _Effect) -> tuple[Verdict, str]:
     most = math.inf if expectation.at_most is None else expectation.at_most
     if effect.n < SEEDS:
         return "undecided", f"{effect.n} seed{'' if effect.n == 1 else 's'}, fewer than {SEEDS}"
-    if expectation.judged == "interval":
-        if not math.isfinite(effect.low + effect.high):
-            return "undecided", "no interval"
-        if least <= effect.low and effect.high <= most:
-            return "holds", "the interval lies inside"
-        outside = effect.high < least - expectation.tolerance or effect.low > most + expectation.tolerance
-        return ("fails", "the interval lies outside") if outside else ("undecided", "the interval crosses the bound")
-    if not least - expectation.tolerance <= effect.mean <= most + expectation.tolerance:
-        return "fails", "outside, beyond the tolerance"
-    if not least <= effect.mean <= most:
-        return "undecided", "outside, within the tolerance"
-    return "holds", "inside"
+    low, high = effect.over.low, effect.over.high
+    if not math.isfinite(low + high):
+        return "undecided", "no interval"
+    if least <= low and high <= most:
+        return "holds", "the interval lies inside"
+    outside = high < least - expectation.tolerance or low > most + expectation.tolerance
+    return ("fails", "the interval lies outside") if outside else ("undecided", "the interval crosses the bound")
 
 
-def _effect(sides: list[tuple[dict[int, float], str]]) -> _Effect:
+def _effect(sides: list[tuple[dict[int, float], str]], metric: str) -> _Effect:
     """The mean of one side, or the difference of two: paired by seeds that both have, Welch's t where they are few."""
     notes = "".join(f", {note}" for _, note in sides if note)
     if len(sides) == 1:
-        values = np.array(list(sides[0][0].values()))
-        return _Effect(*_ends(values), len(values), how=notes)
+        values = list(sides[0][0].values())
+        return _Effect(interval_of(values, metric), len(values), how=notes)
     first, second = sides[0][0], sides[1][0]
     both = sorted(set(first) & set(second))
     if len(both) >= min(SEEDS, len(first), len(second)):
-        values = np.array([first[seed] - second[seed] for seed in both])
-        return _Effect(*_ends(values), len(values), True, ", paired by seed" + notes)
+        values = [first[seed] - second[seed] for seed in both]
+        return _Effect(interval_of(values), len(values), True, ", paired by seed" + notes)
     left, right = np.array(list(first.values())), np.array(list(second.values()))
-    return _Effect(*welch(left, right), min(len(left), len(right)), False, ", unpaired (the seeds differ)" + notes)
-
-
-def _ends(values: Floats) -> tuple[float, float, float]:
-    mean, _, low, high = mean_interval(values)
-    return mean, low, high
+    return _Effect(welch(left, right), min(len(left), len(right)), False, ", unpaired (the seeds differ)" + notes)
 
 
 def _by_seed(point: Point, runs: pd.DataFrame) -> tuple[dict[int, float], str, int]:

@@ -17,18 +17,17 @@ class Point(Settings):
 
 
 class Expectation(Settings):
-    """A claim as data: the mean of `point` (minus that of `versus`) is in [at_least, at_most], and what comes out."""
+    """A claim as data: the 95 % interval of `point` (minus `versus`) is in [at_least, at_most], and what comes out."""
 
     claim: str
     source: str
     differs: str = ""  # in what our setting is not the source's; empty: in nothing
     expected: Literal["holds", "fails", "undecided"] = "holds"  # here; `--check` stops where another verdict comes out
-    judged: Literal["mean", "interval"] = "mean"  # interval: undecided while the 95 % interval crosses a bound
     point: Point
     versus: Point | None = None
     at_least: float | None = None
     at_most: float | None = None
-    tolerance: Annotated[float, Field(ge=0)] = 0.0
+    tolerance: Annotated[float, Field(ge=0)] = 0.0  # the interval must be this far outside for the claim to fail
 
     @model_validator(mode="after")
     def _bounded(self) -> Expectation:

@@ -1,40 +1,91 @@
-"""95 % t intervals: of a mean over seeds, and of the difference of two means; and as words. Torch-free."""
+"""Every 95 % interval over seeds: of a mean, a paired difference, a ratio, an exponent; and as words. Torch-free.
+
+A seed is the unit: all that one seed made (both sides of a difference, every size of a law) is left out together, so
+what its runs share is in the interval. Tests hold the coverage at 3, 5 and 10 seeds.
+"""
 
 from __future__ import annotations
 
 import math
+import re
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
 
 from ..contracts import Floats
 
 LEVEL = 0.95  # of every interval over seeds
+SHARE = re.compile(  # measures between 0 and 1
+    r"(worst_class_)?(accuracy|error)(_best)?|agrees|.*_(between_phi|between_ct|inactive_phi|inactive_ct|harmful_dropped"
+    r"|learnt_light|ess|gini|active)(@.+)?"
+)
 
 
-def mean_interval(values: Floats) -> tuple[float, float, float, float]:
-    """Mean, standard error, and the two ends of the t interval; NaN where there are too few values."""
+@dataclass(frozen=True, slots=True)
+class Interval:
+    """A value, its standard error, and the two ends of its interval; NaN where there are too few values."""
+
+    value: float
+    error: float
+    low: float
+    high: float
+
+
+NOTHING = Interval(math.nan, math.nan, math.nan, math.nan)
+
+
+def intervals_of(runs: Any, statistic: Callable[[Floats], Any] = np.asarray, *, level: float = LEVEL) -> Floats:
+    """(4, ...) the statistic of the means over seeds, its standard error, and the ends of its t interval.
+
+    `runs` (S, ...) has a row for each seed, NaN where a run is missing; `statistic` takes their means (...).
+    Jackknife over seeds: the statistic is computed again without each seed, and t has one degree of freedom fewer than
+    the fewest runs of any column. Of a linear statistic without missing runs this is the t interval of its values by
+    seed. Where a column has m of S runs its means move by less, so that its own standard error stays that of m runs.
+    """
     from scipy import stats
 
-    n = len(values)
-    if n == 0:
-        return math.nan, math.nan, math.nan, math.nan
-    mean = float(values.mean())
-    if n == 1:
-        return mean, math.nan, math.nan, math.nan
-    error = float(values.std(ddof=1) / math.sqrt(n))
-    reach = float(stats.t.ppf(0.5 + LEVEL / 2, n - 1)) * error
-    return mean, error, mean - reach, mean + reach
+    values = np.asarray(runs, dtype=float)
+    there = ~np.isnan(values)
+    seeds, number = len(values), there.sum(0)
+    if not seeds or not number.size or number.min() == 0:
+        return np.full((4, *np.shape(statistic(np.full(values.shape[1:], np.nan)))), np.nan)
+    means = np.where(there, values, 0).sum(0) / number
+    value = np.asarray(statistic(means), dtype=float)
+    fewest = int(number.min())
+    if fewest < 2:
+        return np.stack([value, *(np.full(value.shape, np.nan) for _ in range(3))])
+    weight = np.sqrt(seeds / ((seeds - 1) * number * (number - 1)))  # of a seed: 1 / (S - 1) where none is missing
+    without = np.array([statistic(means + weight * row) for row in np.where(there, means - values, 0)])
+    error = np.sqrt((seeds - 1) / seeds * np.square(without - without.mean(0)).sum(0))
+    reach = stats.t.ppf(0.5 + level / 2, fewest - 1) * error
+    return np.stack([value, error, value - reach, value + reach])
 
 
-def welch(left: Floats, right: Floats) -> tuple[float, float, float]:
-    """The difference of two means of unpaired values, and the two ends of Welch's t interval."""
+def interval_of(values: Any, metric: str = "", *, level: float = LEVEL) -> Interval:
+    """Mean of the values of seeds (NaN: a missing run), and its interval; of a paired difference, give differences.
+
+    Of an accuracy or another share, told by the `metric`'s name, the ends are cut at 0 and 1, where the mean cannot be:
+    that changes no coverage.
+    """
+    kept = np.asarray(values, dtype=float)
+    found = intervals_of(kept[~np.isnan(kept)], level=level)
+    if SHARE.fullmatch(metric):
+        found[2:] = np.clip(found[2:], 0, 1)
+    return Interval(*map(float, found))
+
+
+def welch(left: Floats, right: Floats) -> Interval:
+    """The difference of two means of unpaired values: Welch's t interval."""
     from scipy import stats
 
-    difference = float(left.mean() - right.mean())
-    if min(len(left), len(right)) < 2:
-        return difference, math.nan, math.nan
-    if left.std() == 0 and right.std() == 0:
-        return difference, difference, difference
+    one, other = interval_of(left), interval_of(right)
+    difference, error = one.value - other.value, math.hypot(one.error, other.error)
+    if not error > 0:  # single values, or all equal
+        return Interval(difference, error, difference - error, difference + error)
     ends = stats.ttest_ind(left, right, equal_var=False).confidence_interval(LEVEL)
-    return difference, float(ends.low), float(ends.high)
+    return Interval(difference, error, float(ends.low), float(ends.high))
 
 
 def worded(mean: float, low: float = math.nan, high: float = math.nan, form: str = ".3g", unit: str = "") -> str:

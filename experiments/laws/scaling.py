@@ -2,7 +2,7 @@
 
 Two families, each with or without a floor: `E + A x^-a` and `E + A exp(-x / x0)`. A fit that stops early looks like a
 confident one (arXiv:2404.10102 §3: averaged loss + default tolerances made Chinchilla's intervals 40x too narrow), so:
-scaled variables, an analytic Jacobian, tight tolerances, many starts, and every bootstrap replicate is checked.
+scaled variables, an analytic Jacobian, tight tolerances, many starts, and every fit of an interval is checked.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ import numpy as np
 from scipy.optimize import least_squares
 
 from ..contracts import Floats, Indices
+from .intervals import Interval, intervals_of
 
 Family = Literal["power", "exponential"]
 Verdict = Literal["power law", "exponential", "undecided"]
@@ -26,6 +27,7 @@ EVALUATIONS = 2000  # at most, for each start
 OPTIMALITY = 1e-6  # largest scaled gradient of a fit that counts as converged
 EVIDENCE = 2.0  # AICc difference below which two laws are not told apart (Burnham and Anderson 2002, §2.6)
 DECADES = 0.5  # range of x below which a power law and an exponential are not told apart
+NO_FIT = "without one of the seeds there is no fit: no interval"
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,23 +47,10 @@ class Fit:
 
 
 @dataclass(frozen=True, slots=True)
-class Interval:
-    """Percentile interval and standard error of one quantity over the replicates."""
+class Uncertainty:
+    """What the seeds say about a fit. Intervals are None where there is a note."""
 
-    low: float
-    high: float
-    error: float
-
-
-@dataclass(frozen=True, slots=True)
-class Bootstrap:
-    """What resampling the runs says about a fit. Intervals are None where too few replicates converged."""
-
-    level: float
-    replicates: int  # drawn
-    dropped: int  # not converged, or without an error above zero
     rate: Interval | None
-    amplitude: Interval | None
     floor: Interval | None
     grid: Floats  # x of the band
     low: Floats  # band of the fitted curve
@@ -128,52 +117,35 @@ def pareto_envelope(x: Floats, y: Floats) -> Indices:
     return np.array(rows, dtype=np.int64)
 
 
-def bootstrap(
+def uncertainty(
     x: Floats,
-    runs: Sequence[Floats],
+    runs: Floats,
     family: Family,
     *,
     floored: bool,
-    generator: np.random.Generator,
-    replicates: int = 300,
-    level: float = 0.95,
-    grid: Floats | None = None,
     select: Callable[[Floats, Floats], Indices] | None = None,
-    evaluations: int = EVALUATIONS,
-) -> Bootstrap:
-    """Resample the runs (seeds) within each point, average, fit again.
+) -> Uncertainty:
+    """Intervals over seeds of the law fitted to the means of `runs` (S, P), a row a seed, NaN where a run is missing.
 
-    Of a point's n runs n - 1 are drawn: n out of n would make the variance of a mean a third too small at n = 3 (Rao
-    and Wu 1988). `select` (such as `pareto_envelope`) is redone on every replicate, so its luck is in the interval.
+    The law is fitted again without each seed (`intervals_of`). `select` (such as `pareto_envelope`) is redone every
+    time, so its luck is in the interval; `x` and `runs` then have all that it selects from.
     """
-    assert len(x) == len(runs)
-    grid = np.geomspace(x.min(), x.max(), 60) if grid is None else grid
-    means = np.array([float(np.mean(values)) for values in runs])
-    chosen = np.arange(len(x)) if select is None else select(x, means)
-    original = fit(x[chosen], means[chosen], family, floored=floored)
-    if all(len(values) < 2 for values in runs):
-        nothing = np.full(len(grid), np.nan)
-        return Bootstrap(level, 0, 0, None, None, None, grid, nothing, nothing, "one run a point: no interval")
-    found: list[Fit] = []
-    for _ in range(replicates):
-        drawn = np.array([_resampled_mean(values, generator) for values in runs])
-        rows = np.arange(len(x)) if select is None else select(x, drawn)
-        if np.any(drawn[rows] <= 0) or len(np.unique(x[rows])) < (3 if floored else 2):
-            continue
-        one = _replicate(x[rows], drawn[rows], original, evaluations)
-        if one is not None:
-            found.append(one)
-    dropped = replicates - len(found)
-    if len(found) < max(10, replicates // 2):
-        nothing = np.full(len(grid), np.nan)
-        note = f"only {len(found)} of {replicates} bootstrap replicates converged: no interval"
-        return Bootstrap(level, replicates, dropped, None, None, None, grid, nothing, nothing, note)
-    tails = [50 * (1 - level), 50 * (1 + level)]
-    band = np.percentile(np.array([predict(one, grid) for one in found]), tails, axis=0)
-    rate, amplitude, floor = (
-        _interval([getattr(one, name) for one in found], tails) for name in ("rate", "amplitude", "floor")
-    )
-    return Bootstrap(level, replicates, dropped, rate, amplitude, floor, grid, band[0], band[1], "")
+    grid = np.geomspace(x.min(), x.max(), 60)
+
+    def fitted(means: Floats) -> Floats:
+        """(2 + 60,) rate, floor and the log of the curve; NaN where there is no fit."""
+        rows = np.arange(len(x)) if select is None else select(x, means)
+        if not np.all(means[rows] > 0) or len(np.unique(x[rows])) < (3 if floored else 2):
+            return np.full(2 + len(grid), np.nan)
+        law = fit(x[rows], means[rows], family, floored=floored)
+        shown = [law.rate, law.floor, *np.log(predict(law, grid))]
+        return np.array(shown if law.converged else np.full(len(shown), np.nan))
+
+    _, _, low, high = found = intervals_of(runs, fitted)
+    single = int((~np.isnan(runs)).sum(0).min()) < 2
+    note = "one run at a point: no interval" if single else "" if np.isfinite(found).all() else NO_FIT
+    rate, floor = (None if note else Interval(*map(float, found[:, place])) for place in (0, 1))
+    return Uncertainty(rate, floor, grid, np.exp(low[2:]), np.exp(high[2:]), note)
 
 
 def compare(x: Floats, y: Floats) -> Comparison:
@@ -265,9 +237,7 @@ def _starts(x: Floats, y: Floats, family: Family, *, floored: bool) -> list[Floa
     return starts
 
 
-def _solve(
-    x: Floats, y: Floats, family: Family, *, floored: bool, starts: Sequence[Floats], evaluations: int = EVALUATIONS
-) -> _Solution:
+def _solve(x: Floats, y: Floats, family: Family, *, floored: bool, starts: Sequence[Floats]) -> _Solution:
     g, _, _ = _scaled(x, family)
     target = np.log(y)
     lowest = float(y.min())
@@ -294,7 +264,7 @@ def _solve(
     for start in starts:
         result = least_squares(
             residuals, start, jac=jacobian, bounds=(low, high), loss="soft_l1", f_scale=ROBUST_SCALE,
-            ftol=TOLERANCE, xtol=TOLERANCE, gtol=TOLERANCE, max_nfev=evaluations,
+            ftol=TOLERANCE, xtol=TOLERANCE, gtol=TOLERANCE, max_nfev=EVALUATIONS,
         )  # fmt: skip
         converged = result.status > 0 and float(result.optimality) < OPTIMALITY
         if best is None or (converged, -result.cost) > (best.converged, -best.cost):
@@ -317,29 +287,3 @@ def _finish(solution: _Solution, x: Floats, y: Floats, family: Family, *, floore
     return Fit(
         family, floored, amplitude, rate, floor, draft.floor_hit, n, math.sqrt(squares), aicc, solution.converged
     )  # fmt: skip
-
-
-def _replicate(x: Floats, y: Floats, original: Fit, evaluations: int) -> Fit | None:
-    """One replicate, from starts of its own (never from the original's optimum); None where it did not converge."""
-    floored = original.floored
-    starts = _starts(x, y, original.family, floored=floored)[:: 6 if floored else 3]
-    solution = _solve(x, y, original.family, floored=floored, starts=starts, evaluations=evaluations)
-    if not solution.converged:
-        return None
-    if floored:
-        plain_starts = _starts(x, y, original.family, floored=False)[:1]
-        plain = _solve(x, y, original.family, floored=False, starts=plain_starts, evaluations=evaluations)
-        if plain.converged and plain.cost <= solution.cost * (1 + 1e-9):
-            solution = _Solution(np.append(plain.parameters, 0.0), plain.cost, plain.converged)
-    return _finish(solution, x, y, original.family, floored=floored)
-
-
-def _resampled_mean(values: Floats, generator: np.random.Generator) -> float:
-    if len(values) < 2:
-        return float(np.mean(values))
-    return float(np.mean(generator.choice(values, size=len(values) - 1, replace=True)))
-
-
-def _interval(values: Sequence[float], tails: Sequence[float]) -> Interval:
-    low, high = np.percentile(np.array(values), tails)
-    return Interval(float(low), float(high), float(np.std(values, ddof=1)))

@@ -93,7 +93,7 @@ def test_claims_of_an_experiment_have_names_of_their_own() -> None:
     [([0.9, 0.91, 0.92], "holds"), ([0.5, 0.8, 0.99], "undecided"), ([0.5, 0.51, 0.52], "fails")],
 )
 def test_a_claim_judged_on_its_interval(values: list[float], verdict: str) -> None:
-    claim = {"claim": "c", "source": "s", "point": {"where": {"rule": "hard"}}, "at_least": 0.8, "judged": "interval"}
+    claim = {"claim": "c", "source": "s", "point": {"where": {"rule": "hard"}}, "at_least": 0.8}
     outcome = check(Expectation.model_validate(claim), runs({"hard": values}))
     assert outcome.verdict == verdict
     assert outcome.surprising == (verdict != "holds")

@@ -229,7 +229,7 @@ def test_prune_then_equalise_then_train(capsys: pytest.CaptureFixture[str], resu
     assert all(one["weight"].between(0.2, 5).all() and one["weight"].nunique() > 20 for one in weights)
     (kept,) = {tuple(pd.read_parquet(store.path("prune", key) / "kept.parquet")["id"]) for key in runs["prune"] if key}
     assert [tuple(one["id"]) == kept for one in weights].count(True) == 2
-    names = {panel.setup for panel in laws.panels(runs, pd.DataFrame(columns=_advantage()), replicates=2)}
+    names = {panel.setup for panel in laws.panels(runs, pd.DataFrame(columns=_advantage()))}
     assert names == {
         "digits · linear", "digits · linear weights by loss",
         "digits · linear equal contribution, rate 0.1", "digits · linear equal contribution, rate 0.5",

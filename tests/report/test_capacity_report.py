@@ -145,7 +145,7 @@ def test_the_page_and_its_files_have_the_figure(tmp_path: Path, monkeypatch: pyt
             rules=("random", "hard"),
             budgets=("epochs",),
         )
-    page.build(store, None, tmp_path / "page", title="Capacity", command="prune-lab report", replicates=12)
+    page.build(store, None, tmp_path / "page", title="Capacity", command="prune-lab report")
     (study,) = studies(table(store))
     text = (tmp_path / "page" / "index.html").read_text()
     assert f"{capacity.sentence(study, 'hard')} In theory the gain of the hardest 0.5 turns positive at 1.5 ex" in text

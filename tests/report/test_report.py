@@ -75,9 +75,7 @@ def built(study: Store, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path,
     wanted = (expected(0.0), expected(0.5), expected(0.0, "nonsense"))
     rows = table(study)
     keys = list(rows[rows["task"] == "cifar10"]["evaluate"])
-    return folder, page.build(
-        study, keys, folder, title="A <b>title</b>", command=COMMAND, expectations=wanted, replicates=12
-    )
+    return folder, page.build(study, keys, folder, title="A <b>title</b>", command=COMMAND, expectations=wanted)
 
 
 def test_metrics_say_what_came_out(built: tuple[Path, dict[str, Any]]) -> None:
@@ -161,7 +159,7 @@ def _page_alone(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.mark.usefixtures("_page_alone")
 def test_files_of_several_setups_have_names_of_their_own(study: Store, tmp_path: Path) -> None:
     runs = newest(table(study))
-    found = laws.panels(runs, claims.advantage(runs), replicates=2)
+    found = laws.panels(runs, claims.advantage(runs))
     stems = ["cifar10-convnet-0-25-el2n", "pydoc-gpt-64-perplexity"]
     for kind, draw in (("scaling", scaling.drawings), ("advantage", gains.drawings)):
         assert [one.name for one in layout.records(kind, found, draw)] == [f"{kind}-{stem}" for stem in stems]
@@ -181,7 +179,7 @@ def test_the_verdict_names_the_setup_of_the_largest_gain(study: Store) -> None:
 def test_some_runs_alone_can_be_asked_for(study: Store, tmp_path: Path) -> None:
     rows = table(study)
     text = rows[rows["task"] == "pydoc"]
-    metrics = page.build(study, list(text["evaluate"]), tmp_path, title="t", command="c", replicates=2)
+    metrics = page.build(study, list(text["evaluate"]), tmp_path, title="t", command="c")
     assert metrics["runs"] == len(text)
     assert metrics["verdict"].startswith("Keeping the middle 0.5 by perplexity against random: ")
     assert metrics["verdict"].endswith("2 seeds, equal epochs: undecided (fewer than 3 seeds).")
@@ -208,14 +206,14 @@ def test_nothing_evaluated_says_what_to_run(tmp_path: Path) -> None:
 @pytest.mark.parametrize("rules", [(), ("random",)])
 def test_a_study_without_scores_still_makes_a_page(rules: tuple[str, ...], tmp_path: Path) -> None:
     store = build(tmp_path / "store", pools=(2000, 4000), keeps=(0.5,), rules=rules, seeds=1, budgets=("steps",))
-    metrics = page.build(store, None, tmp_path / "page", title="t", command="c", replicates=2)
+    metrics = page.build(store, None, tmp_path / "page", title="t", command="c")
     assert "No rule was compared" in metrics["verdict"]
     assert "no score-based rule was run" in (tmp_path / "page" / "index.html").read_text()
 
 
 def test_a_drawing_is_the_same_every_time(study: Store) -> None:
     runs = newest(table(study))
-    panel = laws.panels(runs[runs["task"] == "pydoc"], claims.advantage(runs), replicates=2)[0]
+    panel = laws.panels(runs[runs["task"] == "pydoc"], claims.advantage(runs))[0]
     drawing = scaling.drawings(panel)[0]
     first = panels.inline(drawing, "a")
     assert first == panels.inline(drawing, "a")
@@ -226,7 +224,7 @@ def test_a_drawing_is_the_same_every_time(study: Store) -> None:
 
 def test_the_envelope_belongs_to_pruned_points(study: Store) -> None:
     runs = newest(table(study))
-    found = laws.panels(runs[runs["task"] == "cifar10"], claims.advantage(runs), replicates=4)
+    found = laws.panels(runs[runs["task"] == "cifar10"], claims.advantage(runs))
     assert len(found) == 1
     panel = found[0]
     assert panel.unpruned.comparison.power is not None
@@ -237,7 +235,7 @@ def test_the_envelope_belongs_to_pruned_points(study: Store) -> None:
     harmful = runs.copy()
     harmful.loc[harmful["rule"] == "hard", "error"] = 0.95
     harmful = harmful[(harmful["task"] == "cifar10") & ((harmful["pool"] > 2000) | (harmful["rule"] == "none"))]
-    worse = laws.panels(harmful[harmful["examples"] >= 2000], claims.advantage(runs), replicates=2)[0]
+    worse = laws.panels(harmful[harmful["examples"] >= 2000], claims.advantage(runs))[0]
     assert worse.envelope is None
     assert "no pruned point" in worse.envelope_note
 
@@ -246,7 +244,7 @@ def test_setups_that_differ_in_one_setting_are_named_by_it(tmp_path: Path) -> No
     runs = table(build(tmp_path, pools=(2000,), keeps=(0.5,), rules=("random", "hard"), budgets=("epochs",)))
     other = runs.assign(setup="other", **{"recipe.epochs": 24.0})
     both = pd.concat([runs, other], ignore_index=True)
-    names = [panel.setup for panel in laws.panels(both, claims.advantage(both), replicates=2)]
+    names = [panel.setup for panel in laws.panels(both, claims.advantage(both))]
     assert names == ["cifar10 · convnet 0.25, epochs 12", "cifar10 · convnet 0.25, epochs 24"]
 
 
@@ -270,9 +268,9 @@ def test_two_data_sets_of_one_task_and_size_are_told_apart(tmp_path: Path) -> No
     assert found["effect"].iloc[0] == pytest.approx(found["effect"].iloc[1])
     unlike = runs[(runs["rule"] != "random") | other]
     assert sorted(claims.advantage(unlike)["verdict"] == "no random") == [False, True]
-    names = [panel.setup for panel in laws.panels(runs, found, replicates=2)]
+    names = [panel.setup for panel in laws.panels(runs, found)]
     assert names == ["images aaaaaa · convnet 0.25", "images bbbbbb · convnet 0.25"]
-    metrics = page.build(Store(tmp_path / "store"), None, tmp_path / "page", title="t", command="c", replicates=2)
+    metrics = page.build(Store(tmp_path / "store"), None, tmp_path / "page", title="t", command="c")
     text = (tmp_path / "page" / "index.html").read_text()
     assert "of 2 comparisons" in metrics["verdict"]
     assert "older run" not in text
@@ -288,7 +286,7 @@ def test_every_interval_lies_inside_its_axes(pools: tuple[int, ...], tmp_path: P
         noise=0.15,
     )  # fmt: skip
     runs = newest(table(store))
-    panel = laws.panels(runs, claims.advantage(runs), replicates=2)[0]
+    panel = laws.panels(runs, claims.advantage(runs))[0]
     drawn = [*scaling.drawings(panel), *gains.drawings(panel)]
     assert len(drawn) == (2 if len(pools) == 1 else 5)
     for drawing in drawn:
@@ -310,7 +308,7 @@ def test_every_interval_lies_inside_its_axes(pools: tuple[int, ...], tmp_path: P
 @pytest.mark.usefixtures("_page_alone")
 def test_reasons_are_said_once_and_a_single_seed_is_one(tmp_path: Path) -> None:
     store = build(tmp_path / "store", pools=(2000,), keeps=(0.5,), rules=("random", "hard"), seeds=1)
-    page.build(store, None, tmp_path / "page", title="t", command="c", replicates=2)
+    page.build(store, None, tmp_path / "page", title="t", command="c")
     text = re.sub(r"\s+", " ", (tmp_path / "page" / "index.html").read_text())
     assert text.count("a law needs at least 3") == 1
     assert text.count("one pool size: an envelope") == 1
@@ -322,7 +320,7 @@ def test_an_unset_setting_is_no_word_of_a_setup(tmp_path: Path) -> None:
     runs = table(build(tmp_path, pools=(2000,), keeps=(0.5,), rules=("random", "hard"), budgets=("epochs",)))
     sizes = [runs.assign(setup=f"{size}", **{"task.size": size}) for size in (None, 16.0)]
     both = pd.concat(sizes, ignore_index=True)
-    names = [panel.setup for panel in laws.panels(both, claims.advantage(both), replicates=2)]
+    names = [panel.setup for panel in laws.panels(both, claims.advantage(both))]
     assert names == ["cifar10 · convnet 0.25", "cifar10 · convnet 0.25, size 16"]
 
 
@@ -334,7 +332,7 @@ def test_a_model_without_width_is_a_setup_like_any_other(tmp_path: Path) -> None
     runs = table(store)
     advantage = claims.advantage(runs)
     assert advantage["n"].tolist() == [3, 3]
-    found = laws.panels(runs, advantage, replicates=2)
+    found = laws.panels(runs, advantage)
     assert [panel.setup for panel in found] == ["perceptron · perceptron"] * 2
     assert [len(panel.points) for panel in found] == [3, 3]
     assert [len(gains.drawings(panel)) for panel in found] == [1, 1]

@@ -15,7 +15,7 @@ import pandas as pd
 
 from ...contracts import Floats
 from ...laws import scaling
-from ...laws.intervals import mean_interval, worded
+from ...laws.intervals import interval_of, worded
 from ...store.folders import Folder
 from ..parts import Section, cells, note
 from . import searches
@@ -156,16 +156,15 @@ def _identified(group: pd.DataFrame) -> str:
         steeper = int(group[f"steepens_{policy}"].sum())
         if 2 * steeper > len(group):
             return f"no: floor at its bound in {steeper} of {len(group)} seeds ({policy})"
-        ends = [mean_interval(group[f"beta_{policy}{end}"].to_numpy(dtype=float))[2:] for end in ("", "_floored")]
-        if not np.isfinite(ends).all():
+        if group[[f"beta_{policy}", f"beta_{policy}_floored"]].isna().any(axis=None) or len(group) < 2:
             return "no: there is no interval"
-        (low, high), (low_floored, high_floored) = ends
-        if low > high_floored or low_floored > high:
+        plain, floored = (interval_of(group[f"beta_{policy}{end}"]) for end in ("", "_floored"))
+        if plain.low > floored.high or floored.low > plain.high:
             return f"no: it depends on the floor ({policy})"
     return "yes"
 
 
 def _of_logs(values: pd.Series[Any]) -> str:
     """Geometric mean and the interval of it."""
-    mean, _, low, high = np.exp(mean_interval(np.log(values.dropna().to_numpy(dtype=float))))
-    return worded(mean, low, high)
+    one = interval_of(np.log(values))
+    return worded(*np.exp([one.value, one.low, one.high]))

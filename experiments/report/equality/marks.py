@@ -18,7 +18,7 @@ from ...figures.axes import band, bars
 from ...figures.panels import Drawing
 from ...figures.style import BLUE, GREEN, INK, MUTED, OCHRE, ORANGE, PURPLE, shade
 from ...laws import claims
-from ...laws.intervals import mean_interval, worded
+from ...laws.intervals import interval_of, worded
 
 CT, PHI, GAP = BLUE, ORANGE, GREEN
 POLICIES = {
@@ -51,9 +51,9 @@ class Change:
 
 def change(first: pd.Series[Any], second: pd.Series[Any] | float) -> Change:
     """The difference of two columns of the same runs, those with both."""
-    values = (first - second).dropna().to_numpy(dtype=float)
-    mean, _, low, high = mean_interval(values)
-    return Change(mean, low, high, len(values))
+    values = first - second
+    one = interval_of(values)
+    return Change(one.value, one.low, one.high, int(values.notna().sum()))
 
 
 def column(runs: pd.DataFrame, name: str) -> pd.Series[Any]:
@@ -61,9 +61,9 @@ def column(runs: pd.DataFrame, name: str) -> pd.Series[Any]:
 
 
 def interval(values: pd.Series[Any]) -> str:
-    """Mean and 95 % t interval as words."""
-    mean, _, low, high = mean_interval(values.dropna().to_numpy(dtype=float))
-    return worded(mean, low, high)
+    """Mean and 95 % t interval as words; a share, by the name of the column, is in [0, 1]."""
+    one = interval_of(values, str(values.name))
+    return worded(one.value, one.low, one.high)
 
 
 def without_changes(rows: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
@@ -101,8 +101,8 @@ def level_ticks(axes: Axes, levels: Sequence[float]) -> None:
 
 def intervals(axes: Axes, places: Floats, values: Sequence[pd.Series[Any]], colour: str, label: str) -> None:
     """Means with 95 % t intervals over seeds."""
-    found = np.array([mean_interval(one.dropna().to_numpy(dtype=float)) for one in values]).reshape(-1, 4)
-    mean, _, low, high = found.T
+    found = [interval_of(one, str(one.name)) for one in values]
+    mean, low, high = (np.array([getattr(one, name) for one in found]) for name in ("value", "low", "high"))
     bars(axes, places, mean, low, high, color=colour, marker="o", linewidth=1.6, capsize=3, label=label)
 
 

@@ -13,7 +13,7 @@ from ...contracts import Floats
 from ...contribution.dispersion import ACTIVE
 from ...contribution.findings import LAST
 from ...figures.style import in_order, name_of
-from ...laws.intervals import mean_interval
+from ...laws.intervals import interval_of
 from ...store.folders import Folder, Store, key_of
 from ..table import completed, dotted, name_of_task, number, without
 
@@ -69,10 +69,10 @@ def points(runs: pd.DataFrame, metrics: Sequence[str]) -> pd.DataFrame:
     for _, group in runs.groupby(["setup", "kept"], sort=False):
         setting = {name: group[name].iloc[0] for name in settings}
         for metric in metrics:
-            mean, error, low, high = mean_interval(group[metric].dropna().to_numpy(dtype=float))
-            if np.isfinite(mean):
-                measured = {"n": int(group[metric].notna().sum()), "mean": mean, "se": error, "low": low, "high": high}
-                rows.append(setting | {"metric": metric} | measured)
+            one = interval_of(group[metric], metric)
+            if np.isfinite(one.value):
+                measured = {"n": int(group[metric].notna().sum()), "mean": one.value, "se": one.error}
+                rows.append(setting | {"metric": metric} | measured | {"low": one.low, "high": one.high})
     return pd.DataFrame(rows)
 
 

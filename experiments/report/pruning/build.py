@@ -26,14 +26,13 @@ def build(
     title: str,
     command: str,
     expectations: Sequence[Expectation] = (),
-    replicates: int = 200,
 ) -> dict[str, Any]:
     """The page on the evaluate folders of these keys, on all of them where there are none; see `page.write`."""
     every = runs.table(store, keys)
     lost = 0 if keys is not None else len(store.folders("evaluate")) - len(every)
     own = runs.newest(every)
     points, advantage, policies = runs.points(own), claims.advantage(own), claims.by_policy(own)
-    panels = laws.panels(own, advantage, replicates=replicates)
+    panels = laws.panels(own, advantage)
     measures, unmeasured = distribution.measured(store, own)
     outcomes = [claims.check(expectation, own) for expectation in expectations]
     gained, weighed = claims.summary(laws.placed(runs.named(advantage), own)), claims.weighed(policies)

@@ -8,20 +8,21 @@ from typing import Any
 
 from ...figures.style import name_of
 from ...laws import frontier, scaling
-from ...laws.intervals import worded
+from ...laws.intervals import Interval, worded
 from ..parts import Cell, Section, box, heading, note, table, titled
 from .laws import noise
 from .layout import Challenge, Panel
 
 WORDS = (
     "Fits of log error (soft L1, many starts, tight tolerances); x is the number of training examples, last epoch's "
-    f"model. A law is preferred by {scaling.CRITERION}. Intervals: 95 % bootstrap over the seeds within each point. ⚠ "
-    "marks a residual above twice what seeds explain: the law misfits, and its interval is then too narrow."
+    f"model. A law is preferred by {scaling.CRITERION}. Intervals: 95 % t over seeds, the law fitted again without "
+    "each seed. ⚠ marks a residual above twice what seeds explain: the law misfits, and no interval over seeds says by "
+    "how much."
 )
 COLUMNS = {
     "curve": "curve", "law": "law", "parameter": "parameter", "floor": "floor E", "points": "points",
     "residual": "residual", "noise": "seeds explain", "aicc": "AICc", "held_out": "held-out error",
-    "replicates": "replicates",
+    "note": "",
 }  # fmt: skip  # of a row: how the page calls them
 
 
@@ -67,7 +68,7 @@ def rows(panel: Panel) -> list[dict[str, Any]]:
                     "noise": _percent(explained),
                     "aicc": "undefined" if fit.aicc is None else worded(fit.aicc, form=".1f"),
                     "held_out": _percent(held_out),
-                    "replicates": interval.note or f"{interval.replicates - interval.dropped} of {interval.replicates}",
+                    "note": interval.note,
                 }
             )
     return found
@@ -77,7 +78,7 @@ def _percent(share: float | None) -> str:
     return "–" if share is None else f"{100 * share:.1f} %"
 
 
-def _parameter(fit: scaling.Fit, ends: scaling.Interval | None) -> str:
+def _parameter(fit: scaling.Fit, ends: Interval | None) -> str:
     if fit.family == "power":
         return f"a = {_estimate(fit.rate, ends, '.3f')}"
     if fit.rate <= 0:
@@ -86,13 +87,13 @@ def _parameter(fit: scaling.Fit, ends: scaling.Interval | None) -> str:
     return f"x₀ = {1 / fit.rate:,.0f}{within}"
 
 
-def _floor(fit: scaling.Fit, ends: scaling.Interval | None) -> str:
+def _floor(fit: scaling.Fit, ends: Interval | None) -> str:
     if fit.floor_hit:
         return "0 (at its bound)"
     return _estimate(fit.floor, ends, ".4f") if fit.floored else "none"
 
 
-def _estimate(value: float, ends: scaling.Interval | None, form: str) -> str:
+def _estimate(value: float, ends: Interval | None, form: str) -> str:
     return worded(value, form=form) if ends is None else worded(value, ends.low, ends.high, form)
 
 
@@ -100,8 +101,8 @@ BEATS = (
     "Each rule and keep fraction against as many examples that nothing chose: unpruned and random sets under equal "
     "epochs, random ones of the same pools under equal steps. It beats the law where, at the largest size that both "
     "have, the error is lower and the gap grows with the number of examples (the exponent is larger). A gap that may "
-    "not grow is a better constant. Intervals: 95 % hierarchical bootstrap over seeds and runs, widened as Student's "
-    "t is for few seeds, and for the number of lines compared."
+    "not grow is a better constant. Intervals: 95 % t over seeds, paired by seed, for all lines of a table together "
+    "(Bonferroni)."
 )
 HEAD = (
     "rule", "keep", "error, at the largest size", "examples there", "exponent, difference", "beats the law",

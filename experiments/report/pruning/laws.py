@@ -10,6 +10,7 @@ import pandas as pd
 from ...contracts import Indices
 from ...figures.style import name_of
 from ...laws import frontier, scaling
+from ...laws.intervals import intervals_of
 from .layout import Challenge, Curve, Law, Panel
 from .runs import POINT, error_metric, named, newest, points
 
@@ -31,7 +32,7 @@ def placed(advantage: pd.DataFrame, runs: pd.DataFrame) -> pd.DataFrame:
     return advantage.assign(place=[words[key] for key in keys])
 
 
-def panels(runs: pd.DataFrame, advantage: pd.DataFrame, *, replicates: int = 200) -> list[Panel]:
+def panels(runs: pd.DataFrame, advantage: pd.DataFrame) -> list[Panel]:
     """One panel for each setup, label noise, scorer, balance and budget, with its laws."""
     runs = newest(runs)
     grouped, words = points(runs), setups(runs)
@@ -49,8 +50,8 @@ def panels(runs: pd.DataFrame, advantage: pd.DataFrame, *, replicates: int = 200
             )
             own = runs.merge(chosen[list(POINT)], on=list(POINT), how="inner")
             metric = error_metric(own)
-            unpruned = unpruned or _law(_curve(own[own["rule"] == "none"], metric), replicates)
-            envelope, note = _envelope(own, metric, replicates)
+            unpruned = unpruned or _law(_curve(own[own["rule"] == "none"], metric))
+            envelope, note = _envelope(own, metric)
             gains = advantage.query(
                 "setup == @setup and label_noise == @noise and selection == @selection and balance == @balance and "
                 "budget == @budget"
@@ -87,23 +88,24 @@ def _challenges(runs: pd.DataFrame, metric: str, budget: str) -> tuple[Challenge
         plain = unpruned | random if budget == "epochs" else random & (runs["keep"] == keep)
         if plain.any():
             sides = [_line(one, metric, np.unique(runs["seed"])) for one in (runs[plain], own)]
-            answer = frontier.beats(*sides, generator=np.random.default_rng(0), family=len(lines))
+            answer = frontier.beats(*sides, family=len(lines))
             found.append(Challenge(str(rule), float(str(keep)), answer))
     return tuple(found)
 
 
 def _line(runs: pd.DataFrame, metric: str, seeds: Indices) -> frontier.Line:
-    table = runs.pivot_table(index="examples", columns="seed", values=metric).sort_index().reindex(columns=seeds)
-    return frontier.Line(table.index.to_numpy(dtype=float), table.to_numpy(dtype=float))
+    table = runs.pivot_table(index="seed", columns="examples", values=metric).sort_index(axis=1).reindex(seeds)
+    return frontier.Line(table.columns.to_numpy(dtype=float), table.to_numpy(dtype=float))
 
 
 def noise(curve: Curve) -> float | None:
     """Root mean square over points of the standard error of log error that seeds explain; None with single runs.
 
-    A law whose residual is far above it misfits, and its bootstrap over seeds is then too narrow.
+    A law whose residual is far above it misfits, and its interval over seeds says nothing of that.
     """
-    errors = [values.std(ddof=1) / values.mean() / np.sqrt(len(values)) for values in curve.runs if len(values) > 1]
-    return float(np.sqrt(np.mean(np.square(errors)))) if errors else None
+    several = (~np.isnan(curve.runs)).sum(axis=0) > 1
+    means, errors, *_ = intervals_of(curve.runs[:, several])
+    return float(np.sqrt(np.mean(np.square(errors / means)))) if several.any() else None
 
 
 def _named(
@@ -136,26 +138,26 @@ def _curve(runs: pd.DataFrame, metric: str) -> Curve:
     """One point for each setting, by rising number of examples. Means of zero have no logarithm and are left out."""
     groups = [group for _, group in runs.groupby(list(POINT), dropna=False, sort=True) if group[metric].mean() > 0]
     groups = sorted(groups, key=lambda group: float(group["examples"].mean()))
-    behind = tuple(group[metric].dropna().to_numpy(dtype=float) for group in groups)
+    by_seed = [group.groupby("seed")[metric].mean() for group in groups]
+    table = pd.concat(by_seed, axis=1).to_numpy(dtype=float) if groups else np.empty((0, 0))
     x = np.array([float(group["examples"].mean()) for group in groups])
-    return Curve(x, np.array([float(values.mean()) for values in behind]), behind)
+    return Curve(x, np.array([float(one.mean()) for one in by_seed]), table)
 
 
-def _law(curve: Curve, replicates: int, behind: Curve | None = None) -> Law:
-    """The law of a curve; of an envelope of the points `behind`, which every replicate chooses from again."""
+def _law(curve: Curve, behind: Curve | None = None) -> Law:
+    """The law of a curve; of an envelope of the points `behind`, of which it is chosen again without each seed."""
     comparison = scaling.compare(curve.x, curve.y)
     source, select = (curve, None) if behind is None else (behind, scaling.pareto_envelope)
 
-    def interval(fit: scaling.Fit | None) -> scaling.Bootstrap | None:
-        return None if fit is None else scaling.bootstrap(
-            source.x, source.runs, fit.family, floored=fit.floored, replicates=replicates,
-            generator=np.random.default_rng(0), select=select,
-        )  # fmt: skip
+    def interval(fit: scaling.Fit | None) -> scaling.Uncertainty | None:
+        if fit is None:
+            return None
+        return scaling.uncertainty(source.x, source.runs, fit.family, floored=fit.floored, select=select)
 
     return Law(curve, comparison, interval(comparison.power), interval(comparison.exponential))
 
 
-def _envelope(runs: pd.DataFrame, metric: str, replicates: int) -> tuple[Law | None, str]:
+def _envelope(runs: pd.DataFrame, metric: str) -> tuple[Law | None, str]:
     """The lower envelope over every keep fraction, 1 included, of the score-based rules."""
     pruned = runs[~runs["rule"].isin(["none", "random"])]
     if pruned.empty:
@@ -164,10 +166,10 @@ def _envelope(runs: pd.DataFrame, metric: str, replicates: int) -> tuple[Law | N
         return None, "one pool size: an envelope over pool sizes and keep fractions needs several"
     curve, unpruned = _curve(runs[runs["rule"] != "random"], metric), _curve(runs[runs["rule"] == "none"], metric)
     rows = scaling.pareto_envelope(curve.x, curve.y)
-    chosen = Curve(curve.x[rows], curve.y[rows], tuple(curve.runs[row] for row in rows))
+    chosen = Curve(curve.x[rows], curve.y[rows], curve.runs[:, rows])
     ours = len(set(zip(chosen.x, chosen.y, strict=True)) - set(zip(unpruned.x, unpruned.y, strict=True)))
     if not ours:
         return None, "no pruned point lies on the lower envelope: pruning never beat as many examples of a smaller pool"
     fractions = ", ".join(f"{keep:g}" for keep in sorted(pruned["keep"].unique()))
     note = f"{ours} of its {len(rows)} points are pruned; keep fractions {fractions} and 1"
-    return _law(chosen, replicates, behind=curve), note
+    return _law(chosen, behind=curve), note

@@ -21,11 +21,11 @@ BUDGETS = {"epochs": "equal epochs", "steps": "equal steps", "both": "nothing pr
 
 @dataclass(frozen=True, slots=True)
 class Curve:
-    """Points of error against examples, with the runs behind each."""
+    """Points of error against examples, with the runs behind them."""
 
     x: Floats  # training examples
     y: Floats  # mean error over seeds
-    runs: tuple[Floats, ...]
+    runs: Floats  # (seeds, points), NaN where a run is missing
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,11 +34,11 @@ class Law:
 
     curve: Curve
     comparison: scaling.Comparison
-    power: scaling.Bootstrap | None
-    exponential: scaling.Bootstrap | None
+    power: scaling.Uncertainty | None
+    exponential: scaling.Uncertainty | None
 
     @property
-    def fits(self) -> list[tuple[scaling.Fit, scaling.Bootstrap, float | None]]:
+    def fits(self) -> list[tuple[scaling.Fit, scaling.Uncertainty, float | None]]:
         """Each family's fit, where there is one, its interval, and its error on the largest sizes."""
         one = self.comparison
         found = [

@@ -11,7 +11,7 @@ import pandas as pd
 
 from ...errors import LabError, MissingInput
 from ...figures.style import UNPRUNED
-from ...laws.intervals import mean_interval, worded
+from ...laws.intervals import interval_of, worded
 from ...store.folders import Folder, Store, key_of
 from ..parts import Section, cells, details
 from ..table import cell, completed, differing, dotted, fact, name_of_task, without
@@ -86,8 +86,8 @@ def points(runs: pd.DataFrame) -> pd.DataFrame:
         row |= {"n": len(group), "few": len(group) < 3}
         row |= {name: float(group[name].mean()) for name in ("examples", "steps", "epochs", "examples_seen")}
         for metric in metrics_of(runs):
-            mean, error, low, high = mean_interval(group[metric].dropna().to_numpy(dtype=float))
-            row |= {metric: mean, f"{metric}_se": error, f"{metric}_low": low, f"{metric}_high": high}
+            one = interval_of(group[metric], metric)
+            row |= {metric: one.value, f"{metric}_se": one.error, f"{metric}_low": one.low, f"{metric}_high": one.high}
         rows.append(row)
     return pd.DataFrame(rows)
 

@@ -24,10 +24,10 @@ WORDS = (
     "at the same number of examples stand slightly apart."
 )
 FITTED = (
-    " The dark line is the power law fitted to unpruned pools (exponent a), its band the 95 % bootstrap interval over "
+    " The dark line is the power law fitted to unpruned pools (exponent a), its band the 95 % t interval over "
     "seeds. Open grey circles: random selection under the same budget. The lower envelope is the least error over pool "
-    "sizes, score-based rules and keep fractions (1 included); it picks the luckiest points, and the bootstrap picks "
-    "again in every replicate."
+    "sizes, score-based rules and keep fractions (1 included); it picks the luckiest points, and its interval "
+    "picks again without each seed."
 )
 
 

@@ -13,7 +13,7 @@ from ...errors import ConfigError
 from ...figures.axes import legend_below, limits, log_axis, name_axes
 from ...figures.panels import Drawing, Figures
 from ...figures.style import BLUE, GREY, INK, ORANGE, name_of, percent_label, shade
-from ...laws.intervals import mean_interval
+from ...laws.intervals import interval_of
 from .theory import KEEPS, Rule, crossover, generalization_error, information_gain
 
 TOLERANCE, ERRORS = 0.06, 2.0  # a simulated mean agrees within 6 % of the theory and 2 standard errors
@@ -41,10 +41,10 @@ def points(runs: pd.DataFrame) -> pd.DataFrame:
     """Means and intervals over draws, beside the theory."""
     rows = []
     for key, group in runs.groupby(list(POINT), sort=True):
-        mean, error, low, high = mean_interval(group["error"].to_numpy(dtype=float))
-        setting = dict(zip(POINT, key, strict=True)) | {"theory": group["theory"].iloc[0], "simulated": mean}
+        one = interval_of(group["error"], "error")
+        setting = dict(zip(POINT, key, strict=True)) | {"theory": group["theory"].iloc[0], "simulated": one.value}
         flags = {"draws": len(group), "agrees": bool(group["agrees"].all()), "transition": group["transition"].iloc[0]}
-        rows.append(setting | {"error": error, "low": low, "high": high} | flags)
+        rows.append(setting | {"error": one.error, "low": one.low, "high": one.high} | flags)
     return pd.DataFrame(rows)
 
 

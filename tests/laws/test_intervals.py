@@ -1,0 +1,104 @@
+"""The one function for intervals: its coverage at few seeds, and that it is the t interval where that is known."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from scipy import stats
+
+from prune_lab.experiments.contracts import Floats
+from prune_lab.experiments.laws.intervals import interval_of, intervals_of, welch
+
+SIZES = np.log(1000 * 2.0 ** np.arange(5))
+SLOPE = (SIZES - SIZES.mean()) / np.square(SIZES - SIZES.mean()).sum()
+SHARED, OWN, TRIALS = 0.05, 0.03, 8000  # log error: a seed's luck in all of its runs, a run's own
+
+
+def difference(means: Floats) -> Floats:
+    return means[..., 0] - means[..., 1]
+
+
+def ratio(means: Floats) -> Floats:
+    return means[..., 0] / means[..., 1]
+
+
+def exponent(means: Floats) -> Floats:
+    return -(np.log(means) @ SLOPE)
+
+
+STATISTICS = {
+    "mean": (lambda means: means[..., 0], [0.3]),
+    "paired difference": (difference, [0.3, 0.25]),
+    "ratio": (ratio, [0.3, 0.25]),
+    "exponent": (exponent, np.exp(-0.3 * SIZES)),
+}
+
+
+@pytest.mark.parametrize("seeds", [3, 5, 10])
+@pytest.mark.parametrize("name", STATISTICS)
+def test_95_of_100_intervals_hold_the_true_value(name: str, seeds: int) -> None:
+    """Percentiles of a bootstrap over three seeds held an exponent in 89 of 100."""
+    statistic, levels = STATISTICS[name]
+    generator, points = np.random.default_rng(seeds), (seeds, TRIALS, len(levels))
+    luck = generator.normal(0, SHARED, (seeds, TRIALS, 1)) + generator.normal(0, OWN, points)
+    runs = levels * np.exp(luck - (SHARED**2 + OWN**2) / 2)  # their mean is `levels`
+    _, _, low, high = intervals_of(runs, statistic)
+    truth = statistic(np.asarray(levels))
+    assert ((low <= truth) & (truth <= high)).mean() == pytest.approx(0.95, abs=0.01)
+
+
+def test_missing_runs_leave_the_coverage_and_use_all_that_is_there() -> None:
+    """Leaving out every seed that lacks a run would cover as well, with wider intervals: 3 seeds for 4 and 4."""
+    generator, narrower = np.random.default_rng(0), 0
+    covered, trials = 0, 1000
+    for _ in range(trials):
+        runs = generator.normal(0, 0.5, (5, 1)) + generator.normal(0, 1, (5, 2))
+        runs[0, 0] = runs[1, 1] = np.nan
+        _, _, low, high = intervals_of(runs, difference)
+        complete = interval_of(difference(runs))
+        covered += low <= 0 <= high
+        narrower += high - low < complete.high - complete.low
+    assert 0.94 <= covered / trials <= 0.99
+    assert narrower > 0.6 * trials
+
+
+def test_of_a_mean_and_of_a_paired_difference_it_is_the_t_interval() -> None:
+    first, second = np.random.default_rng(0).normal(size=(2, 6))
+    for values, ours in ((first, interval_of(first)), (first - second, interval_of(first - second))):
+        ends = stats.ttest_1samp(values, 0).confidence_interval(0.95)
+        assert (ours.low, ours.high) == pytest.approx((ends.low, ends.high))
+        assert ours.error == pytest.approx(stats.sem(values))
+    both = intervals_of(np.stack([first, second], axis=1), difference)
+    assert both == pytest.approx(vars_of(first - second))
+
+
+def vars_of(values: Floats) -> Floats:
+    one = interval_of(values)
+    return np.array([one.value, one.error, one.low, one.high])
+
+
+def test_a_missing_run_is_left_out_and_few_runs_have_no_interval() -> None:
+    assert interval_of([1.0, np.nan, 2.0]) == interval_of([1.0, 2.0])
+    one, none = interval_of([0.4]), interval_of([])
+    assert one.value == 0.4
+    assert np.isnan([one.error, one.low, one.high, none.value, none.low]).all()
+    assert np.isnan(intervals_of(np.array([[1.0, np.nan], [2.0, 3.0]]), ratio)[1:]).all()
+
+
+def test_the_ends_of_a_share_are_cut_where_it_cannot_be() -> None:
+    """The worst class of three digits runs had an accuracy of 0.15 [-0.49, 0.79]."""
+    values = [0.0, 0.0, 0.45]
+    assert interval_of(values).low < -0.4
+    cut = interval_of(values, "worst_class_accuracy")
+    assert (cut.low, cut.high) == (0.0, interval_of(values).high)
+    assert interval_of([0.99, 1.0, 1.0], "found_harmful_dropped@0.5").high == 1.0
+    assert interval_of([0.99, 1.0, 1.0], "loss").high > 1.0
+
+
+def test_unpaired_values_have_welchs_interval() -> None:
+    left, right = np.random.default_rng(1).normal(size=5), np.random.default_rng(2).normal(size=3)
+    ends = stats.ttest_ind(left, right, equal_var=False).confidence_interval(0.95)
+    found = welch(left, right)
+    assert (found.low, found.high) == pytest.approx((ends.low, ends.high))
+    assert np.isnan(welch(left, right[:1]).low)
+    assert welch(np.ones(3), np.zeros(3)).low == 1.0
