@@ -308,7 +308,7 @@ class RuleChoice(Choice):
     label: ClassVar[str] = ""  # what figures call it; empty: its name
     colour: ClassVar[str] = ""  # of its lines, a name of figures.style.PALETTE; empty: any of them
     scored: ClassVar[bool] = True  # whether it needs scores
-    draws: ClassVar[bool] = False  # whether it draws at random: its kept set then depends on the seed
+    draws: ClassVar[bool] = False  # whether it draws at random, and not only among equal scores
 
     def pool(self, values: Floats) -> Indices:
         """Indices of the examples that may be kept at all, sorted."""
@@ -316,13 +316,13 @@ class RuleChoice(Choice):
 
     def values(self, scores: Floats, *, keep: float, labels: Indices | None, probability: Floats | None,
                place: Indices, order: np.random.Generator) -> Floats:  # fmt: skip
-        """(N,) the scores that `preference` ranks. `place` is each example's turn in a random order."""
+        """(N,) the scores that `preference` ranks. All arrays are in a random order; `place` is each one's turn."""
         return scores
 
     def preference(self, values: Floats, place: Indices) -> Indices:
         """(n,) every position 0..n-1 of `values` once, the most wanted first; with `balance` asked once a class too.
 
-        `place` is each one's turn in a random order: a rule that uses it has `draws = True`.
+        `values` are in a random order: a stable sort breaks ties. A rule that uses `place` says `draws = True`.
         """
         raise NotImplementedError
 

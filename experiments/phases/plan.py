@@ -20,7 +20,7 @@ from .settings import DEFAULT, Run
 
 PHASE_VERSION = {
     "score": 1,
-    "prune": 1,
+    "prune": 2,
     "train": 1,
     "evaluate": 1,
     "simulate": 1,
@@ -125,13 +125,11 @@ def score_job(run: Run) -> Job:
 
 
 def prune_job(run: Run) -> Job:
-    """Which examples are kept. A choice at random depends on the seed; one without scores needs none."""
+    """Which examples are kept: the seed draws among equal scores. A rule without scores needs none."""
     rule = run.rule
-    recipe = _data(run) | {"keep": run.keep, "rule": rule.name, "balance": run.balance}
+    recipe = _data(run) | {"keep": run.keep, "rule": rule.name, "balance": run.balance, "seed": run.seed}
     recipe |= rule.model_dump(mode="json", exclude={"name"})
     recipe |= {f"rule_{name}": value for name, value in _made_by(rule).items()}
-    if rule.draws:
-        recipe["seed"] = run.seed
     return Job("prune", recipe, {"score": score_job(run)} if rule.scored else {}, run)
 
 

@@ -10,8 +10,7 @@ import pandas as pd
 from ..data.splits import check_enough
 from ..pruning.distribution import compare
 from ..pruning.gallery import gallery
-from ..pruning.select import select
-from ..seeds import numpy_stream
+from ..pruning.select import select, tied
 from .work import Work, say_if_equal
 
 
@@ -38,14 +37,22 @@ def prune(work: Work) -> dict[str, Any]:
         run.keep,
         rule=run.rule,
         labels=labels,
-        order=numpy_stream(run.seed, "prune"),
+        ids=train.ids,
+        seed=run.seed,
         balance=run.balance,
-        size=len(train.ids),
         probability=probability,
     )
     check_enough(len(kept), train.targets, f"keep={run.keep:g}")
     pd.DataFrame({"index": kept, "id": train.ids[kept]}).to_parquet(work.folder / "kept.parquet", index=False)
     metrics: dict[str, Any] = {"kept": len(kept), "pool": len(train.ids)}
+    if scores is not None and not run.rule.draws:
+        by_lot, equal = tied(scores, kept, labels if run.balance else None)
+        metrics["kept_by_lot"] = by_lot
+        if by_lot:
+            work.decide(
+                f"{work.job.name}: {by_lot} of the {len(kept)} kept ({by_lot / len(kept):.1%}) were drawn at random "
+                f"among {equal} examples whose scores are equal at the threshold"
+            )
     if labels is not None:
         pool_counts = np.bincount(labels, minlength=len(data.classes))
         kept_counts = np.bincount(labels[kept], minlength=len(data.classes))

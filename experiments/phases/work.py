@@ -157,9 +157,9 @@ def model_of(folder: Folder, task: Any, name: str) -> Any:
 
 
 def say_if_equal(work: Work, scores: Floats) -> None:
-    """Equal scores rank nothing, and ties break by index."""
+    """Equal scores rank nothing, and ties break at random."""
     if scores.size > 1 and np.ptp(scores) == 0:
-        work.decide(f"warning: all {scores.size} scores are {scores[0]:g}; rule=hard, easy and middle take by index")
+        work.decide(f"warning: all {scores.size} scores are {scores[0]:g}; they rank nothing, and a rule keeps any")
 
 
 def say_if_shared(work: Work, task: Any, rows: Indices) -> None:

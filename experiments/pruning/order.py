@@ -1,4 +1,4 @@
-"""Orders of scores that rules share: higher is harder, and of equal scores the lower index counts as harder."""
+"""Orders of scores that rules share: higher is harder; a rule sees examples in a random order, which decides ties."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ ROUNDING = 1e-9  # 0.29 * 100 is 28.999...: a product this close to a whole numb
 
 
 def hardest_first(scores: Floats) -> Indices:
-    """(N,) indices, the highest score first."""
+    """(N,) indices, the highest score first, equal scores in the order in which they are given."""
     return np.argsort(-scores, kind="stable")
 
 

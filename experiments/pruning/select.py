@@ -2,19 +2,21 @@
 
 Every rule is an order of preference over a pool, and keeping is taking its first part; so kept sets are nested in
 `keep` (not beta's, whose order depends on it), and class balance is one mechanism over any rule: each class's quota by
-the rule's order within the class, then the global order. Higher is harder, and of equal scores the lower index counts
-as harder.
+the rule's order within the class, then the global order. Higher is harder. Which of equal scores counts as harder is
+drawn by the seed and the examples' ids: a rule sees the examples in that random order, never in the order of files.
 """
 
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 
 import numpy as np
 from numpy.typing import NDArray
 
 from ..contracts import Floats, Indices, RuleChoice
 from ..errors import ConfigError
+from ..seeds import numpy_stream, turns
 from .order import ROUNDING
 
 Kept = NDArray[np.bool_]
@@ -26,21 +28,21 @@ def select(
     *,
     rule: RuleChoice,
     labels: Indices | None,
-    order: np.random.Generator,
+    ids: Sequence[str] | NDArray[np.str_],
+    seed: int,
     balance: float = 0.0,
-    size: int | None = None,
     probability: Floats | None = None,
 ) -> Indices:
     """(kept,) sorted unique indices: `keep` of N rounded half up, at least one.
 
-    `size` is N where `scores` is None, which a rule without scores alone allows. `order` is drawn from once whatever
-    the rule: one permutation, so that two values of `keep` under the same generator state give nested sets; beta draws
-    again. `balance` guarantees each class floor(balance * keep * its size), by the rule's order within the class
-    (arXiv:2206.14486 appendix; middle: the class's own central window; stratified: the class's own strata). The rest
-    is filled by the global order; at 1 the classes keep their proportions.
+    `scores` may be None for a rule that needs none. The `ids` (N,) and the seed decide each example's turn in a random
+    order, whatever `keep`, so that two values of `keep` give nested sets; beta draws again. `balance` guarantees each
+    class floor(balance * keep * its size), by the rule's order within the class (arXiv:2206.14486 appendix; middle:
+    the class's own central window; stratified: the class's own strata). The rest is filled by the global order; at 1
+    the classes keep their proportions.
     `probability` is each example's mean probability of its target while the proxies trained (N,), for rule=beta.
     """
-    num_examples = _size(scores, size, rule)
+    num_examples = _size(scores, len(ids), rule)
     num_kept = number_kept(keep, num_examples)
     if not 0 <= balance <= 1:
         raise ConfigError(f"balance={balance} must be from 0 to 1")
@@ -54,7 +56,11 @@ def select(
             f"{int((~np.isfinite(values)).sum())} of {num_examples} scores are NaN or infinite and cannot be ranked",
             "score every example, or use rule=random",
         )
-    place = np.argsort(order.permutation(num_examples))  # (N,) of each example in a random order
+    rows = np.argsort(turns(seed, "prune", ids))  # (N,) from here on the examples are in this random order
+    values, place = values[rows], np.arange(num_examples)
+    labels = None if labels is None else labels[rows]
+    probability = None if probability is None else probability[rows]
+    order = numpy_stream(seed, "prune")
     values = rule.values(values, keep=keep, labels=labels, probability=probability, place=place, order=order)
     pool = rule.pool(values)  # (M,)
     if num_kept > pool.size:
@@ -68,7 +74,20 @@ def select(
     wanted = _wanted(rule, values[pool], place[pool])
     rest = wanted[~taken[wanted]][: num_kept - int(taken.sum())]
     taken[rest] = True
-    return pool[taken].astype(np.int64)
+    return np.sort(rows[pool[taken]]).astype(np.int64)
+
+
+def tied(scores: Floats, kept: Indices, groups: Indices | None = None) -> tuple[int, int]:
+    """How many of the kept were drawn by lot among equal scores, and among how many.
+
+    Those are the examples of a score (with `groups` (N,): of a score and a group) of which some are kept and some not.
+    """
+    values = np.unique(scores, return_inverse=True)[1]
+    if groups is not None:
+        values = np.unique(np.stack([values, groups]), axis=1, return_inverse=True)[1].ravel()
+    equal, among = np.bincount(values), np.bincount(values[kept], minlength=values.max() + 1)
+    split = (among > 0) & (among < equal)
+    return int(among[split].sum()), int(equal[split].sum())
 
 
 def number_kept(keep: float, num_examples: int) -> int:
@@ -108,15 +127,9 @@ def _wanted(rule: RuleChoice, values: Floats, place: Indices) -> Indices:
     return wanted
 
 
-def _size(scores: Floats | None, size: int | None, rule: RuleChoice) -> int:
-    if scores is None:
-        assert not rule.scored, f"rule {rule.name} needs scores"
-        assert size is not None, "give size where there are no scores"
-        num_examples = size
-    else:
-        assert scores.ndim == 1, f"scores have shape {scores.shape}, not (N,)"
-        assert size in (None, scores.size), f"{scores.size} scores for {size} examples"
-        num_examples = scores.size
-    if num_examples < 1:
+def _size(scores: Floats | None, size: int, rule: RuleChoice) -> int:
+    assert scores is not None or not rule.scored, f"rule {rule} needs scores"
+    assert scores is None or scores.shape == (size,), f"scores of shape {scores.shape} for {size} examples"
+    if size < 1:
         raise ConfigError("there are no examples to keep any of")
-    return num_examples
+    return size

@@ -225,9 +225,10 @@ def test_equal_scores_are_said_when_they_are_made_and_when_they_are_used(
 ) -> None:
     words = [*TINY, "recipe.epochs=1", "scorer=forgetting", "scorer.never_learned=zero", "scorer.proxies=1", results]
     for verb in ("score", "prune"):
-        answer = call(capsys, verb, *words)
+        answer = call(capsys, verb, *words, "keep=0.5")
         assert answer.code == 0
-        assert "warning: all 200 scores are 0; rule=hard" in answer.err
+        assert "warning: all 200 scores are 0; they rank nothing" in answer.err
+    assert "100 of the 100 kept (100.0%) were drawn at random among 200 examples" in answer.err
 
 
 def test_too_few_to_learn_from_are_refused(capsys: pytest.CaptureFixture[str], results: str) -> None:

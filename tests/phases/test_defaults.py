@@ -17,7 +17,7 @@ from prune_lab.experiments.store.folders import key_of
 from prune_lab.experiments.training.recipes import Recipe
 
 FROZEN = "750eb98ec580ff9e"
-VERSIONS = {"score": 1, "prune": 1, "train": 1, "evaluate": 1, "simulate": 1, "search": 1}
+VERSIONS = {"score": 1, "prune": 2, "train": 1, "evaluate": 1, "simulate": 1, "search": 1}
 
 
 def defaults(model: type[BaseModel]) -> dict[str, Any]:
@@ -87,7 +87,9 @@ def test_each_seed_is_ranked_by_proxies_of_its_own_unless_one_set_is_shared() ->
     assert len(set(given)) == 2
 
 
-def test_a_random_choice_needs_no_scores() -> None:
+def test_every_choice_depends_on_the_seed_and_a_random_one_needs_no_scores() -> None:
+    """The seed draws among equal scores."""
+    assert job_of("prune", run(keep=0.5, seed=1)).key != job_of("prune", run(keep=0.5, seed=2)).key
     random = job_of("prune", run(keep=0.5, rule="random"))
     assert random.inputs == {}
     assert random.key != job_of("prune", run(keep=0.5, rule="random", seed=2)).key

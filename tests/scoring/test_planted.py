@@ -105,14 +105,13 @@ def test_memorization_ranks_flipped_labels_highest_where_they_are_fitted(planted
 
 
 def kept(planted: Planted, name: str, keep: float, by: str, **settings: float) -> Indices:
-    labels = planted.task.labels("train")
+    labels, ids = planted.task.labels("train"), planted.task.examples("train").ids
     evidence = Given(planted.task, planted.trained)
     Dual().score(evidence)
-    order = np.random.default_rng(0)
     scores = SCORES[name](planted).mean(0)
     chosen = rule(by, **settings)
     probability = evidence.columns["probability"]
-    return select(scores, keep, rule=chosen, labels=labels, order=order, probability=probability)
+    return select(scores, keep, rule=chosen, labels=labels, ids=ids, seed=0, probability=probability)
 
 
 def share(planted: Planted, rows: Indices, kind: str) -> float:
@@ -140,9 +139,8 @@ def test_d2_keeps_a_copied_digit_once_while_its_neighbours_are_near(planted: Pla
     copies = np.concatenate([planted.rows["copied"][:50, None], planted.rows["copied"][50:].reshape(50, 3)], axis=1)
 
     def times(scores: np.ndarray, keep: float) -> tuple[int, int]:
-        rows = np.isin(
-            copies, select(scores.mean(0), keep, rule=rule("hard"), labels=None, order=np.random.default_rng(0))
-        )
+        ids = planted.task.examples("train").ids
+        rows = np.isin(copies, select(scores.mean(0), keep, rule=rule("hard"), labels=None, ids=ids, seed=0))
         return int(rows.sum()), len(set(originals[rows].tolist()))
 
     found, distinct = times(chosen_by_d2(planted, gamma=1.0), 0.5)
