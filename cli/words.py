@@ -107,6 +107,7 @@ def sentence(
     given = detail["input"]
     if isinstance(given, dict):
         return f"{key}: {message}", None
+    given = str(given).lower() if isinstance(given, bool) else given
     return f"{key}={given}: {message[0].lower()}{message[1:]}", _meant(key, str(given), detail, usual)
 
 

@@ -9,7 +9,9 @@ from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal, Protocol, S
 
 import numpy as np
 from numpy.typing import NDArray
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
+
+from .sections import Settings as Settings
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -191,7 +193,7 @@ class ProxyRun:
     """A training run that a score reads."""
 
     asks: Mapping[str, Any]  # number; where it stops: epoch, share or most_epochs; observe, movement: true; fold, folds
-    epochs: float | None = None  # of the schedule, instead of the recipe's duration
+    recipe: Mapping[str, Any] = field(default_factory=dict)  # its recipe's settings, where not those of the run
     sections: Mapping[str, Any] = field(default_factory=dict)  # more sections of its recipe
 
 
@@ -218,12 +220,6 @@ Fraction = Annotated[float, Field(gt=0, le=1)]
 Share = Annotated[float, Field(ge=0, lt=1)]
 Count = Annotated[int, Field(ge=1)]
 Place = Annotated[str, Field(min_length=1)]  # not empty: task.path=$UNSET would read the current folder
-
-
-class Settings(BaseModel):
-    """Frozen, nothing unknown accepted, no NaN or infinity."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
 
 class Choice(Settings):

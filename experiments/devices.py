@@ -13,6 +13,7 @@ from pathlib import Path
 import torch
 
 from .errors import DataUnavailable
+from .precision import fast_processor
 
 
 def resolve_device(name: str) -> tuple[torch.device, str]:
@@ -35,18 +36,15 @@ def fast_bfloat16(device: torch.device) -> bool:
     """Whether the hardware multiplies bfloat16 faster than float32."""
     if device.type == "cuda":
         return torch.cuda.get_device_capability(device) >= (8, 0)
-    if device.type == "cpu":
-        return bool(torch.cpu._is_amx_tile_supported() or torch.cpu._is_avx512_bf16_supported())
-    return False
+    return device.type == "cpu" and fast_processor()
 
 
 def resolve_precision(name: str, device: torch.device) -> tuple[torch.dtype, str]:
     """float32 or bfloat16 (autocast), and why."""
-    if name == "auto":
-        if fast_bfloat16(device):
-            return torch.bfloat16, f"precision bfloat16: this {device.type} is fast at it"
-        return torch.float32, f"precision float32: this {device.type} is not faster at bfloat16"
-    return {"float32": torch.float32, "bfloat16": torch.bfloat16}[name], f"precision {name}: as asked"
+    usual, why = ("bfloat16", "fast at it") if fast_bfloat16(device) else ("float32", "not faster at bfloat16")
+    chosen = usual if name == "auto" else name
+    reason = f"this {device.type} is {why}" if chosen == usual else "as asked"
+    return getattr(torch, chosen), f"precision {chosen}: {reason}"
 
 
 def autocast(device: torch.device, precision: torch.dtype) -> AbstractContextManager[object]:

@@ -16,6 +16,7 @@ from unittest import mock
 from prune_lab.cli import compose
 from prune_lab.experiments.data import load
 from prune_lab.experiments.phases import plan as jobs
+from prune_lab.experiments.training import recipes
 
 TABLE = Path(__file__).parent / "keys.csv"
 FITTING = {  # what a choice needs beside its name to be a valid run
@@ -34,9 +35,13 @@ def made_up(task: Any) -> str:
 
 @contextmanager
 def known() -> Iterator[None]:
-    """Fingerprints without data."""
-    second = mock.patch.object(jobs, "second_fingerprint", lambda text: f"second {text.name}")
-    with mock.patch.object(jobs, "fingerprint", made_up), second, mock.patch.object(load, "target_fingerprint", str):
+    """Fingerprints without data, and a machine that is not faster at bfloat16."""
+    with (
+        mock.patch.object(jobs, "fingerprint", made_up),
+        mock.patch.object(jobs, "second_fingerprint", lambda text: f"second {text.name}"),
+        mock.patch.object(load, "target_fingerprint", str),
+        mock.patch.object(recipes, "resolved", lambda name, _: "float32" if name == "auto" else name),
+    ):
         yield
 
 

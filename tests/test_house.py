@@ -13,7 +13,7 @@ import pytest
 
 ROOT = Path(__file__).resolve().parent.parent
 FLOORS = (  # a room imports from the floors below it; on the ground there are files alone
-    ("choices", "contracts", "devices", "errors", "seeds"),
+    ("choices", "contracts", "devices", "errors", "precision", "sections", "seeds"),
     ("store", "laws", "figures", "models"),
     ("data", "training"),
     ("contribution", "pruning"),

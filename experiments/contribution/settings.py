@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, Self
 
 from pydantic import Field
 
@@ -18,3 +18,9 @@ class Search(Settings):
     rate: Annotated[float, Field(gt=0)] = 0.4  # of the first outer epoch, in units of 1/N; decays to zero
     looks: Annotated[int, Field(ge=2)] = 20  # steps at which contributions are measured, the first and last included
     multiples: tuple[Annotated[float, Field(gt=0)], ...] = (2, 5, 10, 20)  # of the step size, for the constant policy
+
+    @property
+    def weights_alone(self) -> Self:
+        """The same search with the settings of what is only measured beside it at their defaults."""
+        usual = type(self).model_fields
+        return self.model_copy(update={name: usual[name].default for name in ("looks", "multiples")})

@@ -27,6 +27,9 @@ def load_data(task: TaskChoice) -> Data:
     from .splits import flip_labels, of_classes, pool
 
     data = task.load()
+    if len(set(data.classes)) < len(data.classes):
+        again = [name for place, name in enumerate(data.classes) if name in data.classes[:place]]
+        raise ConfigError(f"task={task.name} has two classes of one name: {', '.join(dict.fromkeys(again))}")
     if task.plugin is not None:
         _check(task, data)
     if (classes := getattr(task, "classes", None)) is not None:

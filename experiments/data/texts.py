@@ -50,9 +50,10 @@ class TextTask(TaskChoice):
 
     @model_validator(mode="after")
     def _second(self) -> TextTask:
-        if self.embedded and self.path is not None:
+        if self.embedded and (ignored := [name for name in ("path", "column") if self._given(name)]):
             raise ValueError(
-                f"task={self.name} is embedded and would ignore task.path: use task=text task.path=FOLDER_OR_FILE"
+                f"task={self.name} is embedded and would ignore task.{ignored[0]}: use task=text "
+                "task.path=FOLDER_OR_FILE"
             )
         if self.mixed is not None:
             self.mixed.located("task.mixed")
@@ -82,6 +83,9 @@ class TextTask(TaskChoice):
             test=self.test,
             mixed=self._mixed(),
         )
+
+    def _given(self, name: str) -> bool:
+        return bool(getattr(self, name) != type(self).model_fields[name].default)
 
     def _mixed(self) -> Source | None:
         from . import text

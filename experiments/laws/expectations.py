@@ -33,6 +33,10 @@ class Expectation(Settings):
     def _bounded(self) -> Expectation:
         if self.at_least is None and self.at_most is None:
             raise ValueError(f"expectation {self.claim!r} needs at_least or at_most")
+        if self.at_least is not None and self.at_most is not None and self.at_least > self.at_most:
+            raise ValueError(
+                f"expectation {self.claim!r} has at_least: {self.at_least:g} above at_most: {self.at_most:g}"
+            )
         return self
 
 

@@ -16,6 +16,7 @@ from ..data.load import second_fingerprint
 from ..data.texts import SecondText
 from ..errors import ConfigError
 from ..store.folders import key_of
+from ..training.recipes import FULL
 from .settings import DEFAULT, Run
 
 PHASE_VERSION = {
@@ -90,7 +91,20 @@ class Job:
 def job_of(phase: str, run: Run) -> Job:
     """The job that makes a phase's folder for a run."""
     makers = {"score": score_job, "prune": prune_job, "train": train_job, "evaluate": evaluate_job}
-    return (makers | {"simulate": simulate_job, "search": search_job})[phase](run)
+    if phase == "simulate":
+        return simulate_job(run)
+    return (makers | {"search": search_job})[phase](_decided(run))
+
+
+def _decided(run: Run) -> Run:
+    """The run with its recipes as they run on the device that it asks for."""
+    changes: dict[str, Any] = {"recipe": run.recipe.decided(run.device)}
+    if (features := run.search.features) is not None:
+        changes["search"] = run.search.model_copy(update={"features": features.decided(run.device)})
+    if run.finetune is not None and run.finetune.recipe is not None:
+        recipe = run.finetune.recipe.decided(run.device)
+        changes["finetune"] = run.finetune.model_copy(update={"recipe": recipe})
+    return run.model_copy(update=changes)
 
 
 def closure(jobs: Iterable[Job]) -> list[Job]:
@@ -147,7 +161,9 @@ def train_job(run: Run) -> Job:
         recipe |= {"policy": run.policy}
     if run.policy.chooses:
         recipe |= {"budget": run.budget}
-    inputs = {"search": search_job(run)} if run.policy.searched else {}
+    inputs = {}
+    if run.policy.searched:
+        inputs["search"] = search_job(run.model_copy(update={"search": run.search.weights_alone}))
     if run.keep == 1:
         return Job("train", recipe, inputs, run)
     return Job("train", recipe | {"budget": run.budget}, inputs | {"prune": prune_job(run)}, run)
@@ -171,8 +187,11 @@ def simulate_job(run: Run) -> Job:
 
 
 def search_job(run: Run) -> Job:
-    """The near-optimal policy over what is kept, and the law measured along the way."""
-    recipe = _data(run) | _training(run) | {"seed": run.seed, "search": run.search}
+    """The near-optimal policy over what is kept, and the law measured along the way; all in float32."""
+    if run.recipe.batch_size < FULL:
+        raise ConfigError("a policy is searched over descent on the whole set at every step", "recipe=flow")
+    full = run.recipe.model_copy(update={"precision": "float32", "batch_size": FULL})
+    recipe = _data(run) | {"model": run.model, "recipe": full, "seed": run.seed, "search": run.search}
     usual = run if run.search.features is None else run.model_copy(update={"recipe": run.search.features})
     inputs = {} if run.keep == 1 else {"prune": prune_job(usual)}
     if run.search.features is not None:
@@ -182,9 +201,7 @@ def search_job(run: Run) -> Job:
 
 
 def _proxy_job(run: Run, proxy: ProxyRun) -> Job:
-    if proxy.epochs is not None:
-        duration = {"epochs": proxy.epochs, "steps": None, "examples": None}
-        run = run.model_copy(update={"recipe": run.recipe.model_copy(update=duration)})
+    run = run.model_copy(update={"recipe": run.recipe.model_copy(update=dict(proxy.recipe))})
     recipe = _data(run) | _training(run) | _score_seed(run) | {"proxy": dict(proxy.asks)}
     if run.scorer.trainer(proxy.asks) is None:
         if unknown := sorted(set(proxy.asks) - ASKED):

@@ -21,7 +21,8 @@ def score(work: Work) -> dict[str, Any]:
         raise LabError(f"scorer={scorer.name} returned {int(np.isinf(judged).sum())} infinite scores")
     counted = (~np.isnan(judged)).sum(0)
     if not counted.all():
-        raise LabError(f"{int((counted == 0).sum())} examples got no score from any proxy")
+        mend = "a recipe.epochs that shows every example"
+        raise LabError(f"{int((counted == 0).sum())} examples got no score from any proxy", mend)
     mean = np.nanmean(judged, axis=0)
     say_if_equal(work, mean)
     spread = np.nanstd(judged, axis=0)

@@ -11,6 +11,7 @@ from ..choices import choice
 from ..contracts import Evidence, Floats, ProxyRun, ScorerChoice
 from ..errors import ConfigError
 from .evidence import EARLY, Epoch, Proxies, recorded, runs, seen
+from .windows import whole
 
 CCS_EPOCHS = 10  # epochs that CCS sums over (arXiv:2210.15809)
 
@@ -27,6 +28,9 @@ class El2n(ScorerChoice):
     epoch: Epoch = None  # null: a tenth of the schedule, at least 1 (Data Diet: 20 of 200)
     proxies: Proxies = 3
 
+    def recipe(self) -> Any:
+        return self.model_copy(update={"proxies": 1}) if self.convention == "single" else self
+
     def evidence(self, run: Any) -> Sequence[ProxyRun]:
         if self.convention == "ccs":
             if self.epoch is not None:
@@ -36,7 +40,11 @@ class El2n(ScorerChoice):
         return runs(1 if self.convention == "single" else self.proxies, **look)
 
     def score(self, evidence: Evidence) -> Floats:
-        if self.convention == "ccs":  # NaN where an example missed an epoch: its sum would not compare
-            return np.stack([recorded(evidence, p, "error")[:CCS_EPOCHS].sum(0) for p in evidence.proxies])
+        if self.convention == "ccs":
+            errors = [whole(recorded(evidence, p, "error"))[:CCS_EPOCHS] for p in evidence.proxies]  # (epochs, N) each
+            if not len(errors[0]):
+                raise ConfigError("scorer.convention=ccs sums over whole epochs, and there is none", "recipe.epochs=1")
+            evidence.decide(f"summed over {len(errors[0])} whole epochs; as published: {CCS_EPOCHS}")
+            return np.stack([error.sum(0) for error in errors])
         error = seen(evidence, "error")
         return error**2 if self.convention == "squared" else error

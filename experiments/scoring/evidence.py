@@ -24,6 +24,11 @@ def runs(number: int, **asks: Any) -> list[ProxyRun]:
     return [ProxyRun({"number": one} | asks) for one in range(number)]
 
 
+def duration(**given: float) -> dict[str, Any]:
+    """The recipe's settings for a proxy that trains for so many `epochs` or `steps`, whatever the run's recipe says."""
+    return {"epochs": None, "steps": None, "examples": None} | given
+
+
 def seen(evidence: Evidence, name: str) -> Floats:
     """(proxies, N) one statistic of each proxy's outputs: one pass over the training split, eval mode.
 

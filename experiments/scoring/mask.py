@@ -10,7 +10,7 @@ from pydantic import Field
 
 from ..choices import choice
 from ..contracts import Count, Evidence, Floats, ProxyRun, ScorerChoice, Work, num_batches
-from .evidence import of_classes
+from .evidence import duration, of_classes
 
 DECIDED = 0.05  # a mask nearer than this to zero or one has decided
 
@@ -41,7 +41,8 @@ class Mask(ScorerChoice):
             raise ValueError("scorer=mask differentiates through plain SGD: use recipe.optimizer=sgd recipe.clip=null")
 
     def evidence(self, run: Any) -> Sequence[ProxyRun]:
-        return [ProxyRun({"number": 0}, sections={"mask": self})]
+        inner = duration(steps=self.inner_steps) | {"precision": "float32"}
+        return [ProxyRun({"number": 0}, inner, sections={"mask": self})]
 
     def score(self, evidence: Evidence) -> Floats:
         import pandas as pd

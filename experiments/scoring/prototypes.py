@@ -13,7 +13,7 @@ from ..contracts import Count, Evidence, Floats, ProxyRun, ScorerChoice, Work
 from ..errors import ConfigError
 from ..seeds import derive
 from .clusters import class_distances, cluster_distances, unit
-from .evidence import Epoch, Proxies, runs
+from .evidence import Epoch, Proxies, duration, runs
 
 
 @choice("scorer", "prototypes", source="arXiv:2206.14486 §6")
@@ -61,7 +61,7 @@ class Prototypes(ScorerChoice):
     def evidence(self, run: Any) -> Sequence[ProxyRun]:
         if self.encoder == "simclr":
             asks = [{"number": n, "encoder": "simclr", "temperature": self.temperature} for n in range(self.proxies)]
-            return [ProxyRun(one, epochs=float(self.epochs)) for one in asks]
+            return [ProxyRun(one, duration(epochs=float(self.epochs))) for one in asks]
         return runs(self.proxies, **({} if self.epoch is None else {"epoch": self.epoch}))
 
     def trainer(self, asks: Mapping[str, Any]) -> Callable[[Work], dict[str, Any]] | None:

@@ -5,12 +5,13 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Annotated, Literal
+from typing import Annotated, Literal, Self
 
 from pydantic import Field, model_validator
 
 from ..contracts import Count, Settings, Share, num_batches
 from ..errors import ConfigError
+from ..precision import resolved
 
 FULL = 1_000_000  # recipe.batch_size of descent on the whole set at every step
 
@@ -42,6 +43,11 @@ class Recipe(Settings):
                 "for example recipe.steps=1000 recipe.epochs=null"
             )
         return self
+
+    def decided(self, device: str) -> Self:
+        """The recipe that runs on a device: its precision is decided, and what has no effect is at its default."""
+        unread = {"momentum": Recipe.model_fields["momentum"].default} if self.optimizer == "adamw" else {}
+        return self.model_copy(update=unread | {"precision": resolved(self.precision, device)})
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +13,8 @@ import pytest
 from numpy.typing import NDArray
 
 from prune_lab.experiments.contracts import Examples
-from prune_lab.experiments.data import digits, perceptron, sources
+from prune_lab.experiments.data import digits, load, perceptron, sources
+from prune_lab.experiments.data.digits import Digits
 from prune_lab.experiments.data.splits import carve, flip_labels, pool
 from prune_lab.experiments.errors import ConfigError, DataUnavailable
 
@@ -243,3 +245,10 @@ def test_perceptron_is_separable_nested_and_seeded() -> None:
             break
         weights += signs[wrong[0]] * inputs[wrong[0]]
     assert not len(wrong)
+
+
+def test_two_classes_of_one_name_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    data = replace(Digits().load(), classes=("0", "1", "2", "3", "4", "5", "6", "7", "8", "1"))
+    monkeypatch.setattr(Digits, "load", lambda self: data)
+    with pytest.raises(ConfigError, match=r"task=digits has two classes of one name: 1$"):
+        load.load_data(Digits(examples=33))

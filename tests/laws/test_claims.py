@@ -62,6 +62,11 @@ def test_a_claim_holds_where_the_whole_interval_is_inside(wanted: Expectation, v
     assert (outcome.n, outcome.low) == (3, pytest.approx(0.92 - 4.302653 * 0.01 / 3**0.5))
 
 
+def test_bounds_that_nothing_meets_are_refused() -> None:
+    with pytest.raises(ValueError, match=r"at_least: 0\.9 above at_most: 0\.5"):
+        expect(0.9, 0.5)
+
+
 def test_rules_are_compared_under_one_policy() -> None:
     plain = runs({"hard": [0.81, 0.82, 0.83], "random": [0.71, 0.72, 0.73]})
     equal = runs({"hard": [0.61, 0.62, 0.63], "random": [0.71, 0.72, 0.73]}, setup="b", policy="equal_contribution")

@@ -69,8 +69,11 @@ def test_el2n_ccs_sums_the_recorded_errors_of_ten_epochs() -> None:
     assert score("el2n", three(), [proxy(error=errors)], convention="ccs").tolist() == [pytest.approx([4.5, 10.0, 0.0])]
     short = score("el2n", three(), [proxy(error=errors[:3])], convention="ccs")
     assert short.tolist() == [pytest.approx([0.3, 3.0, 0.0])]
-    errors[1][2] = NAN
-    assert np.isnan(score("el2n", three(), [proxy(error=errors)], convention="ccs")[0]).tolist() == [False, False, True]
+    errors[3] = [NAN, 0.5, NAN]  # recipe.epochs=3.5: the last epoch shows a part of the examples
+    cut = score("el2n", three(), [proxy(error=errors[:4])], convention="ccs")
+    assert cut.tolist() == short.tolist()
+    with pytest.raises(ConfigError, match=r"recipe\.epochs=1"):
+        score("el2n", three(), [proxy(error=errors[3:4])], convention="ccs")
 
 
 def test_loss_entropy_and_margin_point_upwards_with_difficulty() -> None:
