@@ -8,6 +8,7 @@ never move. The paper's plain projected gradient is that without the normalisati
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
@@ -19,6 +20,7 @@ from ..errors import RunFailed
 from .adjoint import Moment, Path, Target, Weigh, descend, initial, stride_for, sweep
 from .field import Field
 from .simplex import project
+from .smoothness import metasmoothness
 from .updates import Descent
 
 ROUNDING = 1e-6  # relative, of a mean loss in float32
@@ -93,6 +95,17 @@ def room(field: Field, theta: Tensor) -> int:
 def run(problem: Problem, policy: Tensor) -> Path:
     """The run under a policy (T, N); held whole where it fits into memory."""
     return Path([problem.field] * problem.steps, problem.start, list(policy), problem.descent, stride=problem.stride)
+
+
+def smoothness(problem: Problem, policy: Tensor) -> float:
+    """Metasmoothness of the run under a policy (T, N): whether its phi can be read."""
+
+    def train(factors: Tensor) -> Tensor:
+        fields, state = [problem.field] * problem.steps, initial(problem.descent, problem.start)
+        run = descend(fields, lambda step, _: policy[step] * factors, problem.descent, 0, state, problem.steps)
+        return deque(run, maxlen=1)[0][0]
+
+    return metasmoothness(train, problem.uniform[0], seed=0)
 
 
 def back(problem: Problem, policy: Tensor, path: Path) -> Iterator[Moment]:

@@ -40,6 +40,7 @@ LEAST = 4  # examples of each part of the dev split
 
 def search(work: Work) -> dict[str, Any]:
     from ..contribution import search as engine
+    from ..contribution.smoothness import READABLE
 
     settings, task = work.run.search, work.task
     kept = work.kept()
@@ -49,6 +50,7 @@ def search(work: Work) -> dict[str, Any]:
     policies = engine.baselines(problem, multiples=settings.multiples)
     curves = {name: engine.curve(problem, *policy, watched) for name, policy in policies.items()}
     _check(work, curves["constant"]["target"])
+    smooth = {"constant": _smoothness(work, problem, "constant", problem.uniform)}
 
     checkpoint = work.resume / "checkpoint.pt"
     saved_at, (state, measured) = time.monotonic(), _load(checkpoint, problem)
@@ -73,6 +75,7 @@ def search(work: Work) -> dict[str, Any]:
         f"the policy of outer epoch {state.best_epoch} of {settings.epochs} is best by the stopping set{unfinished}"
     )
 
+    smooth["found"] = _smoothness(work, problem, "found", best)
     looked: dict[str, list[Contributions]] = {}
     apart = replace(problem, target=problem.held_out, halves=None)
     for name, policy, epoch in (("constant", problem.uniform, 0), ("found", best, state.best_epoch)):
@@ -107,6 +110,8 @@ def search(work: Work) -> dict[str, Any]:
     unit = math.log(len(task.classes) or getattr(work.run.task, "vocabulary", work.data.vocabulary))
     known: dict[str, Any] = {"examples": len(rows), "steps": problem.steps, "best_epoch": state.best_epoch}
     known |= {"late_mass_hardest": findings.late_mass(best, difficulty)}
+    known |= {f"{name}_metasmoothness": value for name, value in smooth.items()}
+    known |= {"phi_readable": float(min(smooth.values()) >= READABLE)}
     known |= findings.of_curves(curves, unit) | findings.of_law(law)
     return known if groups is None else known | findings.of_groups(looked, best, names, groups)
 
@@ -228,6 +233,21 @@ def _check(work: Work, losses: Sequence[float]) -> None:
             f"warning: under uniform weights the target loss is least at step {least} of {len(losses) - 1} and rises "
             f"then: contributions change sign there, and ratios to their mean are wild; recipe.steps={least} avoids it"
         )
+
+
+def _smoothness(work: Work, problem: Problem, name: str, policy: Tensor) -> float:
+    """Metasmoothness under a policy, before its phi is read; says where it must not be."""
+    from ..contribution.search import smoothness
+    from ..contribution.smoothness import READABLE
+
+    found = smoothness(problem, policy)
+    work.decide(f"metasmoothness {found:.2f} under the {name} policy (phi is read from {READABLE:g} up)")
+    if found < READABLE:
+        work.decide(
+            f"warning: phi under the {name} policy must not be read: metasmoothness is too low, so that a derivative "
+            "does not tell what a change of the weights does (a smaller recipe.learning_rate)"
+        )
+    return found
 
 
 def _end(problem: Problem, path: Run) -> float:

@@ -11,7 +11,7 @@ import pytest
 from safetensors.numpy import load_file
 
 from prune_lab.cli import compose
-from prune_lab.experiments.contribution import findings
+from prune_lab.experiments.contribution import findings, smoothness
 from prune_lab.experiments.data.load import load_data
 from prune_lab.experiments.errors import ConfigError, LabError, RunFailed
 from prune_lab.experiments.phases import run as phases
@@ -46,6 +46,8 @@ def test_what_a_search_leaves(results: str) -> None:
     )
     assert list(outer["epoch"]) == list(range(6))
     assert outer["target"].iloc[-1] < outer["target"].iloc[0]
+    assert metrics["phi_readable"] == 1
+    assert min(metrics[f"{name}_metasmoothness"] for name in ("constant", "found")) > 0.9
     assert metrics["best_epoch"] == int(outer["stopping"].idxmin())
     assert set(law["policy"]) == {"constant", "found", "on the way"}
     assert sorted(law[law["policy"] == "on the way"]["epoch"].unique()) == [1, 2, 4, 5]
@@ -85,12 +87,16 @@ def test_what_a_search_leaves(results: str) -> None:
 
 def test_the_verb_search(capsys: pytest.CaptureFixture[str], results: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(searching, "LONG", 0.0)
+    monkeypatch.setattr(smoothness, "READABLE", 1.1)
     made = call(capsys, "search", *TINY, results, "--json")
     assert made.code == 0, made.err
     found, report = made.objects
     assert (found["phase"], report["phase"], report["metrics"]["runs"]) == ("search", "report", 1)
     assert 0 < found["metrics"]["gain"] < 1
-    assert "prune-lab search task=perceptron" in (Path(report["path"]) / "index.html").read_text()
+    page = (Path(report["path"]) / "index.html").read_text()
+    assert "prune-lab search task=perceptron" in page
+    assert "phi under the found policy must not be read" in page
+    assert found["metrics"]["phi_readable"] == 0
     assert "5 outer epochs take about" in made.err
     refused = call(capsys, "search", results)
     assert refused.code == 2

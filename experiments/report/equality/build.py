@@ -39,6 +39,11 @@ WORDS = {
         "Two more measures of equality, from 0 to 1, where all are equal. ESS: the share of the examples that would "
         "carry as much, were their positive contributions equal. Signal: 1 / (1 + cv²), negative with the mean."
     ),
+    "metasmoothness": (
+        "Whether φ can be read (arXiv:2503.13751): how far the final weights of three trainings, with the examples' "
+        "weights a little and twice that changed, move the same way twice. 1: wholly; where it is low, φ says "
+        "nothing (experiment=validity)."
+    ),
     "outer epoch, look": (
         "Outer epoch: one pass of the search, a whole run and the way back through it. Look: a step at which "
         "contributions are measured."
@@ -63,7 +68,7 @@ CAVEAT = (
 )
 POINTS = re.compile(
     r"gain|target_gain|late_mass_hardest|(area|end|acceleration)_.+|(beta|B)_(constant|found|gain)(_floored)?|lift_.+|"
-    r"(constant|found)_held_.+_(cv|kkt_gap)|"
+    r"phi_readable|(constant|found)_metasmoothness|(constant|found)_held_.+_(cv|kkt_gap)|"
     r"(constant|found)_(ct_cv|phi_cv|phi_kkt_gap|phi_ratio|bracket_share|bracket_corr|inactive_phi|inactive_ct|"
     r"harmful_dropped|phi_(ess|signal|gini)@.+|between_phi|between_ct)"
 )
