@@ -41,7 +41,7 @@ class Examples:
     inputs: NDArray[np.generic]  # (N, C, H, W) uint8 | (N, T) integer tokens | (N, D) float32
     targets: NDArray[np.int64]  # (N,) | (N, T)
     ids: NDArray[np.str_]  # (N,) what a person calls the example; unique within a split
-    groups: Indices | None = None  # (N,) the unit of splitting: a window's document
+    groups: Indices | None = None  # (N,) what splits and folds keep together: copies, a module
     units: Mapping[str, Indices] = field(default_factory=dict)  # {"tokens": (N,), "bytes": (N,)} for text
     noisy: NDArray[np.bool_] | None = None  # (N,) labels that we made wrong on purpose; None where there are none
 

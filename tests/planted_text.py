@@ -17,9 +17,9 @@ from scipy.stats import rankdata
 
 from prune_lab.experiments.contracts import IGNORED, Floats, Indices, Proxy
 from prune_lab.experiments.data import text
+from prune_lab.experiments.data.splits import fold_of
 from prune_lab.experiments.data.task import DeviceTask
 from prune_lab.experiments.models.networks.gpt import gpt
-from prune_lab.experiments.phases.work import fold_of
 from prune_lab.experiments.scoring.ngram_importance import ngram_importance
 from prune_lab.experiments.seeds import numpy_stream, torch_stream
 from prune_lab.experiments.training.loop import State
@@ -109,9 +109,7 @@ def plant(folder: Path, *, seed: int = 0) -> PlantedText:
         )
 
     task = DeviceTask(data, architecture, device=torch.device("cpu"))
-    groups = data.splits["train"].groups
-    assert groups is not None
-    folds = fold_of(groups, 2, seed=0)
+    folds = fold_of(data.splits["train"], 2, seed=0)
     return PlantedText(
         task, train, dev, kinds,
         trained=[_proxy(task, 100 * seed + number, EPOCHS) for number in range(2)],
@@ -146,7 +144,7 @@ if __name__ == "__main__":
     with tempfile.TemporaryDirectory() as folder:
         draws = [plant(Path(folder) / str(seed), seed=seed) for seed in range(4)]
     print(len(draws[0].kinds), {kind: draws[0].kinds.count(kind) for kind in (*KINDS, "plain")})
-    for name, score in SCORES.items():
-        found = [[planted.auroc(scores, kind) for kind in KINDS] for planted in draws for scores in [score(planted)]]
+    for name, scored in SCORES.items():
+        found = [[planted.auroc(scores, kind) for kind in KINDS] for planted in draws for scores in [scored(planted)]]
         low, high = np.min(found, axis=0), np.max(found, axis=0)
         print(name, *(f"| {kind} {a:.2f} to {b:.2f}" for kind, a, b in zip(KINDS, low, high, strict=True)))

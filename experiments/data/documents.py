@@ -1,4 +1,7 @@
-"""Documents, read: text files, jsonl, parquet, and the interpreter's own documentation."""
+"""Documents, read: text files, jsonl, parquet, and the interpreter's own documentation.
+
+Their order, and which are drawn where not all are read, follow from their texts and never from the order of files.
+"""
 
 from __future__ import annotations
 
@@ -6,14 +9,16 @@ import ast
 import inspect
 import json
 import sysconfig
-import zlib
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
+from functools import lru_cache
+from heapq import nsmallest
 from pathlib import Path
 from typing import Any
 
 from ..errors import ConfigError, DataUnavailable
+from ..seeds import derive
 from . import sources
 
 LETTERS = "abcdefghijklmnopq"  # of the pixels 0..16 of digits
@@ -31,12 +36,12 @@ class Documents:
 
     ids: list[str]
     texts: list[str]
-    groups: list[int]  # a module for docstrings, else the document's number
+    groups: list[int]  # a hash of the module for docstrings, else of the text: copies are one unit
     notes: list[str]
 
 
 def read(files: tuple[Path, ...], root: Path, part: str, *, column: str, limit: int | None, stories: bool) -> Documents:
-    """The first `limit` documents of a part; empty ones are skipped and counted. All files have the same ending."""
+    """A part's documents, at most `limit`; empty ones are skipped and counted. All files have the same ending."""
     notes: list[str] = []
     ending = files[0].suffix.lower()
     if ending == ".txt" and column != "text":
@@ -53,21 +58,39 @@ def read(files: tuple[Path, ...], root: Path, part: str, *, column: str, limit: 
         else:
             texts = (text for file in files for text in _parquet(file, column))
         rows = ((f"{part}/{number:05}", text) for number, text in enumerate(texts))
-    documents = Documents([], [], [], notes)
     empty = 0
-    for name, text in rows:
-        if not text.strip():
-            empty += 1
-            continue
-        documents.ids.append(name)
-        documents.texts.append(text)
-        documents.groups.append(len(documents.groups))
-        if len(documents.ids) == limit:
-            notes.append(f"only the first {limit} documents of {part} were read (task.documents)")
-            break
+
+    def filled() -> Iterator[tuple[str, str, None]]:
+        nonlocal empty
+        for name, text in rows:
+            if text.strip():
+                yield name, text, None
+            else:
+                empty += 1
+
+    documents = drawn(filled(), limit, f"documents of {part}")
+    documents.notes[:0] = notes
     if empty:
-        notes.append(f"{empty} empty documents of {part} skipped")
+        documents.notes.append(f"{empty} empty documents of {part} skipped")
     return documents
+
+
+def drawn(rows: Iterable[tuple[str, str, str | None]], limit: int | None, what: str) -> Documents:
+    """Of (name, text, module or None) a random sample of `limit`, or all, in the order of a hash of the text.
+
+    The same texts give the same sample and the same order, however their files are sorted.
+    """
+    number = 0
+
+    def hashed() -> Iterator[tuple[int, str, str, str | None]]:
+        nonlocal number
+        for number, (name, text, module) in enumerate(rows, start=1):  # noqa: B007
+            yield derive(0, f"documents {text}"), name, text, module
+
+    found = sorted(hashed()) if limit is None else nsmallest(limit, hashed())
+    notes = [f"{limit} of {number} {what} drawn at random (task.documents)"] if limit and limit < number else []
+    groups = [key if module is None else derive(0, f"module {module}") for key, _, _, module in found]
+    return Documents([name for _, name, _, _ in found], [text for _, _, text, _ in found], groups, notes)
 
 
 def _decode(file: Path) -> str:
@@ -159,13 +182,12 @@ def _text(value: Any, where: str) -> str:
 
 
 def joined(sources: Mapping[str, Documents]) -> Documents:
-    """All of them; an id begins with its source's name, as in `imdb/train-00017`, and units of splitting stay apart."""
+    """All of them; an id begins with its source's name, as in `imdb/train-00017`."""
     found = Documents([], [], [], [])
     for name, part in sources.items():
-        first = 1 + max(found.groups, default=-1)
         found.ids.extend(f"{name}/{one.replace('/', '-')}" for one in part.ids)
         found.texts.extend(part.texts)
-        found.groups.extend(first + group for group in part.groups)
+        found.groups.extend(part.groups)  # a text that both have is one unit
     return found
 
 
@@ -176,38 +198,40 @@ def written_digits(limit: int | None) -> Documents:
     """scikit-learn's 1,797 digits as text: 64 letters each, row by row, from a (no ink) to q."""
     from .digits import pixels
 
-    rows = pixels()[:limit]
-    texts = ["".join(LETTERS[pixel] for pixel in row) for row in rows]
-    notes = [] if limit is None else [f"only the first {len(rows)} documents were read (task.documents)"]
-    return Documents([f"{row:05}" for row in range(len(rows))], texts, list(range(len(rows))), notes)
+    texts = ("".join(LETTERS[pixel] for pixel in row) for row in pixels())
+    return drawn(((f"{row:05}", text, None) for row, text in enumerate(texts)), limit, "digits")
 
 
 def standard_library(limit: int | None) -> Documents:
     """Docstrings of this interpreter's standard library and the topics of `help()`, read as source, never imported.
 
-    In the order of module names and of lines; docstrings of one module stay together when they are split.
+    Docstrings of one module stay together when they are split, and a text that occurs twice is read once.
     """
     root = Path(sysconfig.get_path("stdlib"))
-    documents = Documents([], [], [], [])
-    seen: set[str] = set()
-    names: Counter[str] = Counter()
-    for number, (module, name, text) in enumerate(_library(root)):
-        if len(text) < SHORTEST or text in seen:
-            continue
-        seen.add(text)
-        names[name] += 1
-        documents.ids.append(name if names[name] == 1 else f"{name}~{names[name]}")
-        documents.texts.append(text)
-        documents.groups.append(number if module == TOPICS else zlib.crc32(module.encode()))
-        if len(documents.ids) == limit:
-            documents.notes.append(f"only the first {limit} documents were read (task.documents)")
-            break
+    documents = drawn(_library(root), limit, "docstrings and help topics")
     if not documents.ids:
         raise DataUnavailable(f"this interpreter has no sources of its standard library in {root}", "task=text")
     return documents
 
 
-def _library(root: Path) -> Iterator[tuple[str, str, str]]:
+@lru_cache(maxsize=1)
+def _library(root: Path) -> list[tuple[str, str, str | None]]:
+    """(name, text, module) of every text that is long enough, once; a topic is a unit of its own."""
+    seen: set[str] = set()
+    names: Counter[str] = Counter()
+    found: list[tuple[str, str, str | None]] = []
+    for module, name, text in _read_library(root):
+        if len(text) < SHORTEST or text in seen:
+            continue
+        seen.add(text)
+        names[name] += 1
+        found.append(
+            (name if names[name] == 1 else f"{name}~{names[name]}", text, None if module == TOPICS else module)
+        )
+    return found
+
+
+def _read_library(root: Path) -> Iterator[tuple[str, str, str]]:
     """(module, name, text) of every docstring, and of every topic."""
     for file in sources.list_files(root, (".py",)):
         names = file.relative_to(root).with_suffix("").parts

@@ -35,34 +35,71 @@ def carve(
     *,
     labels: Indices | None = None,
     groups: Indices | None = None,
+    sizes: Indices | None = None,
     seed: int = 0,
     stream: str = "dev",
 ) -> tuple[Indices, Indices]:
     """Rows in two parts, `(rest, part)`, both sorted, with `fraction` of them in the second.
 
-    By `labels` (N,): stratified, and a class of two rows or more has at least one on each side. By `groups` (N,):
-    whole groups (documents), `fraction` of the groups.
+    By `labels` (N,): stratified, and a class of two rows or more has at least one on each side. By `groups` (N,) with
+    `sizes` (N,): whole groups, `fraction` of the total size.
     """
     assert 0 < fraction < 1, fraction
     assert (labels is None) != (groups is None), "by labels or by groups"
-    order = numpy_stream(seed, f"carve {stream}")
     if labels is None:
         assert groups is not None
-        names = np.unique(groups)
-        if len(names) < 2:
+        assert sizes is not None
+        if len(np.unique(groups)) < 2:
             raise DataUnavailable(
-                f"there is only {len(names)} document: too few to split off {stream}",
-                "more documents: a .txt file is one",
+                f"there is only {len(np.unique(groups))} document: too few to split off {stream}",
+                "more documents: a .txt file is one, and copies count once",
             )
-        number = int(np.clip(round(fraction * len(names)), 1, len(names) - 1))
-        chosen = np.isin(groups, order.permutation(names)[:number])
+        chosen = deal(groups, sizes, (1 - fraction, fraction), seed=seed, stream=f"carve {stream}") == 1
     else:
+        order = numpy_stream(seed, f"carve {stream}")
         classes, counts = np.unique(labels, return_counts=True)
         chosen = np.zeros(len(labels), bool)
         for name, number in zip(classes, _apportion(fraction, counts), strict=True):
             rows = np.flatnonzero(labels == name)
             chosen[order.permutation(rows)[:number]] = True
     return np.flatnonzero(~chosen), np.flatnonzero(chosen)
+
+
+def deal(groups: Indices, sizes: Indices, shares: Sequence[float], *, seed: int = 0, stream: str) -> Indices:
+    """(N,) the part of each row: whole groups (N,), so that the parts' sizes (N,) are near `shares` of the total.
+
+    The groups are laid end to end in a random order, and each belongs to the part in which its middle falls: a part's
+    size is wrong by half a group at either end at most, unless it needs more for its one group at least. The order
+    depends on the groups' keys, not on that of the rows.
+    """
+    names, member = np.unique(groups, return_inverse=True)
+    assert len(names) >= len(shares), f"{len(names)} groups for {len(shares)} parts"
+    order = numpy_stream(seed, stream).permutation(len(names))
+    size = np.bincount(member, sizes)[order]
+    ends = np.cumsum(shares) / np.sum(shares) * size.sum()
+    part = np.searchsorted(ends[:-1], np.cumsum(size) - size / 2, side="right")
+    place = np.arange(len(names))
+    part = np.maximum(part, place - (len(names) - len(shares)))  # as many groups as parts are left at the end
+    part[0] = 0
+    part = place + np.minimum.accumulate(part - place)  # no part is skipped
+    dealt = np.empty(len(names), np.int64)
+    dealt[order] = part
+    return dealt[member]
+
+
+def fold_of(examples: Examples, folds: int, *, seed: int) -> Indices:
+    """(N,) the fold of each example, near-equal in tokens; they keep together what the splits keep together."""
+    groups, number = examples.groups, len(examples.ids)
+    groups = np.arange(number) if groups is None else groups
+    if (there := len(np.unique(groups))) < folds:
+        raise ConfigError(
+            f"scorer.folds={folds} needs as many documents, and the {number} training examples are of {there} (those "
+            "of one module, and copies, count once)",
+            "more task.documents, or a larger task.examples" + (f", or scorer.folds={there}" if there > 1 else ""),
+        )
+    return deal(
+        groups, examples.units.get("tokens", np.ones(number, np.int64)), [1 / folds] * folds, seed=seed, stream="folds"
+    )
 
 
 def _apportion(fraction: float, counts: Indices) -> Indices:

@@ -6,6 +6,7 @@ A document is `[BOS] + tokens`, cut into windows of `context`; every token is th
 from __future__ import annotations
 
 import sys
+from collections import Counter
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
@@ -24,7 +25,7 @@ from .splits import carve
 if TYPE_CHECKING:
     from tokenizers import Tokenizer
 
-VERSION = 1  # of what is made from the bytes: part of the fingerprint
+VERSION = 2  # of what is made from the bytes: part of the fingerprint
 BOS = 0  # begins every document and pads inputs; the tokenizer's own tokens are shifted by one
 FEWEST = 8  # target tokens: shorter windows are no training examples
 SAMPLE = 32_000_000  # characters that the BPE is trained on: more would take minutes and change few merges
@@ -77,8 +78,9 @@ def load(
 ) -> Data:
     """Inputs (N, T) tokens, targets (N, T) next tokens, IGNORED in padding; what is read is a Source.
 
-    `units` counts each window's target tokens and their UTF-8 bytes; `groups` is its document's number in the split.
-    `dev` and `test` are shares of documents; `test` serves where the source has no test part. The byte-level BPE is
+    `units` counts each window's target tokens and their UTF-8 bytes; `groups` is what splits and folds keep together:
+    its module, or its document with all copies. `dev` and `test` are shares of the characters, in whole groups; `test`
+    serves where the source has no test part. The byte-level BPE is
     trained on the training documents alone. The documents of `mixed` are added to every split, and ids then begin with
     the name of their source.
     """
@@ -192,22 +194,40 @@ def _tokenize(splits: Mapping[Split, Documents], notes: list[str], vocabulary: i
 
 
 def _divide(parts: dict[str, Documents], dev: float, test: float) -> tuple[dict[Split, Documents], list[str]]:
-    """Whole documents (for docstrings whole modules) to train, dev and test."""
+    """Whole groups of documents (those of a module, copies) to train, dev and test."""
 
     def take(documents: Documents, rows: Indices) -> Documents:
         ids, texts, groups = documents.ids, documents.texts, documents.groups
         return Documents([ids[row] for row in rows], [texts[row] for row in rows], [groups[row] for row in rows], [])
 
     notes = []
+
+    def carved(documents: Documents, share: float, stream: str) -> tuple[Indices, Indices]:
+        groups, sizes = np.array(documents.groups, np.int64), np.array(list(map(len, documents.texts)), np.int64)
+        return carve(share, groups=groups, sizes=sizes, stream=stream)
+
     if "all" in parts:
-        rest, held = carve(test, groups=np.array(parts["all"].groups, np.int64), stream="test")
+        rest, held = carved(parts["all"], test, "test")
         train, tested = take(parts["all"], rest), take(parts["all"], held)
         notes.append(f"no test part in the source: {len(held)} of {len(rest) + len(held)} documents split off")
     else:
         train, tested = parts["train"], parts["test"]
-    rest, held = carve(dev, groups=np.array(train.groups, np.int64), stream="dev")
+    rest, held = carved(train, dev, "dev")
     notes.append(f"dev: {len(held)} of {len(rest) + len(held)} training documents")
-    return {"train": take(train, rest), "dev": take(train, held), "test": tested}, notes
+    splits: dict[Split, Documents] = {"train": take(train, rest), "dev": take(train, held), "test": tested}
+    return splits, [*notes, *_copies(splits)]
+
+
+def _copies(splits: Mapping[Split, Documents]) -> list[str]:
+    """What to say of documents that occur more than once: within the source, and in train as in test."""
+    texts = {split: Counter(documents.texts) for split, documents in splits.items()}
+    again = sum(number - 1 for split in ("train", "dev") for number in texts[split].values())
+    notes = [f"{again} documents are copies of another, byte by byte, and in its split"] if again else []
+    for split in ("train", "dev"):
+        if known := sum(number for text, number in texts["test"].items() if text in texts[split]):
+            number = len(splits["test"].texts)
+            notes.append(f"warning: {known} of {number} test documents are in {split}, byte by byte")
+    return notes
 
 
 def _train(texts: Sequence[str], vocabulary: int) -> Tokenizer:
@@ -225,9 +245,11 @@ def _train(texts: Sequence[str], vocabulary: int) -> Tokenizer:
 
 
 def encode(tokenizer: Tokenizer, documents: Documents, split: Split) -> sources.Arrays:
-    """Of a split: `tokens` of all documents in one row, each shifted past BOS, `starts` (D + 1,), `documents` (D,).
+    """Of a split: `tokens` of all documents in one row, each shifted past BOS, and their `starts` (D + 1,).
 
-    And `lengths` (V - 1,), the bytes that each token stands for.
+    `documents` (D,) are their names, `units` (D,) their groups.
+
+    `lengths` (V - 1,) are the bytes that each token stands for.
     """
     size = tokenizer.get_vocab_size()
     kind = np.uint16 if size < 2**16 else np.int32
@@ -242,7 +264,7 @@ def encode(tokenizer: Tokenizer, documents: Documents, split: Split) -> sources.
     assert lengths[tokens.astype(np.int64) - 1].sum() == sum(len(text.encode()) for text in documents.texts)
     names = np.array(documents.ids, np.str_)
     arrays: sources.Arrays = {"lengths": lengths, f"{split}_tokens": tokens, f"{split}_starts": np.cumsum(counts)}
-    return arrays | {f"{split}_documents": names}
+    return arrays | {f"{split}_documents": names, f"{split}_units": np.array(documents.groups, np.int64)}
 
 
 def _decoder(serialized: bytes) -> Callable[[Sequence[int]], str]:
@@ -267,28 +289,30 @@ def windows(arrays: sources.Arrays, context: int) -> sources.Arrays:
     for split in SPLITS:
         if f"{split}_tokens" not in arrays:
             continue
-        tokens, starts, names = (arrays[f"{split}_{what}"] for what in ("tokens", "starts", "documents"))
+        tokens, starts, names, units = (
+            arrays[f"{split}_{what}"] for what in ("tokens", "starts", "documents", "units")
+        )
         counts = np.diff(starts)
         rows = -(-counts // context)  # windows of each document
         first = np.cumsum(rows) - rows
-        groups = np.repeat(np.arange(len(rows)), rows)
+        document = np.repeat(np.arange(len(rows)), rows)
         place = np.arange(len(tokens)) + np.repeat(first * context - starts[:-1], counts)
-        inputs = np.zeros(len(groups) * context, tokens.dtype)
+        inputs = np.zeros(len(document) * context, tokens.dtype)
         inputs[place[1:]] = tokens[:-1]
         inputs[first[rows > 0] * context] = BOS  # where the token before belongs to another document
-        targets = np.full(len(groups) * context, IGNORED, np.int64)
+        targets = np.full(len(document) * context, IGNORED, np.int64)
         targets[place] = tokens
-        size = np.bincount(place // context, arrays["lengths"][tokens.astype(np.int64) - 1], len(groups))
+        size = np.bincount(place // context, arrays["lengths"][tokens.astype(np.int64) - 1], len(document))
         number = np.sum(targets.reshape(-1, context) != IGNORED, 1)
-        window = np.arange(len(groups)) - np.repeat(first, rows)
-        kept = number >= FEWEST if split == "train" else np.ones(len(groups), bool)
+        window = np.arange(len(document)) - np.repeat(first, rows)
+        kept = number >= FEWEST if split == "train" else np.ones(len(document), bool)
         if dropped := int(np.sum(~kept)):
             notes.append(f"{dropped} training windows with fewer than {FEWEST} tokens left out")
-        ids = np.char.add(np.char.add(names[groups[kept]], "#"), window[kept].astype(np.str_))
+        ids = np.char.add(np.char.add(names[document[kept]], "#"), window[kept].astype(np.str_))
         columns = {
             "inputs": inputs.reshape(-1, context),
             "targets": targets.reshape(-1, context),
-            "groups": groups,
+            "groups": units[document],
             "tokens": number,
         }
         made |= {f"{split}_{what}": values[kept] for what, values in columns.items()}

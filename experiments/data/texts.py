@@ -23,7 +23,7 @@ class SecondText(Settings):
     name: TextName = "text"
     path: Place | None = None
     column: str = "text"
-    documents: Count | None = None  # read at most this many, of each part where it has parts; null: all
+    documents: Count | None = None  # a random sample of at most this many, of each part; null: all
 
     def located(self, where: str) -> None:
         """Refuse a missing path, and one that would be ignored. `where` is the section's name."""
@@ -43,7 +43,7 @@ class TextTask(TaskChoice):
     dev: Annotated[float, Field(gt=0, le=0.5)] = 0.05
     column: str = "text"  # the text's column in parquet or field in jsonl
     test: Annotated[float, Field(gt=0, le=0.5)] = 0.1
-    documents: Count | None = None  # read at most this many documents a split; null: all
+    documents: Count | None = None  # a random sample of at most this many, of each part; null: all
     vocabulary: Annotated[int, Field(ge=BYTES, le=65536)] = 1024  # tokens of the BPE; 257: bytes, as in every text
     context: Annotated[int, Field(ge=8, le=4096)] = 64  # tokens a window
     mixed: SecondText | None = None  # its documents are added to every split

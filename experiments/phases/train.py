@@ -8,8 +8,9 @@ import numpy as np
 import pandas as pd
 
 from ..contracts import Indices, Policy, TrainingRun
+from ..data.splits import fold_of
 from ..seeds import torch_stream
-from .work import Work, drawn_from, fold_of, say_if_shared
+from .work import Work, drawn_from, say_if_shared
 
 
 def train(work: Work) -> dict[str, Any]:
@@ -84,10 +85,8 @@ def _support(work: Work, task: Any) -> Indices | None:
     """The examples that may be trained on: what is kept, or all but a proxy's fold; None: all."""
     if "fold" not in work.asks:
         return work.kept()
-    groups = task.examples("train").groups
-    assert groups is not None
-    fold = fold_of(groups, work.asks["folds"], seed=drawn_from(work.job.settings))
-    return np.flatnonzero(fold != work.asks["fold"])
+    seed = drawn_from(work.job.settings)
+    return np.flatnonzero(fold_of(task.examples("train"), work.asks["folds"], seed=seed) != work.asks["fold"])
 
 
 def _say_if_guessing(work: Work, task: Any, steps: int, accuracy: float | None) -> None:

@@ -12,8 +12,9 @@ import numpy as np
 
 from ..contracts import Data, Floats, Indices, Proxy
 from ..data.load import build_task, load_data
+from ..data.splits import fold_of
 from ..errors import LabError
-from ..seeds import derive, numpy_stream, torch_stream
+from ..seeds import derive, torch_stream
 from ..store.folders import Folder, Store
 from .plan import Job
 from .settings import Run
@@ -143,7 +144,7 @@ def proxy_of(folder: Folder, task: Any) -> Proxy:
     held_out = None
     if "fold" in asked:
         seed = drawn_from(folder.record["recipe"])
-        held_out = fold_of(task.examples("train").groups, asked["folds"], seed=seed) == asked["fold"]
+        held_out = fold_of(task.examples("train"), asked["folds"], seed=seed) == asked["fold"]
     return Proxy(model_of(folder, task, "model"), trajectory, held_out)
 
 
@@ -172,10 +173,3 @@ def say_if_shared(work: Work, task: Any, rows: Indices) -> None:
 def drawn_from(recipe: Mapping[str, Any]) -> int:
     """The seed of a recipe's randomness; a score that all seeds share is drawn apart from that of any of them."""
     return derive(recipe["seed"], "shared") if recipe.get("shared") else int(recipe["seed"])
-
-
-def fold_of(groups: Indices, folds: int, *, seed: int) -> Indices:
-    """(N,) the fold of each example: whole groups (documents), dealt at random by the score's seed."""
-    unique, member = np.unique(groups, return_inverse=True)
-    dealt: Indices = numpy_stream(seed, "folds").permutation(len(unique)) % folds
-    return dealt[member]

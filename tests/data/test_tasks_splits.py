@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from prune_lab.experiments.contracts import Examples
 from prune_lab.experiments.data import digits, load, perceptron, sources
 from prune_lab.experiments.data.digits import Digits
-from prune_lab.experiments.data.splits import carve, flip_labels, pool
+from prune_lab.experiments.data.splits import carve, deal, flip_labels, fold_of, pool
 from prune_lab.experiments.errors import ConfigError, DataUnavailable
 
 
@@ -54,12 +54,44 @@ def test_carve_total_is_exact_where_classes_round_alike() -> None:
 
 
 def test_carve_by_groups_keeps_groups_whole() -> None:
+    """A quarter of the total size, within half of the largest group."""
     groups = np.repeat(np.arange(40), np.arange(1, 41))
-    rest, part = carve(0.25, groups=groups)
+    sizes = np.full(len(groups), 3)
+    rest, part = carve(0.25, groups=groups, sizes=sizes)
     assert not set(groups[rest]) & set(groups[part])
-    assert len(set(groups[part])) == 10
+    assert abs(sizes[part].sum() - 0.25 * sizes.sum()) <= 3 * 40 / 2
     with pytest.raises(DataUnavailable, match="too few"):
-        carve(0.5, groups=np.zeros(5, np.int64))
+        carve(0.5, groups=np.zeros(5, np.int64), sizes=np.ones(5, np.int64))
+
+
+def test_parts_are_dealt_by_size_and_not_by_the_order_of_rows() -> None:
+    draw = np.random.default_rng(0)
+    groups = draw.integers(0, 1000, 500) ** 2  # keys with gaps
+    sizes = draw.integers(1, 65, 500)
+    part = deal(groups, sizes, [1 / 3] * 3, stream="folds")
+    assert all(len(set(part[groups == group])) == 1 for group in groups)
+    largest = np.bincount(np.unique(groups, return_inverse=True)[1], sizes).max()
+    assert np.abs(np.bincount(part, sizes) - sizes.sum() / 3).max() <= largest
+    order = draw.permutation(500)
+    assert np.array_equal(deal(groups[order], sizes[order], [1 / 3] * 3, stream="folds"), part[order])
+    assert not np.array_equal(deal(groups, sizes, [1 / 3] * 3, stream="other"), part)
+    one = np.array([900, 1, 1, 1, 1])  # whatever the sizes, no part is empty
+    assert set(deal(np.arange(5), one, [1 / 5] * 5, stream="folds")) == set(range(5))
+    assert set(deal(np.arange(5), one[::-1], [1 / 4] * 4, stream="folds")) == set(range(4))
+
+
+def test_folds_keep_together_what_splits_keep_together() -> None:
+    """Docstrings of a module are in one fold, and folds are near-equal in tokens; too few groups are refused."""
+    groups = np.repeat(np.arange(30), 4)
+    tokens = np.tile([16, 16, 16, 3], 30)
+    examples = Examples(
+        np.zeros((120, 1)), np.zeros(120, np.int64), np.arange(120).astype(str), groups, {"tokens": tokens}
+    )
+    folds = fold_of(examples, 3, seed=0)
+    assert np.array_equal(folds.reshape(30, 4), np.tile(folds[::4, None], 4))
+    assert np.abs(np.bincount(folds, tokens) - tokens.sum() / 3).max() <= 51
+    with pytest.raises(ConfigError, match=r"scorer\.folds=31 needs as many documents.*\n.*scorer\.folds=30"):
+        fold_of(examples, 31, seed=0)
 
 
 def test_carve_streams_and_seeds_differ_and_repeat() -> None:
