@@ -18,7 +18,7 @@ from ..contracts import Floats
 
 LEVEL = 0.95  # of every interval over seeds
 SHARE = re.compile(  # measures between 0 and 1
-    r"(worst_class_)?(accuracy|error)(_best)?|agrees|.*_(between_phi|between_ct|inactive_phi|inactive_ct|harmful_dropped"
+    r"(worst_class_)?(accuracy|error)(_best)?|.*_(between_phi|between_ct|inactive_phi|inactive_ct|harmful_dropped"
     r"|learnt_light|ess|gini|active)(@.+)?"
 )
 
@@ -44,7 +44,7 @@ def intervals_of(runs: Any, statistic: Callable[[Floats], Any] = np.asarray, *, 
     the fewest runs of any column. Of a linear statistic without missing runs this is the t interval of its values by
     seed. Where a column has m of S runs its means move by less, so that its own standard error stays that of m runs.
     """
-    from scipy import stats
+    from scipy.special import stdtrit
 
     values = np.asarray(runs, dtype=float)
     there = ~np.isnan(values)
@@ -59,7 +59,7 @@ def intervals_of(runs: Any, statistic: Callable[[Floats], Any] = np.asarray, *, 
     weight = np.sqrt(seeds / ((seeds - 1) * number * (number - 1)))  # of a seed: 1 / (S - 1) where none is missing
     without = np.array([statistic(means + weight * row) for row in np.where(there, means - values, 0)])
     error = np.sqrt((seeds - 1) / seeds * np.square(without - without.mean(0)).sum(0))
-    reach = stats.t.ppf(0.5 + level / 2, fewest - 1) * error
+    reach = stdtrit(fewest - 1, 0.5 + level / 2) * error
     return np.stack([value, error, value - reach, value + reach])
 
 
