@@ -83,15 +83,8 @@ class Task(Protocol):
     def labels(self, split: Split) -> Indices | None: ...
     def examples(self, split: Split) -> Examples: ...
 
-    def batches(
-        self,
-        split: Split,
-        *,
-        size: int,
-        index: Indices | None = None,
-        order: Generator | None = None,
-        augmentation: Generator | None = None,
-    ) -> Iterator[Batch]:
+    def batches(self, split: Split, *, size: int, index: Indices | None = None, order: Generator | None = None,
+                augmentation: Generator | None = None) -> Iterator[Batch]:  # fmt: skip
         """Batches of near-equal size over `index` (all by default).
 
         `order`'s permutation and `augmentation`'s draws are over the whole split and then filtered: two runs differ
@@ -261,8 +254,11 @@ class ModelChoice(Choice):
     """A network, and the data that it takes."""
 
     takes: ClassVar[tuple[Kind, ...]]
-    joins_examples: ClassVar[bool] = False  # batch norm: an example's outputs depend on the others of its batch
     has_body: ClassVar[bool] = True  # layers below the head, whose outputs are features
+
+    @property
+    def joins_examples(self) -> bool:  # batch norm: an example's outputs depend on the others of its batch
+        return False
 
     def build(self, data: Data, examples: Tensor, init: Generator) -> nn.Module:
         """An untrained model for examples like these, drawn from `init` alone."""

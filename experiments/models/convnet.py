@@ -18,12 +18,15 @@ class Convnet(ModelChoice):
     """The airbench family: whitening stem and three blocks; width 1 = 64, 256, 256 channels."""
 
     takes: ClassVar[tuple[Kind, ...]] = ("images",)
-    joins_examples: ClassVar[bool] = True
 
     width: Annotated[float, Field(gt=0, le=8)] = 0.25
     stride: Literal[1, 2] | None = None  # of the stem; 2: a quarter of the work; null: 1 below 48 pixels, 2 from there
     whitening: bool = True
     norm: Literal["batch", "group"] = "batch"  # group: no example's loss depends on another's
+
+    @property
+    def joins_examples(self) -> bool:
+        return self.norm == "batch"
 
     def build(self, data: Data, examples: Tensor, init: Generator) -> nn.Module:
         from .networks.convnet import convnet

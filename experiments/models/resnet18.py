@@ -18,9 +18,12 @@ class Resnet18(ModelChoice):
     """ResNet-18 with the stem for small images; width 1 = 64 channels first."""
 
     takes: ClassVar[tuple[Kind, ...]] = ("images",)
-    joins_examples: ClassVar[bool] = True
 
     width: Annotated[float, Field(gt=0, le=8)] = 1.0
+
+    @property
+    def joins_examples(self) -> bool:
+        return True
 
     def build(self, data: Data, examples: Tensor, init: Generator) -> nn.Module:
         from .networks.resnet import resnet18

@@ -22,7 +22,7 @@ from .settings import DEFAULT, Run
 PHASE_VERSION = {
     "score": 1,
     "prune": 2,
-    "train": 1,
+    "train": 2,
     "evaluate": 1,
     "simulate": 1,
     "search": 2,

@@ -72,7 +72,10 @@ def of_classes(name: str, run: Any) -> None:
 def of_single_examples(name: str, run: Any, why: str) -> None:
     """Refuse batch norm, which joins the examples of a batch."""
     if run.model.joins_examples:
-        raise ValueError(f"scorer={name} {why.format(model=run.model.name)}: use model=mlp, linear or perceptron")
+        raise ValueError(
+            f"scorer={name} {why.format(model=run.model.name)}: use model=mlp, linear or perceptron, or model=convnet "
+            "model.norm=group"
+        )
 
 
 @dataclass

@@ -10,7 +10,7 @@ from pydantic import Field
 
 from ..choices import choice
 from ..contracts import Count, Evidence, Floats, ProxyRun, ScorerChoice, Work, num_batches
-from .evidence import duration, of_classes
+from .evidence import duration, of_classes, of_single_examples
 
 DECIDED = 0.05  # a mask nearer than this to zero or one has decided
 
@@ -32,11 +32,7 @@ class Mask(ScorerChoice):
 
     def fits(self, run: Any) -> None:
         of_classes(self.name, run)
-        if run.model.joins_examples:
-            raise ValueError(
-                f"scorer=mask weighs examples one by one, and the batch norm of model={run.model.name} joins those of "
-                "a batch: use model=mlp or linear"
-            )
+        of_single_examples(self.name, run, "weighs examples one by one, and batch norm joins those of a batch")
         if run.recipe.optimizer != "sgd" or run.recipe.clip is not None:
             raise ValueError("scorer=mask differentiates through plain SGD: use recipe.optimizer=sgd recipe.clip=null")
 

@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from torch.optim.lr_scheduler import LambdaLR
 
 from ..errors import ConfigError
+from ..models.features import head
 from .recipes import factor_of
 
 
@@ -20,7 +21,7 @@ def optimizers(
 ) -> list[torch.optim.Optimizer]:
     """SGD (Nesterov), AdamW, or Muon for the hidden matrices beside AdamW for the rest.
 
-    Only weights of two or more dimensions decay.
+    Only weights of two or more dimensions decay; beside Muon only its matrices do.
     """
     trainable = {name: weight for name, weight in model.named_parameters() if weight.requires_grad}
     if name != "muon":
@@ -29,10 +30,11 @@ def optimizers(
         return [
             elementwise(decayed, free, name, learning_rate=learning_rate, momentum=momentum, weight_decay=weight_decay)
         ]
-    hidden = [w for name, w in trainable.items() if w.ndim == 2 and "embedding" not in name and "head" not in name]
+    hidden = hidden_matrices(model)
     if not hidden:
         raise ConfigError(
-            "optimizer=muon needs hidden weight matrices, and this model has none", "recipe.optimizer=sgd"
+            "optimizer=muon moves the matrices of linear layers between input and output, and this model has none",
+            "recipe.optimizer=sgd, or a deeper model",
         )
     rest = [weight for weight in trainable.values() if not any(weight is matrix for matrix in hidden)]
     return [
@@ -41,6 +43,20 @@ def optimizers(
         ),
         _eager(torch.optim.AdamW)(rest, learning_rate, betas=(0.9, 0.95), weight_decay=0.0, fused=True),
     ]
+
+
+def hidden_matrices(model: nn.Module) -> list[nn.Parameter]:
+    """The matrices that Muon is for, by role: its author leaves embeddings, positions, input and output to AdamW.
+
+    In the order of `modules()` the first layer with a matrix or filters reads the input, and the last linear one is the
+    output (github.com/KellerJordan/Muon). Convolution filters, which its author flattens, are left to AdamW: torch's
+    Muon takes matrices alone.
+    """
+    layers = [(one, one.weight) for one in model.modules() if isinstance(getattr(one, "weight", None), Tensor)]
+    inner = [(one, weight) for one, weight in layers if isinstance(weight, nn.Parameter) and weight.ndim > 1]
+    outer = [inner[0][1], head(model).weight] if inner else []
+    found = [weight for one, weight in inner if isinstance(one, nn.Linear) and weight.requires_grad]
+    return [weight for weight in found if not any(weight is other for other in outer)]
 
 
 def elementwise(

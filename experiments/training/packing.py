@@ -24,7 +24,7 @@ from ..seeds import numpy_stream, torch_stream
 from .optimizers import elementwise, schedulers
 from .recipes import Plan
 
-FITTING = "model=mlp, linear or perceptron"
+FITTING = "model=mlp, linear or perceptron, or model=convnet model.norm=group"
 LARGEST_PACK = 32  # models; more are no faster on a CPU
 MEMORY = 512 * 2**20  # bytes for the weights of a pack, their gradients and an optimiser's two moments
 

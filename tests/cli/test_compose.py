@@ -122,6 +122,13 @@ def test_a_wrong_word_is_answered_with_the_right_one(words: list[str], said: str
     assert "expecting" not in str(caught.value)  # the parser's words
 
 
+@pytest.mark.parametrize("scorer", ["mask", "memorization", "influence_max", "influence_sum_abs"])
+def test_a_convnet_is_refused_for_its_batch_norm_alone(scorer: str) -> None:
+    with pytest.raises(ConfigError, match=r"model\.norm=group"):
+        compose.runs("score", ["task=digits", f"scorer={scorer}", "model=convnet"])
+    compose.runs("score", ["task=digits", f"scorer={scorer}", "model=convnet", "model.norm=group"])
+
+
 def test_every_config_composes_and_validates() -> None:
     needs = {
         ("task", "images"): ["task.path=x"],

@@ -17,7 +17,7 @@ from prune_lab.experiments.store.folders import key_of
 from prune_lab.experiments.training.recipes import Recipe
 
 FROZEN = "750eb98ec580ff9e"
-VERSIONS = {"score": 1, "prune": 2, "train": 1, "evaluate": 1, "simulate": 1, "search": 2}
+VERSIONS = {"score": 1, "prune": 2, "train": 2, "evaluate": 1, "simulate": 1, "search": 2}
 
 
 def defaults(model: type[BaseModel]) -> dict[str, Any]:

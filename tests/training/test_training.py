@@ -16,10 +16,12 @@ from prune_lab.experiments.contracts import Data, Examples, ModelChoice, num_bat
 from prune_lab.experiments.data.load import build_task
 from prune_lab.experiments.data.task import DeviceTask
 from prune_lab.experiments.errors import ConfigError
+from prune_lab.experiments.models.networks.convnet import convnet
 from prune_lab.experiments.models.networks.dense import mlp
+from prune_lab.experiments.models.networks.gpt import gpt
 from prune_lab.experiments.seeds import derive, numpy_stream, torch_stream
 from prune_lab.experiments.training.loop import State, train
-from prune_lab.experiments.training.optimizers import optimizers, schedulers
+from prune_lab.experiments.training.optimizers import hidden_matrices, optimizers, schedulers
 from prune_lab.experiments.training.policies.uniform import Uniform
 from prune_lab.experiments.training.recipes import plan
 from prune_lab.experiments.training.run import Fit, fit
@@ -28,7 +30,7 @@ CPU = torch.device("cpu")
 KEPT = np.arange(0, 90, 3)
 
 
-def image_task(*, flip: bool = False, shift: int = 0, size: int = 8) -> DeviceTask:
+def image_task(*, flip: bool = False, shift: int = 0, size: int = 8, depth: int = 1) -> DeviceTask:
     """90 random images of 3 channels and 3 classes."""
     draw = numpy_stream(0, "test")
 
@@ -39,7 +41,7 @@ def image_task(*, flip: bool = False, shift: int = 0, size: int = 8) -> DeviceTa
     data = Data("test", "images", {"train": split(90), "dev": split(30), "test": split(30)}, ("a", "b", "c"))
 
     def architecture(examples: torch.Tensor, init: torch.Generator) -> torch.nn.Module:
-        return mlp(examples, init, classes=3, width=16, depth=1)
+        return mlp(examples, init, classes=3, width=16, depth=depth)
 
     return DeviceTask(data, architecture, device=CPU, flip=flip, shift=shift)
 
@@ -53,7 +55,7 @@ def fitted(
     tmp_path: Path, *, stop_after: int | None = None, optimizer: str = "sgd", support: Any = None, observe: bool = True
 ) -> tuple[State, Fit]:
     """Train for 4 epochs with a checkpoint at every step; interrupted after some steps if asked."""
-    task = image_task(flip=True, shift=1)
+    task = image_task(flip=True, shift=1, depth=2 if optimizer == "muon" else 1)
     model = task.model(torch_stream(3, "init"))
     made = optimizers(model, optimizer, learning_rate=0.05, momentum=0.9, weight_decay=1e-3)
     duration = plan(90, 90 if support is None else len(support), batch_size=16, budget="epochs", epochs=4)
@@ -270,7 +272,7 @@ def test_precision_float32_is_kept_and_bfloat16_is_close() -> None:
 @pytest.mark.parametrize("name", ["sgd", "adamw", "muon"])
 def test_the_optimisers_are_torchs_without_its_compiler(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     def trained(by_torch: bool) -> list[torch.Tensor]:
-        model = image_task().model(torch_stream(3, "init"))
+        model = image_task(depth=2).model(torch_stream(3, "init"))
         made = optimizers(model, name, learning_rate=0.05, momentum=0.9, weight_decay=1e-3)
         if by_torch:
             for one in made:
@@ -317,3 +319,26 @@ def test_normalisation_and_whitening_see_a_random_sample_whatever_the_order_of_f
     assert 0.45 < (examples > 0).float().mean() < 0.55
     assert (mean, deviation) == (float(shuffled._mean), float(shuffled._deviation))
     assert torch.equal(examples, others)
+
+
+def test_muon_moves_hidden_matrices_and_leaves_input_output_and_embeddings_to_adamw() -> None:
+    def moved(model: torch.nn.Module) -> list[str]:
+        mine = {id(weight) for weight in hidden_matrices(model)}
+        both = optimizers(model, "muon", learning_rate=0.1, momentum=0.9, weight_decay=0.1)
+        owned = [id(weight) for one in both for group in one.param_groups for weight in group["params"]]
+        assert sorted(owned) == sorted(id(weight) for weight in model.parameters())  # each by one of the two
+        return [name for name, weight in model.named_parameters() if id(weight) in mine]
+
+    init = torch_stream(0, "init")
+    assert moved(mlp(torch.zeros(2, 5), init, classes=3, width=4, depth=3)) == ["3.weight", "5.weight"]
+    sizes = {"vocabulary": 11, "context": 6, "width": 8, "depth": 1, "heads": 2, "positions": "learned"}
+    layer = ["attention.projections", "attention.out", "feedforward.0", "feedforward.2"]
+    for tied in (True, False):
+        assert moved(gpt(init, **sizes, tied=tied)) == [f"layers.0.{name}.weight" for name in layer]
+    images = torch.rand(4, 3, 8, 8, generator=init)
+    for model in (
+        mlp(torch.zeros(2, 5), init, classes=3, width=4, depth=1),
+        convnet(images, init, classes=3, width=0.125, stride=None, whitening=False),
+    ):
+        with pytest.raises(ConfigError, match="between input and output, and this model has none"):
+            moved(model)
