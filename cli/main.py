@@ -176,17 +176,20 @@ def runs(
     clean: bool = typer.Option(
         False, "--clean", help="Remove what killed runs left, their checkpoints too, and damaged runs."
     ),
+    verify: bool = typer.Option(
+        False, "--verify", help="Compare every file with the size and hash that its record carries; exit 1 on damage."
+    ),
     json: Json = False,
     plugin: Plugins = None,
 ) -> None:
-    """List, show, remove and clean what is in the store.
+    """List, show, remove, verify and clean what is in the store.
 
-    Examples: prune-lab runs  |  prune-lab runs 3f2a --remove  |  prune-lab runs --clean
+    Examples: prune-lab runs  |  prune-lab runs 3f2a --remove  |  prune-lab runs --verify  |  prune-lab runs --clean
     """
     from .runs import runs as look
 
     options.load(plugin)
-    raise typer.Exit(look(key, phase=phase, results=results, remove=remove, clean=clean, as_json=json))
+    raise typer.Exit(look(key, phase=phase, results=results, remove=remove, clean=clean, verify=verify, as_json=json))
 
 
 @app.command()

@@ -1,25 +1,41 @@
-"""What is in the store: list, show, remove, clean."""
+"""What is in the store: list, show, remove, verify, clean."""
 
 from __future__ import annotations
 
 import json
-import shutil
+from collections import Counter
 
-from prune_lab.experiments.errors import ConfigError, MissingInput
+from prune_lab.experiments.errors import ConfigError, MissingInput, RunFailed
 from prune_lab.experiments.store.folders import PHASES, Folder, Store
 
 from .show import Show, headline
 
 
-def runs(key: str | None, *, phase: str | None, results: str, remove: bool, clean: bool, as_json: bool) -> int:
-    """List the store; or show, or remove, one run; or clean what killed runs left."""
+def runs(
+    key: str | None, *, phase: str | None, results: str, remove: bool, clean: bool, verify: bool, as_json: bool
+) -> int:
+    """List the store; or show, or remove, one run; or compare files with their hashes; or clean what killed runs left.
+
+    `verify`: RunFailed where a folder is damaged.
+    """
     show, store = Show(as_json=as_json), Store(results)
     if phase is not None and phase not in PHASES:
         raise ConfigError(f"--phase {phase}: choose one of {', '.join(PHASES)}")
-    if clean:
-        return _clean(store, show)
-    if remove and key is None:
+    if remove and not key:
         raise ConfigError("--remove needs the key of a run", "prune-lab runs")
+    if key is not None and not key:
+        raise ConfigError("an empty key names no run", "prune-lab runs")
+    asked = [f"--{name}" for name, given in (("clean", clean), ("verify", verify), ("remove", remove)) if given]
+    if len(asked) > 1 or (key and (clean or verify)) or (phase and clean):
+        what = " and ".join([*asked, *([f"the key {key}"] if key else []), *(["--phase"] if phase else [])])
+        raise ConfigError(f"{what} do not belong together", f"prune-lab runs {asked[0]} --results {results}")
+    if clean:
+        for sentence in store.clean():
+            show.say(sentence)
+        show.say("clean")
+        return 0
+    if verify:
+        return _verify(store, phase, show)
     folders = store.folders(phase)
     for error in store.damaged(phase).values():
         show.say(f"left out: {error}")
@@ -50,11 +66,11 @@ def _list(folders: list[Folder], show: Show, what: str) -> int:
 
 
 def _show(folder: Folder, show: Show) -> int:
-    files = {path.name: path.stat().st_size for path in sorted(folder.path.iterdir())}
     if show.as_json:
-        show.data(folder.record | {"files": files})
+        show.data(folder.record)
     else:
-        print(json.dumps(folder.record, indent=2))
+        files = {path.name: path.stat().st_size for path in sorted(folder.path.iterdir())}
+        print(json.dumps({name: value for name, value in folder.record.items() if name != "files"}, indent=2))
         show.table(str(folder.path), ("file", "bytes"), list(files.items()))
     return 0
 
@@ -70,9 +86,18 @@ def _remove(folder: Folder, store: Store, show: Show) -> int:
     return 0
 
 
-def _clean(store: Store, show: Show) -> int:
-    for path in store.leftovers():
-        shutil.rmtree(path)
-        show.say(f"removed {path}")
-    show.say("clean")
-    return 0
+def _verify(store: Store, phase: str | None, show: Show) -> int:
+    """Read every file of every run; with `--json` an object a run. Those of an older version carry no hashes."""
+    counts: Counter[str] = Counter()
+    for path, found in store.looked_at(phase, hashes=True):
+        wrong = found if isinstance(found, RunFailed) else None
+        status = "damaged" if wrong else "whole" if isinstance(found, Folder) and found.is_hashed else "no hashes"
+        counts[status] += 1
+        if show.as_json:
+            show.data({"path": str(path), "status": status, "error": wrong and str(wrong)})
+        if wrong:
+            show.say(str(wrong))
+    show.say(f"{counts.total()} runs: {', '.join(f'{number} {status}' for status, number in counts.items()) or 'none'}")
+    if counts["no hashes"]:
+        show.say("those without hashes were made by an older version; to have them checked: remove and make them again")
+    return RunFailed.exit_code if counts["damaged"] else 0

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from prune_lab.experiments import choices
+from prune_lab.experiments.store import disk
 
 
 @pytest.fixture(autouse=True)
@@ -15,6 +16,12 @@ def own_world(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.Monk
     monkeypatch.setenv("PRUNE_LAB_CACHE", str(tmp_path_factory.getbasetemp() / "cache"))
     monkeypatch.delenv("PRUNE_LAB_DATA", raising=False)
     monkeypatch.delenv("PRUNE_LAB_PLUGINS", raising=False)
+
+
+@pytest.fixture(autouse=True)
+def no_waiting_for_the_disk(monkeypatch: pytest.MonkeyPatch) -> None:
+    """No test loses its power; a test of what is flushed replaces this."""
+    monkeypatch.setattr(disk, "flush", lambda path: None)
 
 
 @pytest.fixture(autouse=True)

@@ -88,11 +88,12 @@ def learn(
     logits = torch.zeros(task.size("train"), dtype=torch.float64, requires_grad=True)
     optimizer = torch.optim.Adam([logits], lr=learning_rate)
     history: list[float] = []
-    if checkpoint is not None and checkpoint.exists():
-        saved = torch.load(checkpoint, weights_only=True)
-        logits.data.copy_(saved["logits"])
-        optimizer.load_state_dict(saved["optimizer"])
-        history = saved["history"]
+    saved = None if checkpoint is None else checkpoints.read(checkpoint, notify)
+    if checkpoint is not None and saved is not None:
+        with checkpoints.taken(checkpoint):
+            logits.data.copy_(saved["logits"])
+            optimizer.load_state_dict(saved["optimizer"])
+            history = saved["history"]
         notify(f"resuming from outer step {len(history)} of {steps}", len(history) / steps)
     num_steps = len(update.learning_rates)
     measured = [1 / num_steps] * num_steps if outer == "area" else None

@@ -12,7 +12,9 @@ from ..contracts import TaskChoice
 from ..data.load import load_data
 from ..errors import ConfigError, DataUnavailable
 from ..scoring.files import write
+from ..store import files
 from ..store.folders import Folder, Store
+from .work import kept_of
 
 
 def export(store: Store, folder: Folder, task: TaskChoice, path: Path) -> str:
@@ -35,7 +37,7 @@ def export(store: Store, folder: Folder, task: TaskChoice, path: Path) -> str:
 
 
 def _scores(folder: Folder, path: Path) -> str:
-    table = pd.read_parquet(folder.path / "scores.parquet")
+    table = folder.table("scores.parquet", ["id", "score"])
     labels = table["label"].to_numpy(np.int64) if "label" in table else None
     write(path, table["id"].to_numpy(str), table["score"].to_numpy(np.float64), labels)
     return f"{len(table)} scores"
@@ -48,9 +50,10 @@ def _kept(store: Store, folder: Folder, task: TaskChoice, path: Path) -> str:
     if data.classes:
         table["label"], table["class"] = train.targets, np.array(data.classes)[train.targets]
     if "score" in folder.record["inputs"]:
-        scored = pd.read_parquet(store.get("score", folder.record["inputs"]["score"]).path / "scores.parquet")
-        table["score"] = scored.set_index("id")["score"].loc[list(train.ids)].to_numpy()
-    kept = pd.read_parquet(folder.path / "kept.parquet")["index"]
+        scored = store.get("score", folder.record["inputs"]["score"])
+        scored.check("scores.parquet")
+        table["score"] = files.rows(scored.path / "scores.parquet", train.ids, ["score"])["score"].to_numpy()
+    kept = kept_of(folder, train.ids)
     table["kept"] = np.isin(np.arange(len(table)), kept)
     if path.suffix == ".csv":
         table.to_csv(path, index=False)

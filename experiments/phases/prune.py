@@ -11,6 +11,7 @@ from ..data.splits import check_enough
 from ..pruning.distribution import compare
 from ..pruning.gallery import gallery
 from ..pruning.select import select, tied
+from ..store.files import rows
 from .work import Work, say_if_equal
 
 
@@ -27,8 +28,7 @@ def prune(work: Work) -> dict[str, Any]:
     labels = None if data.kind == "text" else train.targets
     scores = probability = None
     if "score" in work.inputs:
-        scored = pd.read_parquet(work.inputs["score"].path / "scores.parquet").set_index("id")
-        scored = scored.loc[list(train.ids)]  # of the pool, which may be a part of it
+        scored = rows(work.inputs["score"].path / "scores.parquet", train.ids, ["score"])  # the pool may be a part
         scores = scored["score"].to_numpy(np.float64)
         probability = scored["probability"].to_numpy(np.float64) if "probability" in scored else None
         say_if_equal(work, scores)

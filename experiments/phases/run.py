@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import time
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime
 from importlib import import_module
 from typing import Any
@@ -32,6 +32,7 @@ def run(job: Job, store: Store, notify: Notify) -> Folder:
     if existing is not None:
         return existing
     inputs = {name: store.get(needed.phase, needed.key) for name, needed in job.inputs.items()}
+    _check(inputs.values(), notify)
     _start_up(job)
     started = time.monotonic()
     record: dict[str, Any] = {
@@ -50,6 +51,14 @@ def run(job: Job, store: Store, notify: Notify) -> Folder:
         record |= {"derived": work.derived, "machine": work.machine, "metrics": metrics}
         record["seconds"] = round(time.monotonic() - started, 3)
     return store.get(job.phase, job.key)
+
+
+def _check(inputs: Iterable[Folder], notify: Notify) -> None:
+    """Compare what the run reads with its hashes, once, before any of it is used."""
+    for folder in inputs:
+        folder.check()
+        if not folder.is_hashed:
+            notify("some inputs carry no hashes, as an older version made them, and are used unchecked", 0.0)
 
 
 def _has_second(job: Job) -> bool:

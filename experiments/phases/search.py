@@ -53,7 +53,7 @@ def search(work: Work) -> dict[str, Any]:
     smooth = {"constant": _smoothness(work, problem, "constant", problem.uniform)}
 
     checkpoint = work.resume / "checkpoint.pt"
-    saved_at, (state, measured) = time.monotonic(), _load(checkpoint, problem)
+    saved_at, (state, measured) = time.monotonic(), _load(checkpoint, problem, work)
     started, looks = time.monotonic(), findings.look_steps(problem.steps, settings.looks)
     searched = engine.search(problem, state, epochs=settings.epochs, rate=settings.rate, looks=looks)
     for epoch, path, moments in searched:
@@ -290,19 +290,19 @@ def _check_adjoint(work: Work, measured: Sequence[Mapping[str, Any]]) -> None:
 
 
 def _save(checkpoint: Path, state: Search, measured: list[dict[str, Any]]) -> None:
-    from ..store.checkpoints import write
+    from ..store import checkpoints
 
     names = ("policy", "best", "best_epoch", "target", "stopping")
-    write(checkpoint, {name: getattr(state, name) for name in names} | {"measured": measured})
+    checkpoints.write(checkpoint, {name: getattr(state, name) for name in names} | {"measured": measured})
 
 
-def _load(checkpoint: Path, problem: Problem) -> tuple[Search, list[dict[str, Any]]]:
-    import torch
-
+def _load(checkpoint: Path, problem: Problem, work: Work) -> tuple[Search, list[dict[str, Any]]]:
     from ..contribution.search import Search
+    from ..store import checkpoints
 
-    if not checkpoint.exists():
+    saved = checkpoints.read(checkpoint, work.notify)
+    if saved is None:
         return Search(problem.uniform.clone(), problem.uniform), []
-    saved = torch.load(checkpoint, weights_only=True)
-    measured: list[dict[str, Any]] = saved.pop("measured")
-    return Search(**saved), measured
+    with checkpoints.taken(checkpoint):
+        measured: list[dict[str, Any]] = saved.pop("measured")
+        return Search(**saved), measured

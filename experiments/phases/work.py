@@ -9,12 +9,14 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from ..contracts import Data, Floats, Indices, Proxy
 from ..data.load import build_task, load_data
 from ..data.splits import fold_of
 from ..errors import LabError
 from ..seeds import derive, torch_stream
+from ..store import files
 from ..store.folders import Folder, Store
 from .plan import Job
 from .settings import Run
@@ -91,12 +93,9 @@ class Work:
 
     def kept(self) -> Indices | None:
         """The kept examples' places in the pool, where the run is of a pruned set."""
-        import pandas as pd
-
         if "prune" not in self.inputs:
             return None
-        kept: Indices = pd.read_parquet(self.inputs["prune"].path / "kept.parquet")["index"].to_numpy(np.int64)
-        return kept
+        return kept_of(self.inputs["prune"], self.data.splits["train"].ids)
 
 
 @dataclass
@@ -134,13 +133,24 @@ class Evidence:
         self.work.decide(sentence)
 
 
+def kept_of(folder: Folder, ids: NDArray[np.str_]) -> Indices:
+    """The places that a prune folder keeps of the pool with these ids (N,); RunFailed where they are of another."""
+    table = folder.table("kept.parquet", ["index", "id"])
+    kept: Indices = table["index"].to_numpy(np.int64)
+    inside = bool(len(kept)) and kept[0] >= 0 and kept[-1] < len(ids) and bool((np.diff(kept) > 0).all())
+    if not inside or not np.array_equal(ids[kept], table["id"].to_numpy(str)):
+        raise files.damage(folder.path, "the places and ids in kept.parquet are not those of the training pool")
+    return kept
+
+
 def proxy_of(folder: Folder, task: Any) -> Proxy:
     """A trained proxy, with what was recorded of every example along the way."""
     path, asked = folder.path / "trajectory.npz", folder.record["recipe"]["proxy"]
     trajectory: dict[str, Floats] = {}
     if path.exists():
-        with np.load(path, allow_pickle=False) as arrays:
-            trajectory = {name: arrays[name].astype(np.float64) for name in arrays.files}
+        trajectory = {name: values.astype(np.float64) for name, values in files.arrays(path).items()}
+        if any(values.shape[1:] != (task.size("train"),) for values in trajectory.values()):
+            raise files.damage(folder.path, "trajectory.npz is not of this training pool")
     held_out = None
     if "fold" in asked:
         seed = drawn_from(folder.record["recipe"])
@@ -150,10 +160,14 @@ def proxy_of(folder: Folder, task: Any) -> Proxy:
 
 def model_of(folder: Folder, task: Any, name: str) -> Any:
     """The trained model of a train folder, in eval mode."""
+    from safetensors import SafetensorError
     from safetensors.torch import load_model
 
     model = task.model(torch_stream(0, "init"))
-    load_model(model, str(folder.path / f"{name}.safetensors"), device=str(task.device))
+    try:
+        load_model(model, str(folder.path / f"{name}.safetensors"), device=str(task.device))
+    except (OSError, RuntimeError, SafetensorError) as error:  # RuntimeError: weights of another model
+        raise files.damage(folder.path, f"{name}.safetensors: {error}") from error
     return model.eval()
 
 

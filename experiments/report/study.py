@@ -69,7 +69,7 @@ def tables_of(folders: Sequence[Folder]) -> dict[str, pd.DataFrame]:
         metrics = {name: value for name, value in one.record["metrics"].items() if not isinstance(value, dict | list)}
         blocks.setdefault("runs", []).append(pd.DataFrame([settings | metrics | {"simulate": one.key}]))
         for path in sorted(one.path.glob("*.parquet")):
-            blocks.setdefault(path.stem, []).append(pd.read_parquet(path).assign(**settings))
+            blocks.setdefault(path.stem, []).append(one.table(path.name).assign(**settings))
     return {name: pd.concat(rows, ignore_index=True) for name, rows in blocks.items()}
 
 

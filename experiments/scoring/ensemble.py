@@ -5,8 +5,6 @@ The folder holds `ensemble.npz` in place of a model: members (M, N), train (M, N
 
 from __future__ import annotations
 
-import os
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -21,8 +19,11 @@ Flags = NDArray[np.bool_]
 
 def train_ensemble(work: Work) -> dict[str, Any]:
     """Train the models in packs. A pack that is done stays in the resume folder: interrupted, only one is lost."""
+    import torch
+
     from ..devices import resolve_precision
     from ..models.outputs import BATCH
+    from ..store import checkpoints
     from ..training import packing
     from ..training.recipes import plan
 
@@ -53,8 +54,9 @@ def train_ensemble(work: Work) -> dict[str, Any]:
     found: dict[str, list[Flags]] = {"train": [], "dev": []}
     for start in range(0, models, size):
         numbers = range(start, min(start + size, models))
-        path = resume / f"models_{start}.npz"
-        if not path.exists():
+        path = resume / f"models_{start}.pt"
+        pack_found = checkpoints.read(path, work.notify)
+        if pack_found is None:
             pack = packing.Pack([task.model(torch_stream(seed, "init", number)) for number in numbers])
             for step in packing.train(
                 task,
@@ -74,12 +76,14 @@ def train_ensemble(work: Work) -> dict[str, Any]:
             ):
                 work.notify("", (start + len(numbers) * step / duration.steps) / models)
             splits: tuple[Split, ...] = ("train", "dev")
-            _save(path, {split: packing.correct(task, pack, split, size=BATCH[task.kind]) for split in splits})
+            right = {split: packing.correct(task, pack, split, size=BATCH[task.kind]) for split in splits}
+            pack_found = {split: torch.from_numpy(flags) for split, flags in right.items()}
+            checkpoints.write(path, pack_found)
         else:
             work.notify(f"models {numbers.start} to {numbers.stop - 1} of {models} are there", numbers.stop / models)
-        with np.load(path, allow_pickle=False) as arrays:
+        with checkpoints.taken(path):
             for name, parts in found.items():
-                parts.append(arrays[name])
+                parts.append(pack_found[name].numpy())
     train, dev = (np.concatenate(parts) for parts in found.values())
     np.savez(work.folder / "ensemble.npz", members=members, train=train, dev=dev)
     sizes = {"models": models, "examples": int(members[0].sum()), "pool": pool, "steps": duration.steps}
@@ -90,14 +94,6 @@ def train_ensemble(work: Work) -> dict[str, Any]:
         "accuracy_outside": float(train[~members].mean()),
         "dev_accuracy_last": float(dev.mean()),
     }
-
-
-def _save(path: Path, arrays: dict[str, Flags]) -> None:
-    """Write atomically: a pack's outcome is whole or not there."""
-    path.parent.mkdir(parents=True, exist_ok=True)  # gone where another process has just published this ensemble
-    draft = path.with_name(f"{path.stem}.{os.getpid()}.draft.npz")
-    np.savez(draft, **arrays)  # type: ignore[arg-type]
-    os.replace(draft, path)
 
 
 def check_membership(members: Flags) -> None:

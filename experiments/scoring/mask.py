@@ -10,6 +10,7 @@ from pydantic import Field
 
 from ..choices import choice
 from ..contracts import Count, Evidence, Floats, ProxyRun, ScorerChoice, Work, num_batches
+from ..store.files import rows
 from .evidence import duration, of_classes, of_single_examples
 
 DECIDED = 0.05  # a mask nearer than this to zero or one has decided
@@ -41,12 +42,9 @@ class Mask(ScorerChoice):
         return [ProxyRun({"number": 0}, inner, sections={"mask": self})]
 
     def score(self, evidence: Evidence) -> Floats:
-        import pandas as pd
-
         (folder,) = evidence.folders
-        learned = pd.read_parquet(folder / "mask.parquet").set_index("id")
-        ids = list(evidence.data.splits["train"].ids)
-        logits: Floats = learned.loc[ids, "logit"].to_numpy(np.float64)  # a higher one is kept
+        learned = rows(folder / "mask.parquet", evidence.data.splits["train"].ids, ["logit"])
+        logits: Floats = learned["logit"].to_numpy(np.float64)  # a higher one is kept
         return logits
 
     def trainer(self, asks: Mapping[str, Any]) -> Callable[[Work], dict[str, Any]]:

@@ -14,6 +14,7 @@ from pydantic import Field
 
 from ..choices import choice
 from ..contracts import Evidence, Floats, ProxyRun, ScorerChoice, Work
+from ..store.files import arrays, damage
 from .ensemble import Flags, check_membership, train_ensemble
 from .evidence import of_classes, of_single_examples
 
@@ -75,8 +76,11 @@ class InfluenceSumAbs(OfSubsets):
 def _ensemble(evidence: Evidence) -> tuple[Flags, Flags, Flags]:
     """Members (M, N), and what its models get right of train (M, N) and dev (M, J)."""
     (folder,) = evidence.folders
-    with np.load(folder / "ensemble.npz", allow_pickle=False) as arrays:
-        return arrays["members"], arrays["train"], arrays["dev"]
+    found = arrays(folder / "ensemble.npz", ["members", "train", "dev"])
+    members, train, dev = found["members"], found["train"], found["dev"]
+    if not members.shape == train.shape == (len(members), len(evidence.data.splits["train"].ids)):
+        raise damage(folder, "ensemble.npz is not of this training pool")
+    return members, train, dev
 
 
 def memorization(members: Flags, correct: Flags) -> Floats:

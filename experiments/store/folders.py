@@ -1,7 +1,8 @@
 """Content-addressed folders: `results/<phase>/<key>/`, published by one atomic rename.
 
 A phase writes into a private draft beside its final place, `record.json` last. A folder that exists is whole; whoever
-publishes a key first wins, and nothing that was published is ever written again.
+publishes a key first wins, and nothing that was published is ever written again. The record carries the size and hash
+of every file, and a hash of itself: sizes are compared whenever a folder is found, hashes before its files are used.
 """
 
 from __future__ import annotations
@@ -10,20 +11,38 @@ import errno
 import hashlib
 import json
 import os
-import shlex
+import re
 import shutil
+import socket
 import tempfile
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from ..errors import DataUnavailable, LabError, MissingInput, RunFailed
+from ..errors import LabError, MissingInput, RunFailed
+from . import disk, files
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 PHASES = ("score", "prune", "train", "evaluate", "simulate", "search")
 RECORD = "record.json"
 KEY_LENGTH = 16
+KEY = re.compile(rf"[0-9a-f]{{{KEY_LENGTH}}}")
+PARTS: dict[str, Any] = {
+    "recipe": dict,
+    "inputs": dict,
+    "code": dict,
+    "metrics": dict,
+    "seconds": int | float,
+}  # of every record
+HOST = re.sub(r"\W", "-", socket.gethostname())
+HIDDEN = re.compile(  # what a store makes beside its folders; a draft names the host and the process that fill it
+    rf"\.(?P<key>{KEY.pattern})\.(resume|removed)"
+    r"|\.(?P<name>.+)\.draft\.((?P<host>[^.]*)\.)?(?P<process>\d+)\.\w{8}(?P<replaced>\.replaced)?"
+)
 
 
 def canonical(value: Any) -> str:
@@ -51,6 +70,23 @@ class Folder:
     def key(self) -> str:
         return str(self.record["key"])
 
+    @property
+    def is_hashed(self) -> bool:
+        """Whether the record carries hashes; older ones do not."""
+        return "files" in self.record
+
+    def check(self, *names: str) -> None:
+        """Compare files, or every one, with their hashes; RunFailed where one is not as it was published."""
+        known = self.record.get("files", {})
+        asked = {name: known[name] for name in names if name in known} if names else known
+        if wrong := files.wrong_content(self.path, asked):
+            raise files.damage(self.path, wrong)
+
+    def table(self, name: str, columns: Sequence[str] = ()) -> pd.DataFrame:
+        """A parquet file of the folder, compared with its hash, with at least these columns."""
+        self.check(name)
+        return files.table(self.path / name, columns)
+
 
 class Store:
     """The results below one root. Folders appear whole or not at all."""
@@ -62,24 +98,25 @@ class Store:
         return self.root / phase / key
 
     def find(self, phase: str, key: str) -> Folder | None:
-        """The published folder, or None. A folder without a readable record counts as damaged and is named."""
+        """The published folder, or None. RunFailed where its record or the sizes of its files are wrong."""
         path = self.path(phase, key)
         try:
             record = json.loads((path / RECORD).read_text())
+            if not isinstance(record, dict) or (record.get("phase"), record.get("key")) != (phase, key):
+                raise ValueError(f"not of {phase} {key}")
+            if missing := [name for name, kind in PARTS.items() if not isinstance(record.get(name), kind)]:
+                raise ValueError(f"no {missing[0]}")
+            if "digest" in record and record["digest"] != _digest(record):
+                raise ValueError("not the one that was published")
         except (FileNotFoundError, NotADirectoryError):
-            if path.exists():
-                raise self._damage(path, f"it has no {RECORD}") from None
+            if os.path.lexists(path):
+                raise files.damage(path, f"it has no {RECORD}") from None
             return None
-        except ValueError as error:
-            raise self._damage(path, f"{RECORD}: {error}") from None
-        if not isinstance(record, dict) or (record.get("phase"), record.get("key")) != (phase, key):
-            raise self._damage(path, f"{RECORD} is not of {phase} {key}")
+        except (OSError, ValueError, RecursionError) as error:
+            raise files.damage(path, f"{RECORD}: {error}") from None
+        if wrong := files.wrong_size(path, record.get("files", {})):
+            raise files.damage(path, wrong)
         return Folder(path, record)
-
-    def _damage(self, path: Path, reason: str) -> RunFailed:
-        return RunFailed(
-            f"{path} is damaged ({reason})", f"prune-lab runs --clean --results {shlex.quote(str(self.root))}"
-        )
 
     def get(self, phase: str, key: str) -> Folder:
         """The published folder, or MissingInput."""
@@ -90,24 +127,30 @@ class Store:
 
     def folders(self, phase: str | None = None) -> list[Folder]:
         """All published folders, by phase and then by key. The `damaged` are left out."""
-        return [found for _, found in self._looked(phase) if isinstance(found, Folder)]
+        return [found for _, found in self.looked_at(phase) if isinstance(found, Folder)]
 
     def damaged(self, phase: str | None = None) -> dict[Path, RunFailed]:
-        """Folders without a readable record, what is wrong with them and what removes them."""
-        return {path: found for path, found in self._looked(phase) if isinstance(found, RunFailed)}
+        """Folders whose record or sizes are wrong, with what is wrong and what removes them."""
+        return {path: found for path, found in self.looked_at(phase) if isinstance(found, RunFailed)}
 
-    def _looked(self, phase: str | None) -> Iterator[tuple[Path, Folder | RunFailed | None]]:
+    def looked_at(self, phase: str | None = None, *, hashes: bool = False) -> Iterator[tuple[Path, Folder | RunFailed]]:
+        """Every folder, or what is wrong with it; `hashes`: by the content of its files too."""
         for place in PHASES if phase is None else (phase,):
-            for path in sorted((self.root / place).glob("[!.]" + "?" * (KEY_LENGTH - 1))):
+            for path in sorted(path for path in (self.root / place).glob("*") if KEY.fullmatch(path.name)):
                 try:
-                    yield path, self.find(place, path.name)
+                    folder = self.find(place, path.name)
+                    if folder is None:  # removed since it was listed
+                        continue
+                    if hashes:
+                        folder.check()
+                    yield path, folder
                 except RunFailed as error:
                     yield path, error
 
     def resume_folder(self, phase: str, key: str) -> Path:
         """Where a run in flight keeps its checkpoints; gone once it is published."""
         path = self.root / phase / f".{key}.resume"
-        with _disk(path):
+        with disk.said(path):
             path.mkdir(parents=True, exist_ok=True)
         return path
 
@@ -116,88 +159,121 @@ class Store:
         """A private folder to fill; published with `record` when the block ends well, removed when it does not.
 
         `record` may be filled inside the block. Publishing a key that another process has just published keeps theirs.
+        The files are on the disk before the folder has its name, and its name before the checkpoints are removed.
         """
         parent = self.root / phase
-        with _disk(parent):
-            parent.mkdir(parents=True, exist_ok=True)
-            path = Path(tempfile.mkdtemp(prefix=f".{key}.draft.{os.getpid()}.", dir=parent))
-        try:
-            with _disk(parent, path):
-                yield path
-                with (path / RECORD).open("w") as file:
-                    file.write(json.dumps(record, indent=1, allow_nan=False, default=str) + "\n")
-                    file.flush()
-                    os.fsync(file.fileno())
-                path.chmod(0o755)
-                try:
-                    path.rename(self.path(phase, key))
-                except OSError as error:
-                    if error.errno not in (errno.EEXIST, errno.ENOTEMPTY):
-                        raise
-        finally:
-            shutil.rmtree(path, ignore_errors=True)
-        shutil.rmtree(self.root / phase / f".{key}.resume", ignore_errors=True)
+        with _filled(parent, key) as path:
+            yield path
+            plain = json.loads(json.dumps(record | {"files": files.measured(path)}, allow_nan=False, default=str))
+            (path / RECORD).write_text(json.dumps(plain | {"digest": _digest(plain)}, indent=1) + "\n")
+            disk.flush_all(path)
+            try:
+                path.rename(self.path(phase, key))
+            except OSError as error:
+                if error.errno not in (errno.EEXIST, errno.ENOTEMPTY):
+                    raise
+            disk.flush(parent)
+        shutil.rmtree(parent / f".{key}.resume", ignore_errors=True)
 
     @contextmanager
     def page(self, name: str) -> Iterator[Path]:
         """A private folder for a report; takes the place of `report/<name>` when the block ends well."""
         final = self.path("report", name)
-        with _disk(final.parent):
-            final.parent.mkdir(parents=True, exist_ok=True)
-            draft = Path(tempfile.mkdtemp(prefix=f".{name}.draft.{os.getpid()}.", dir=final.parent))
-        try:
-            with _disk(final.parent, draft):
-                yield draft
-                draft.chmod(0o755)
-                if final.exists():
-                    final.rename(draft.with_name(f"{draft.name}.replaced"))
-                draft.rename(final)
-        finally:
-            shutil.rmtree(draft, ignore_errors=True)
-            shutil.rmtree(draft.with_name(f"{draft.name}.replaced"), ignore_errors=True)
+        with _filled(final.parent, name) as draft:
+            yield draft
+            disk.flush_all(draft)
+            try:
+                disk.exchange(draft, final)  # the old page is the draft now
+            except OSError:  # there is no old page, or this disk cannot exchange names
+                _replace(draft, final)
+            disk.flush(final.parent)
 
     def remove(self, folder: Folder) -> None:
         """Remove one result: first out of sight by a rename, then from the disk."""
         hidden = folder.path.with_name(f".{folder.path.name}.removed")
-        with _disk(folder.path):
+        shutil.rmtree(hidden, ignore_errors=True)  # a removal that was killed
+        with disk.said(folder.path):
             folder.path.rename(hidden)
         shutil.rmtree(hidden, ignore_errors=True)
 
     def leftovers(self) -> list[Path]:
-        """Damaged folders; and drafts, checkpoints and removals that no process of this machine is at work on."""
-        found = [p for phase in (*PHASES, "report") for p in sorted((self.root / phase).glob(".*.*")) if p.is_dir()]
-        at_work = {path.name.split(".")[1] for path in found if _in_use(path)}
-        return [*self.damaged(), *(path for path in found if path.name.split(".")[1] not in at_work)]
+        """Damaged folders, by hashes too; and drafts, checkpoints and removals that nobody is at work on."""
+        damaged = [path for path, found in self.looked_at(hashes=True) if isinstance(found, RunFailed)]
+        found = self._hidden()
+        at_work = {_subject(path, match) for path, match in found.items() if _may_run(match)}
+        return [*damaged, *(path for path, match in found.items() if _subject(path, match) not in at_work)]
+
+    def elsewhere(self) -> dict[Path, str]:
+        """Drafts of other hosts, and which: whether somebody is at work on them cannot be seen from here."""
+        return {path: match["host"] for path, match in self._hidden().items() if match["host"] not in (None, HOST)}
+
+    def clean(self) -> Iterator[str]:
+        """Remove the leftovers, and put back the page that a killed report took away; says each."""
+        for path in self.leftovers():
+            match = HIDDEN.fullmatch(path.name)
+            if match and match["replaced"] and not (final := path.with_name(match["name"])).exists():
+                path.rename(final)
+                yield f"put back {final}"
+            else:
+                disk.erase(path)
+                yield f"removed {path}"
+        for path, host in self.elsewhere().items():
+            yield f"left alone {path}: a run on {host} may be at work on it; if that has ended, remove it by hand"
+
+    def _hidden(self) -> dict[Path, re.Match[str]]:
+        """What the store keeps out of sight. Hidden folders of other names are a person's own."""
+        places = (path for phase in (*PHASES, "report") for path in sorted((self.root / phase).glob(".*")))
+        return {path: match for path in places if (match := HIDDEN.fullmatch(path.name)) and path.is_dir()}
 
 
-def _in_use(path: Path) -> bool:
-    """Whether the process that a draft's name carries still runs."""
-    _, is_draft, rest = path.name.partition(".draft.")
+def _subject(path: Path, match: re.Match[str]) -> Path:
+    """The folder that a hidden one is to become or was."""
+    return path.with_name(match["key"] or match["name"])
+
+
+def _may_run(match: re.Match[str]) -> bool:
+    """Whether the process that a draft's name carries may still run: on another host it may."""
+    if match["process"] is None or match["host"] not in (None, HOST):
+        return match["process"] is not None
     try:
-        os.kill(int(rest.partition(".")[0]) if is_draft else 0, 0)
-    except (OSError, ValueError):
+        os.kill(int(match["process"]), 0)
+    except PermissionError:  # another user's
+        return True
+    except (OSError, OverflowError):
         return False
-    return bool(is_draft)
+    return True
 
 
 @contextmanager
-def _disk(path: Path, draft: Path | None = None) -> Iterator[None]:
-    """Say in words what the disk refuses below `path`. While a draft is filled, a file that is gone was removed."""
+def _filled(parent: Path, name: str) -> Iterator[Path]:
+    """A private folder to fill beside its final place; gone at the end, unless it has another name by then."""
+    with disk.said(parent):
+        parent.mkdir(parents=True, exist_ok=True)
+        draft = Path(tempfile.mkdtemp(prefix=f".{name}.draft.{HOST}.{os.getpid()}.", dir=parent))
     try:
-        yield
-    except LabError:
+        with disk.said(parent, draft):
+            draft.chmod(0o755)
+            yield draft
+    finally:
+        with suppress(OSError, LabError):
+            disk.erase(draft)
+
+
+def _replace(draft: Path, final: Path) -> None:
+    """Put a draft in the place of a page by two renames. Killed between them, `clean` puts the page back."""
+    old = draft.with_name(f"{draft.name}.replaced")
+    with suppress(FileNotFoundError):
+        final.rename(old)
+    try:
+        draft.rename(final)
+    except BaseException:
+        with suppress(OSError):
+            old.rename(final)
         raise
-    except Exception as error:
-        number, name = getattr(error, "errno", None), getattr(error, "filename", None)
-        lost = number == errno.ENOENT and name and Path(str(name)).is_relative_to(path)
-        if draft is not None and (lost or not draft.exists()):
-            gone = name if lost else draft
-            raise RunFailed(f"{gone} was removed while the run was being made", "the same command again") from error
-        if number in (errno.ENOSPC, errno.EDQUOT):
-            raise DataUnavailable(f"no space left while writing to {path}", "prune-lab runs --clean") from error
-        if number in (errno.EROFS, errno.EACCES, errno.EPERM, errno.ENOTDIR, errno.EEXIST, errno.ENOENT):
-            at, root = Path(name or path).absolute(), path.absolute()
-            ours = at.is_relative_to(root) or root.is_relative_to(at)
-            mend = "results=FOLDER" if ours else f"make {name} readable"
-            raise DataUnavailable(f"{name or path}: {os.strerror(number)}", mend) from error
-        raise
+    shutil.rmtree(old, ignore_errors=True)
+
+
+def _digest(record: Mapping[str, Any]) -> str:
+    """A hash of the rest of a record."""
+    rest = {name: value for name, value in record.items() if name != "digest"}
+    return hashlib.sha256(canonical(rest).encode()).hexdigest()

@@ -22,6 +22,7 @@ from ..errors import ConfigError
 from ..models.features import head
 from ..models.networks.convnet import initialise
 from ..seeds import torch_stream
+from ..store import checkpoints
 from .loop import State, update
 from .recipes import Plan
 from .views import view
@@ -80,8 +81,9 @@ def contrast(
     steps: dict[str, list[Any]] = {"step": [], "epoch": [], "loss": [], "examples": []}
     if task.size("train") < 2 * plan.steps_per_epoch:
         raise ConfigError("an image alone in its batch has no other to be told from", "a larger recipe.batch_size")
-    if checkpoint.exists():
-        steps = state.load(checkpoint, device)["steps"]
+    if (content := checkpoints.read(checkpoint, notify, device)) is not None:
+        with checkpoints.taken(checkpoint):
+            steps = state.load(content)["steps"]
         notify(f"resuming from step {state.step} of {plan.stop}", state.step / plan.stop)
     last_saved = time.monotonic()
     while state.step < plan.stop:

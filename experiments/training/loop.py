@@ -57,15 +57,14 @@ class State:
         }
         checkpoints.write(path, content)
 
-    def load(self, path: Path, device: torch.device) -> dict[str, Any]:
-        """Take the checkpoint's state; returns its `extra`. Tensors only: nothing in the file is executed."""
-        content = torch.load(path, map_location=device, weights_only=True)
+    def load(self, content: dict[str, Any]) -> dict[str, Any]:
+        """Take a checkpoint's state; returns its `extra`."""
         self.model.load_state_dict(content["model"])
         for optimizer, saved in zip(self.optimizers, content["optimizers"], strict=True):
             optimizer.load_state_dict(saved)
         for scheduler, saved in zip(self.schedulers, content["schedulers"], strict=True):
             scheduler.last_epoch = saved["last_epoch"]
-        self.step, self.epoch, self.taken = content["step"], content.get("epoch", 0), content.get("taken", 0)
+        self.step, self.epoch, self.taken = content["step"], content["epoch"], content["taken"]
         extra: dict[str, Any] = content["extra"]
         return extra
 

@@ -16,6 +16,7 @@ from torch import Tensor
 
 from ..contracts import Policy, Task
 from ..models.outputs import statistics
+from ..store import checkpoints
 from .evaluation import evaluate
 from .loop import State, Step, train
 from .recipes import Plan
@@ -66,14 +67,12 @@ def fit(
         seen = {name: torch.full(shape, torch.nan, device=device) for name in names}
         if movement:
             result.last = torch.full((task.size("train"), len(task.classes)), torch.nan, device=device)
-    if checkpoint.exists():
-        saved = state.load(checkpoint, device)
-        result.steps, result.epochs, result.best, seen = (saved[name] for name in ("steps", "epochs", "best", "seen"))
-        if "policy" in saved:
+    if (content := checkpoints.read(checkpoint, notify, device)) is not None:
+        with checkpoints.taken(checkpoint):
+            saved = state.load(content)
+            result.steps, result.epochs, result.best = (saved[name] for name in ("steps", "epochs", "best"))
+            seen, result.last = saved["seen"], saved["last"]
             policy.restore(saved["policy"])
-        else:  # a checkpoint of version 0.1.0 before policies: every epoch was alike
-            state.epoch, state.taken = divmod(state.step, plan.steps_per_epoch)
-        result.last = saved.get("last")
         notify(f"resuming from step {state.step} of {plan.stop}", state.step / plan.stop)
     every = max(1, math.ceil(plan.stop / plan.steps_per_epoch / DEV_EVALUATIONS))
     last_saved = time.monotonic()

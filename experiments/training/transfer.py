@@ -4,16 +4,16 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from safetensors.torch import load_file
 from torch import nn
 
 from ..errors import ConfigError
 from ..models.features import head
+from ..store.files import tensors
 
 
 def start_from(model: nn.Module, path: Path, *, with_head: bool) -> str:
     """Fill the model in place from a file of weights; says which. Without its head, that stays as it was drawn."""
-    own, weights = model.state_dict(keep_vars=True), load_file(path)
+    own, weights = model.state_dict(keep_vars=True), tensors(path)
     drawn = set() if with_head else {id(weight) for weight in head(model).parameters()}
     weights = {name: weight for name, weight in weights.items() if id(own.get(name)) not in drawn}
     unfit = [

@@ -307,10 +307,36 @@ def test_runs_lists_shows_removes_and_cleans(capsys: pytest.CaptureFixture[str],
     train = shown["inputs"]["train"]
     assert call(capsys, "runs", train, "--remove", *at).code == 0
     assert call(capsys, "runs", "--json", *at).objects == []  # what was made from it went with it
-    (tmp_path / "results" / "train" / ".abc.resume").mkdir()
+    (tmp_path / "results" / "train" / f".{train}.resume").mkdir()
     assert call(capsys, "runs", "--clean", *at).code == 0
     assert list((tmp_path / "results" / "train").iterdir()) == []
     assert call(capsys, "runs", "abcdef", *at).code == 3
+    (again,) = call(capsys, "train", *TINY, "--json", results).objects
+    for words in (["", "--remove"], [""], ["--remove"], [again["key"], "--clean"], ["--verify", "--clean"]):
+        assert call(capsys, "runs", *words, *at).code == 2
+    assert Path(again["path"]).exists()
+
+
+def test_damage_is_found_before_use_and_by_verify_and_its_mend_mends(
+    capsys: pytest.CaptureFixture[str], results: str, tmp_path: Path
+) -> None:
+    at = ["--results", str(tmp_path / "results")]
+    train, other = (Path(made["path"]) for made in call(capsys, "train", *TINY, "seed=0,1", "--json", results).objects)
+    assert call(capsys, "runs", "--verify", *at).code == 0
+    old = json.loads((other / "record.json").read_text())
+    (other / "record.json").write_text(json.dumps({name: old[name] for name in {*old} - {"files", "digest"}}))
+    (train / "model.safetensors").write_bytes((other / "model.safetensors").read_bytes())
+    found = call(capsys, "runs", "--verify", "--json", *at)
+    assert found.code == 1
+    assert {Path(one["path"]): one["status"] for one in found.objects} == {train: "damaged", other: "no hashes"}
+    assert f"{train} is damaged (model.safetensors is not the file" in found.err
+    used = call(capsys, "evaluate", *TINY, "seed=0,1", "--json", results)
+    assert (used.code, [made["status"] for made in used.objects]) == (1, ["failed", "done"])
+    assert "some inputs carry no hashes" in used.err
+    (mend,) = {line for line in used.err.splitlines() if "to mend it" in line}
+    command = mend.partition("prune-lab ")[2].partition(", ")[0]
+    assert call(capsys, *command.split()).code == 0
+    assert call(capsys, "evaluate", *TINY, "seed=0,1", results).code == 0
 
 
 def test_a_damaged_record_is_left_out_and_named(

@@ -17,6 +17,7 @@ from prune_lab.experiments.report.table import dotted, number
 from prune_lab.experiments.store.folders import Folder, Store
 
 from ..command_line import call
+from ..synthetic_store import publish
 
 EXPERIMENT = """\
 # @package _global_
@@ -220,18 +221,12 @@ def test_policies_that_never_arrive_are_said_to() -> None:
 
 def test_two_selections_of_one_name_are_two_settings(tmp_path: Path) -> None:
     store, folders = Store(tmp_path), []
-    for place, (rule, proxies) in enumerate([("hard", 1), ("hard", 3), ("easy", 3)]):
-        key, recipe = f"{place:016d}", {"task": {"name": "a"}, "model": {"name": "linear"}, "recipe": {}, "search": {}}
-        contents = {
-            "score": ({"scorer": {"name": "el2n", "proxies": proxies}}, {}, {}),
-            "prune": ({"rule": rule, "keep": 0.5}, {"score": key}, {"pool": 16}),
-            "search": (recipe | {"seed": 0}, {"prune": key}, {"examples": 8}),
-        }
-        for phase, (content, inputs, metrics) in contents.items():
-            record = {"phase": phase, "key": key, "recipe": content, "inputs": inputs, "metrics": metrics}
-            with store.draft(phase, key, record):
-                pass
-        folders.append(store.get("search", key))
+    recipe = {"task": {"name": "a"}, "model": {"name": "linear"}, "recipe": {}, "search": {}, "seed": 0}
+    for rule, proxies in [("hard", 1), ("hard", 3), ("easy", 3)]:
+        score = publish(store, "score", {"scorer": {"name": "el2n", "proxies": proxies}}, {}, {})
+        prune = publish(store, "prune", {"rule": rule, "keep": 0.5}, {"score": score.name}, {"pool": 16})
+        made = publish(store, "search", recipe, {"prune": prune.name}, {"examples": 8})
+        folders.append(store.get("search", made.name))
     hard, other, easy = searches.table(store, folders)["kept"]
     assert re.fullmatch(r"hardest 0\.5 \([0-9a-f]{6}\)", hard)
     assert hard != other
@@ -246,10 +241,8 @@ def test_setups_are_named_by_what_differs(tmp_path: Path) -> None:
         task = {"name": name, "label_noise": noise, "examples": None, "data_seed": place}  # drawn anew: no setting
         settings = {"learning_rate": rate, "steps": 1 + (rate > 0.1)}  # steps tell nothing that the rate does not
         recipe = {"task": task, "model": {"name": model}, "recipe": settings, "search": {"epochs": 1}}
-        record = {"recipe": recipe | {"seed": place}, "inputs": {}, "metrics": {"examples": 8, "gain": 0.1 * place}}
-        with store.draft("search", f"{place:016d}", {"phase": "search", "key": f"{place:016d}"} | record):
-            pass
-        folders.append(store.get("search", f"{place:016d}"))
+        made = publish(store, "search", recipe | {"seed": place}, {}, {"examples": 8, "gain": 0.1 * place})
+        folders.append(store.get("search", made.name))
     said = ["a, label noise 0, learning rate 0.1", "a, label noise 0.1, learning rate 0.1"]
     assert list(searches.table(store, folders)["setup"]) == [
         *said,

@@ -12,8 +12,8 @@ import torch
 from prune_lab.experiments.contracts import Indices
 from prune_lab.experiments.errors import ConfigError, RunFailed
 from prune_lab.experiments.models.networks.convnet import convnet
-from prune_lab.experiments.scoring import ensemble
 from prune_lab.experiments.seeds import torch_stream
+from prune_lab.experiments.store import checkpoints
 from prune_lab.experiments.store.folders import Store
 from prune_lab.experiments.training import packing
 from prune_lab.experiments.training.loop import State, train
@@ -163,16 +163,16 @@ def test_an_interrupted_ensemble_goes_on_from_its_last_pack(
     monkeypatch.setattr(packing, "train", counted)
     call(capsys, "score", *ENSEMBLE, f"results={tmp_path / 'whole'}")
     assert trained == [8, 8, 4]
-    keep, saved = ensemble._save, []
+    keep, saved = checkpoints.write, []
 
-    def interrupted(path: Path, arrays: dict[str, np.ndarray]) -> None:
-        keep(path, arrays)
+    def interrupted(path: Path, content: dict[str, object]) -> None:
+        keep(path, content)
         saved.append(path)
         if len(saved) == 2:
             raise KeyboardInterrupt
 
     with monkeypatch.context() as patch:
-        patch.setattr(ensemble, "_save", interrupted)
+        patch.setattr(checkpoints, "write", interrupted)
         assert call(capsys, "score", *ENSEMBLE, f"results={tmp_path / 'cut'}").code == 130
     trained.clear()
     again = call(capsys, "score", *ENSEMBLE, f"results={tmp_path / 'cut'}")

@@ -78,14 +78,14 @@ def points(runs: pd.DataFrame, metrics: Sequence[str]) -> pd.DataFrame:
 
 def on_the_way(folder: Folder) -> pd.DataFrame:
     """The law's numbers by policy and outer epoch: medians over the looks of the first three quarters of the run."""
-    law, by = pd.read_parquet(folder.path / "law.parquet"), ["policy", "epoch"]
+    law, by = folder.table("law.parquet"), ["policy", "epoch"]
     early = law[law["step"] <= LAST * law.groupby(by)["step"].transform("max")]
     return early.groupby(by, as_index=False).median(numeric_only=True)
 
 
 def curves(folder: Folder) -> pd.DataFrame:
     """(policy, step, target, held_out): mean losses in nats."""
-    return pd.read_parquet(folder.path / "curves.parquet")
+    return folder.table("curves.parquet")
 
 
 def bands(folder: Folder, contribution: str) -> pd.DataFrame:
@@ -118,7 +118,7 @@ def gini_of(curve: Floats) -> float:
 def _looks(folder: Folder, contribution: str) -> Iterator[tuple[tuple[str, float], Floats, Floats]]:
     """(policy, level), contributions and weights of the active examples, at the start and at each level reached."""
     names = ["policy", "level", "weight", contribution]
-    looks = pd.read_parquet(folder.path / "contributions.parquet", columns=names)
+    looks = folder.table("contributions.parquet", names)
     for (policy, level), look in looks.groupby(["policy", "level"], sort=False):
         active = look[look["weight"] > ACTIVE * look["weight"].max()]
         yield (str(policy), float(str(level))), active[contribution].to_numpy(), active["weight"].to_numpy()

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from itertools import cycle
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -35,6 +34,7 @@ BY_SOURCE = (
 )
 Tables = dict[tuple[str, str], pd.DataFrame]  # by setting: a row for each policy, step, source and seed
 NONE: pd.Series[float] = pd.Series(dtype=float)
+GROUPS = "groups.parquet"
 SHOWN = (-1.0, 3.0)  # of the mean phi of a source over that of all
 COLOURS_OF_SOURCES = (ORANGE, BLUE, GREEN, PURPLE, OCHRE, SKY, VIOLET, TEAL)
 
@@ -56,11 +56,12 @@ def tables(found: Found) -> Tables:
 
 def table(folders: Sequence[Folder]) -> pd.DataFrame | None:
     """A row for every policy, step, source and seed; None where the examples are not of several sources."""
-    files = [folder.path / "groups.parquet" for folder in folders]
     tasks = [one.record["recipe"]["task"]["name"] for one in folders]
-    if not all(fact("task", name, "reads") == "text" for name in tasks) or not all(map(Path.exists, files)):
+    if not all(fact("task", name, "reads") == "text" for name in tasks):
         return None
-    rows = pd.concat([pd.read_parquet(file).assign(seed=seed) for seed, file in enumerate(files)], ignore_index=True)
+    if not all((one.path / GROUPS).exists() for one in folders):
+        return None
+    rows = pd.concat([one.table(GROUPS).assign(seed=seed) for seed, one in enumerate(folders)], ignore_index=True)
     whole = (rows["weight"] * rows["phi"]).groupby([rows[name] for name in ("seed", "policy", "step")]).transform("sum")
     return rows.assign(relative=rows["phi"] / whole)
 

@@ -132,7 +132,7 @@ def picture(found: Found) -> Section:
 
 def _weights(folder: Folder) -> Floats:
     """Difficulty from the easiest by time: mean weight in the found policy in units of 1/N."""
-    weights = pd.read_parquet(folder.path / "picture.parquet")
+    weights = folder.table("picture.parquet")
     return weights.pivot(index="difficulty", columns="time", values="weight").to_numpy()
 
 

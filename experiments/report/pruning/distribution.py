@@ -143,7 +143,7 @@ def measured(store: Store, runs: pd.DataFrame) -> tuple[pd.DataFrame, list[Folde
         folder = store.get("prune", row["prune"])
         if (folder.path / FILE).exists():  # under a policy the run's rule and keep are not those of the selection
             about = {name: row[name] for name in RUN} | {"rule": row["prune.rule"], "keep": row["prune.keep"]}
-            measures = pd.read_parquet(folder.path / FILE)
+            measures = folder.table(FILE)
             found.append(pd.DataFrame([about]).merge(measures, how="cross", suffixes=("_size", "")))
         else:
             missing.append(folder)

@@ -88,9 +88,9 @@ def _smallest(store: Store, runs: pd.DataFrame, file: str) -> Iterator[tuple[pd.
         for rule in selecting(same["rule"]):
             group = same[same["rule"] == rule]
             row = group[group["pool"] == group["pool"].max()].sort_values("keep", kind="stable").iloc[0]
-            path = store.path("prune", row["prune"]) / file
-            if path.exists():
-                yield row, pd.read_parquet(path)
+            folder = store.get("prune", row["prune"])
+            if (folder.path / file).exists():
+                yield row, folder.table(file)
 
 
 def _example(row: pd.Series[Any]) -> dict[str, str]:

@@ -4,8 +4,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
 from ...choices import choice
 from ...contracts import Indices, Policy, PolicyChoice, TrainingRun
+from ...store.files import damage, tensors
 from ..recipes import FULL
 
 if TYPE_CHECKING:
@@ -29,11 +32,11 @@ class LearningLaw(PolicyChoice):
             raise ValueError("policy=learning_law weighs a whole model's training: leave search.features out")
 
     def build(self, training: TrainingRun) -> Policy:
-        from safetensors.torch import load_file
-
-        device = next(training.model.parameters()).device
-        found = load_file(training.inputs["search"] / "policy.safetensors", device=str(device))
-        return Found(found["policy"], found["rows"].cpu().numpy(), training.task.size("train"))
+        folder, device = training.inputs["search"], next(training.model.parameters()).device
+        found = tensors(folder / "policy.safetensors", ["policy", "rows"], device=str(device))
+        if not np.array_equal(rows := found["rows"].cpu().numpy(), training.rows):
+            raise damage(folder, "policy.safetensors is of other examples than those that are trained on")
+        return Found(found["policy"], rows, training.task.size("train"))
 
 
 class Found:
