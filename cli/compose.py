@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import copy
+import warnings
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from functools import lru_cache
+from hashlib import sha256
 from importlib import resources
 from itertools import product
-from pathlib import Path
+from math import isfinite, prod
 from typing import Any, TypeVar
 
 from pydantic import BaseModel, ValidationError
@@ -18,12 +20,15 @@ from prune_lab.experiments.laws import expectations
 from prune_lab.experiments.phases.settings import Run
 
 from . import words as said
+from .experiment_file import OWN, experiment_file
 
 Checked = TypeVar("Checked", bound=BaseModel)
 CONFIGS = "prune_lab.configs"
-OWN = ".yaml"  # how the file of an experiment of one's own ends
 OF_A_STUDY = ("study", "seed", "device", "results", "launcher", "experiment", "hydra")  # sections that a study reads
 GROUPS = (*registry.KINDS, "recipe", "launcher", "experiment")
+PLACES = ("results", "launcher", "device", "export")  # one of each serves a whole command
+MOST_LETTERS = 20_000  # of a word: Hydra's parser reads some 50,000 a second
+MOST_RUNS = 100_000  # of a command
 
 
 def runs(phase: str, overrides: Sequence[str]) -> list[Run]:
@@ -37,15 +42,19 @@ def runs(phase: str, overrides: Sequence[str]) -> list[Run]:
 
 def experiment(overrides: Sequence[str]) -> tuple[expectations.Experiment, list[Run]]:
     """The experiment that `experiment=NAME` names, and its runs; the other overrides apply to every one of them."""
-    grid(overrides)  # a word that is no override is answered first
-    chosen = [word.partition("=")[2] for word in overrides if word.startswith("experiment=")]
-    if len(chosen) != 1 or "," in chosen[0]:
+    chosen = {word for point in grid(overrides) for word in point if word.startswith("experiment=")}
+    if len(chosen) != 1:
         raise ConfigError(
             f"say which experiment: one of {', '.join(choices('experiment'))}", "prune-lab reproduce experiment=demo"
         )
     found = described(overrides)
     size = found.chosen
     _check_study(found.phase, overrides)
+    for word in (word for words in (size.settings, *size.grids) for word in words):
+        if word.partition("=")[0].split(".")[0] == "experiment":
+            raise ConfigError(f"experiment.grids: {word} names an experiment inside an experiment", "leave it out")
+    if not size.grids:
+        raise ConfigError("experiment.grids has no line, and nothing would run", 'grids: [["keep=0.5", "seed=0,1,2"]]')
     spanned = [point for words in size.grids for point in grid([*size.settings, *words, *overrides])]
     unique = {repr(run): run for point in spanned for run in [_run("evaluate", point)]}
     return found, list(unique.values())
@@ -64,8 +73,8 @@ def _check_study(phase: str, overrides: Sequence[str]) -> None:
 def described(overrides: Sequence[str]) -> expectations.Experiment:
     """The experiment that the overrides name, without its runs."""
     point = grid(overrides)[0]
-    ours = next((_ours(word)[1] for word in point if _is_ours(word, point)), None)
-    return _validated(expectations.Experiment, _composed("evaluate", point, ours)["experiment"])
+    section = next((_section(word)[1] for word in point if _has_section(word, point)), None)
+    return _validated(expectations.Experiment, _composed("evaluate", point, section)["experiment"], "experiment")
 
 
 def grid(overrides: Sequence[str]) -> list[tuple[str, ...]]:
@@ -73,24 +82,77 @@ def grid(overrides: Sequence[str]) -> list[tuple[str, ...]]:
 
     In a sweep over a section's choices a key goes to those that have it: `scorer=el2n,file scorer.path=mine.csv`.
     """
-    from hydra.errors import HydraException
-
     axes: dict[str, list[str]] = {}
+    elsewhere = any(word.startswith("hydra.searchpath=") for word in overrides)
     for word in overrides:
-        try:
-            override = _parsed(word)
-            key = override.get_key_element()
-            if override.is_sweep_override():
-                values = [str(value) for value in override.sweep_string_iterator()]
-            else:
-                values = [override.get_value_element_as_str()]
-        except HydraException:
-            mend = said.spelled(word, GROUPS, choices)
-            raise ConfigError(f"{word!r} is no setting of the form key=value", mend) from None
-        axes[key] = [word] if override.is_delete() else [f"{key}={value}" for value in values]
+        override = _parsed(word)
+        group = override.key_or_group.removesuffix(".name")  # rule.name=easy is rule=easy
+        key = group if group in GROUPS[:-1] else override.key_or_group
+        if override.is_delete():
+            axes[f"~{key}"] = [word]
+        else:
+            axes[key] = [_said(key, value, word, elsewhere) for value in _values(word, override)]
+    for key, words in axes.items():
+        if key.split(".")[0] in PLACES and len(words) > 1:
+            raise ConfigError(
+                f"{key} is one and the same for all runs of a command, not a sweep", words[0].replace("\\", "")
+            )
+    if (number := prod(map(len, axes.values()))) > MOST_RUNS:
+        what = f"these words span {number:,} runs, and a command takes at most {MOST_RUNS:,}"
+        raise ConfigError(what, "fewer values, or several commands")
     swept = {group for group in registry.KINDS if len(axes.get(group, ())) > 1}
     points = [tuple(word for word in point if _applies(word, point, axes, swept)) for point in product(*axes.values())]
     return list(dict.fromkeys(points))
+
+
+def _values(word: str, override: Any) -> list[Any]:
+    """The values that a word gives to its key: one, or those of a sweep."""
+    from hydra.core.override_parser.types import Glob, RangeSweep
+    from hydra.errors import HydraException
+
+    key, span = override.key_or_group, override._value
+    if not override.is_sweep_override():
+        return [span]
+    if isinstance(span, RangeSweep):
+        start, stop, step = (float(number) for number in (span.start, span.stop, span.step))  # type: ignore[arg-type]
+        if not (isfinite(start) and isfinite(stop) and step and (stop - start) / step <= MOST_RUNS):
+            raise ConfigError(f"{word} is no range of at most {MOST_RUNS:,} numbers", f"{key}=range(0,3)")
+    try:
+        values = span.filter(choices(key)) if isinstance(span, Glob) else list(override.sweep_iterator())
+    except HydraException:
+        raise ConfigError(f"{word} is no list of values", f"{key}=range(0,3)") from None
+    if not values:
+        raise ConfigError(f"{word} names no value, and nothing would run", f"{key}=range(0,3)")
+    return values
+
+
+def _said(key: str, value: Any, word: str, elsewhere: bool) -> str:
+    """`key=value` for one value of a word. A choice is named as it is listed, without quotes."""
+    from hydra.core.override_parser.types import Override, OverrideType, QuotedString, ValueType
+
+    name = value.text if isinstance(value, QuotedString) else value
+    if key in GROUPS:
+        own = isinstance(name, str) and key == "experiment" and name.endswith(OWN)
+        if not (own or name in choices(key) or (elsewhere and isinstance(name, str))):
+            raise _unknown(key, name, word)
+        point = f"{key}={name}"
+    else:
+        point = f"{key}={Override._get_value_element_as_str(value)}"
+    _read[point] = Override(OverrideType.CHANGE, key, ValueType.ELEMENT, value)
+    return point
+
+
+def _unknown(group: str, name: Any, word: str) -> ConfigError:
+    """What to say of a name that is no config and no choice."""
+    if isinstance(name, dict):
+        inside = " ".join(f"{group}.{key}={value}" for key, value in name.items()) or f"{group}={choices(group)[0]}"
+        return ConfigError(f"{word}: {group} is chosen by a name, and its settings are words of their own", inside)
+    shown, known = said.value(name), choices(group)
+    near, listed = said.nearest(shown, known), shown.split(",")
+    what = said.did_you_mean(f"{group}={shown}", shown, known, f"{group}=")
+    what += ". One of your own needs --plugin FILE.py" if group in registry.KINDS else ""
+    unquoted = f"{group}={shown}" if len(listed) > 1 and set(listed) <= set(known) else None
+    return ConfigError(what, _sized(group, shown) or unquoted or (near and f"{group}={near}"))
 
 
 def _applies(word: str, point: tuple[str, ...], axes: Mapping[str, Sequence[str]], swept: Collection[str]) -> bool:
@@ -130,7 +192,7 @@ def _run(phase: str, point: tuple[str, ...]) -> Run:
 def _composed(phase: str, point: tuple[str, ...], described: Mapping[str, Any] | None = None) -> dict[str, Any]:
     """Hydra composes the presets (slow, so once a combination); all other words are set on a copy of what it made.
 
-    `described` is the section of an experiment of ours, which `_groups` leaves out.
+    `described` is the section of an experiment, which `_groups` leaves out.
     """
     structural = tuple(word for word in point if _is_structural(word))
     content = copy.deepcopy(_groups(phase, structural))
@@ -152,12 +214,31 @@ def _composed(phase: str, point: tuple[str, ...], described: Mapping[str, Any] |
     return content
 
 
-@lru_cache(maxsize=4096)
+_read: dict[str, Any] = {}  # words in Hydra's grammar: slow to parse, and the same in many points of a grid
+
+
 def _parsed(word: str) -> Any:
-    """A word in Hydra's grammar; slow to parse, and the same in many points of a grid."""
+    """What Hydra's parser makes of a word. `+key=value`, which Hydra's users may write, is `key=value` here."""
+    if word not in _read:
+        if len(word) > MOST_LETTERS:
+            what = f"a word of {len(word):,} letters, {said.short(word)}: at most {MOST_LETTERS:,} are read"
+            raise ConfigError(what, "seed=range(0,1000) for many values, or experiment=FILE.yaml for many words")
+        try:
+            override = _parser().parse_override(word.lstrip("+"))
+            override.value()
+        except Exception:  # Hydra's, ANTLR's, RecursionError, ValueError of a number of 5,000 digits
+            what = f"{said.short(word)!r} is no setting of the form key=value"
+            raise ConfigError(what, said.spelled(word, GROUPS, choices)) from None
+        said.check_key(word, override.key_or_group, override.package)
+        _read[word] = override
+    return _read[word]
+
+
+@lru_cache(maxsize=1)
+def _parser() -> Any:
     from hydra.core.override_parser.overrides_parser import OverridesParser
 
-    return OverridesParser.create().parse_override(word)
+    return OverridesParser.create()
 
 
 def _is_choice(word: str) -> bool:
@@ -172,54 +253,55 @@ def _presets(kind: str, name: str) -> bool:
 
 
 def _is_structural(word: str) -> bool:
-    """Whether an override is for Hydra: a preset, `+`, `~` or `hydra.`; not a plain value, nor a bare choice."""
+    """Whether an override is for Hydra: a preset, `~` or `hydra.`; not a plain value, nor a bare choice."""
     key = word.partition("=")[0]
-    return (key in GROUPS and not _is_choice(word)) or key[:1] in "+~" or key.startswith("hydra.")
+    return (key in GROUPS and not _is_choice(word)) or key.startswith(("~", "hydra."))
 
 
 @lru_cache(maxsize=64)
 def _groups(phase: str, words: tuple[str, ...]) -> dict[str, Any]:
     from hydra import compose, initialize_config_module
     from hydra.core.config_store import ConfigStore
-    from hydra.errors import HydraException, MissingConfigException
     from omegaconf import OmegaConf
-    from omegaconf.errors import OmegaConfBaseException
-    from yaml import MarkedYAMLError  # type: ignore[import-untyped]
 
     for kind in registry.KINDS:  # for the defaults lists of yaml files
         for name in registry.names(kind):
             if not _presets(kind, name):
                 ConfigStore.instance().store(name, {"name": name}, group=kind)
     try:
-        with initialize_config_module(CONFIGS, version_base="1.3"):
-            composed = compose(phase, [_ours(word)[0] if _is_ours(word, words) else _own(word) for word in words])
+        with initialize_config_module(CONFIGS, version_base="1.3"), warnings.catch_warnings():
+            warnings.filterwarnings("error", message="provider=hydra.searchpath")  # a folder that is not there
+            composed = compose(phase, [_section(word)[0] if _has_section(word, words) else word for word in words])
         content: dict[str, Any] = OmegaConf.to_container(composed, resolve=True)  # type: ignore[assignment]
-    except MarkedYAMLError as error:
-        place = error.problem_mark
-        where = f"{place.name}, line {place.line + 1}" if place else "a config"
-        raise ConfigError(f"{where}: {error.problem}") from None
-    except (HydraException, OmegaConfBaseException) as error:
-        for word in words:
-            group, _, name = word.partition("=")
-            known = group not in GROUPS or name.endswith(OWN) or name in choices(group)
-            if isinstance(error, MissingConfigException) and not known:
-                near = said.nearest(name, choices(group))
-                what = said.did_you_mean(f"{group}={name}", name, choices(group), f"{group}=")
-                what += ". One of your own needs --plugin FILE.py" if group in registry.KINDS else ""
-                raise ConfigError(what, _sized(word) or (near and f"{group}={near}")) from None
-        raise ConfigError(str(error).splitlines()[0]) from None
+    except ConfigError:
+        raise
+    except Exception as error:  # Hydra, OmegaConf, YAML and the disk raise a dozen types for a config that is wrong
+        raise _refused(error, words) from None
     return content
 
 
-def _is_ours(word: str, words: Sequence[str]) -> bool:
-    """Whether a word names an experiment of this package, and no other folder could have one of that name."""
+def _refused(error: Exception, words: Sequence[str]) -> ConfigError:
+    """What to say of presets that do not compose."""
+    group, _, name = str(getattr(error, "missing_cfg_file", None) or "").rpartition("/")
+    if group in GROUPS and not name.startswith("settings_of_"):
+        return _unknown(group, name, name)
+    if mark := getattr(error, "problem_mark", None):
+        return ConfigError(f"{mark.name}, line {mark.line + 1}: {getattr(error, 'problem', error)}")
+    reason = next(iter(str(error).splitlines()), "") or type(error).__name__
+    own = any(word.startswith("experiment=") and word.endswith(OWN) for word in words)
+    mend = "plain values, and defaults such as `- override /task: digits`" if own else None
+    return ConfigError(f"{said.short(' '.join(words)) or 'these words'} cannot be composed: {reason}", mend)
+
+
+def _has_section(word: str, words: Sequence[str]) -> bool:
+    """Whether a word names a file, or an experiment of this package where no other folder could have one so named."""
     group, _, name = word.partition("=")
-    return group == "experiment" and name in choices(group) and not any(word.startswith("hydra.") for word in words)
+    return group == "experiment" and (name.endswith(OWN) or not any(word.startswith("hydra.") for word in words))
 
 
 @lru_cache(maxsize=64)
-def _ours(word: str) -> tuple[str, dict[str, Any]]:
-    """The settings of an experiment of ours as a choice of the group, and its section `experiment` apart.
+def _section(word: str) -> tuple[str, dict[str, Any]]:
+    """The settings of an experiment as a choice of the group, and its section `experiment` apart.
 
     The section is long and the same in every combination of groups: Hydra would take longer for it than for the rest.
     """
@@ -227,49 +309,34 @@ def _ours(word: str) -> tuple[str, dict[str, Any]]:
     from omegaconf import OmegaConf
 
     group, _, name = word.partition("=")
-    with resources.files(CONFIGS).joinpath(group, f"{name}{OWN}").open() as file:
-        content: Any = OmegaConf.load(file)
-    section: Any = OmegaConf.to_container(content.pop("experiment"), resolve=True)
-    choice = f"settings_of_{name}"
-    ConfigStore.instance().store(choice, content, group=group, package="_global_")
-    return f"{group}={choice}", section
+    content: Any
+    section: Any
+    if name.endswith(OWN):
+        content, section = experiment_file(name, lambda text: OmegaConf.to_container(OmegaConf.create(text)))
+        name = f"own_{sha256(name.encode(errors='surrogateescape')).hexdigest()[:8]}"
+    else:
+        with resources.files(CONFIGS).joinpath(group, f"{name}{OWN}").open() as file:
+            content = OmegaConf.load(file)
+        section = OmegaConf.to_container(content.pop("experiment"), resolve=True)
+    ConfigStore.instance().store(f"settings_of_{name}", content, group=group, package="_global_")
+    return f"{group}=settings_of_{name}", section
 
 
-def _own(word: str) -> str:
-    """An experiment's file of one's own (`experiment=mine.yaml`) as a choice of the group."""
-    from hydra.core.config_store import ConfigStore
-    from omegaconf import OmegaConf
-
-    group, _, name = word.partition("=")
-    if group != "experiment" or not name.endswith(OWN):
-        return word
-    file = Path(name)
-    if not file.is_file():
-        raise ConfigError(f"there is no file {name}", f"experiment=NAME, one of {', '.join(choices('experiment'))}")
-    content = OmegaConf.load(file)
-    if "experiment" not in content:
-        raise ConfigError(f"{name} has no section experiment, with name, title and grids: the README has an example")
-    choice = f"own_{file.stem}"
-    ConfigStore.instance().store(choice, content, group=group, package="_global_")
-    return f"{group}={choice}"
-
-
-def _sized(word: str) -> str | None:
+def _sized(group: str, name: str) -> str | None:
     """`experiment=capacity experiment.size=digits` for experiment=capacity_digits, the name of its page's folder."""
-    name = word.removeprefix("experiment=")
-    for known in choices("experiment"):
+    for known in choices("experiment") if group == "experiment" else ():
         size = name.removeprefix(f"{known}_")
-        if name != word and size != name and size in described([f"experiment={known}"]).sizes:
+        if size != name and size in described([f"experiment={known}"]).sizes:
             return f"experiment={known} experiment.size={size}"
     return None
 
 
-def _validated(model: type[Checked], content: Any) -> Checked:
+def _validated(model: type[Checked], content: Any, section: str = "") -> Checked:
     try:
         return model.model_validate(content)
     except ValidationError as error:
         usual = _groups("prune", ())
         chosen = {str(kind): one.get("name") for kind, one in content.items() if isinstance(one, dict)}
-        explained = [said.sentence(detail, chosen, usual, choices) for detail in error.errors()]
+        explained = [said.sentence(detail, section, chosen, usual, choices) for detail in error.errors()]
         sentences, mends = zip(*explained, strict=True)
         raise ConfigError("\n".join(sentences), next((mend for mend in mends if mend), None)) from None

@@ -5,13 +5,18 @@ from __future__ import annotations
 import difflib
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from pathlib import Path
 from typing import Any, get_args
 
 from pydantic import BaseModel
 
 from prune_lab.experiments import choices as registry
+from prune_lab.experiments.errors import ConfigError
+from prune_lab.experiments.laws.expectations import Experiment
 from prune_lab.experiments.phases.settings import Run, sections
 
+LONGEST = 200  # letters of a value in a sentence
+SWEEPS = ("choice(", "range(", "interval(", "glob(", "sort(", "shuffle(")  # functions of Hydra's grammar
 Choices = Callable[[str], list[str]]  # a group -> the names of its choices
 
 
@@ -46,6 +51,26 @@ def owners(place: Sequence[str]) -> list[str]:
     return [one.registered for one in registry.every(place[0]) if place[-1] in one.model_fields]
 
 
+def value(given: Any) -> str:
+    """A value as the command line takes it, and no longer than a person reads."""
+    if isinstance(given, list | tuple):
+        return short(f"[{','.join(map(value, given))}]")
+    return "null" if given is None else str(given).lower() if isinstance(given, bool) else short(str(given))
+
+
+def short(text: str) -> str:
+    """A text, or its beginning where it is long."""
+    return text if len(text) <= LONGEST else f"{text[: LONGEST // 2]}... ({len(text):,} letters)"
+
+
+def check_key(word: str, key: str, package: str | None) -> None:
+    """Refuse keys that Hydra would take and nothing here reads."""
+    if not key or package is not None:
+        raise ConfigError(f"{short(word)!r} is no setting of the form key=value", "write key=value, as in keep=0.5")
+    if key.startswith("hydra.") and key != "hydra.searchpath":
+        raise ConfigError(f"{short(word)} would be ignored: only hydra.searchpath is read", "leave it out")
+
+
 def nearest(word: str, known: Sequence[str]) -> str | None:
     """The known word that comes nearest, where one is near."""
     return next(iter(difflib.get_close_matches(word, known, n=1, cutoff=0.5)), None)
@@ -56,14 +81,20 @@ def did_you_mean(given: str, word: str, known: Sequence[str], prefix: str) -> st
     inside = (
         [] if "." in word else [key for key in every_key() if key.rpartition(".")[2] == word and key.count(".") == 1]
     )
-    near = inside or [one for one in [nearest(word, known)] if one]
+    near = inside or [one for one in [nearest(short(word), known)] if one]
     hint = f" Did you mean {' or '.join(prefix + name for name in near[:3])}?" if near else ""
-    return f"there is no {given.rstrip('=')}.{hint} There is: {', '.join(known)}"
+    return f"there is no {short(given.rstrip('='))}.{hint} There is: {', '.join(known)}"
 
 
 def spelled(word: str, groups: Sequence[str], choices: Choices) -> str:
     """How a word that is no setting was likely meant."""
-    key, equals, value = word.partition("=")
+    key, equals, value = short(word).partition("=")
+    if not key.strip():
+        return "write key=value, as in keep=0.5"
+    if value.startswith(SWEEPS):
+        return f"several values: {key}=0,1,2 or {key}=range(0,3)"
+    if value.startswith("~/"):
+        return f"{key}={Path(value).expanduser()}"
     if value.startswith("=") or key != key.strip() or value != value.strip():
         return f"{key.strip()}={value.lstrip('=').strip()}"
     if value.endswith(","):
@@ -77,38 +108,43 @@ def spelled(word: str, groups: Sequence[str], choices: Choices) -> str:
 
 
 def sentence(
-    detail: Any, chosen: Mapping[str, Any], usual: Mapping[str, Any], choices: Choices
+    detail: Any, section: str, chosen: Mapping[str, Any], usual: Mapping[str, Any], choices: Choices
 ) -> tuple[str, str | None]:
-    """What is wrong with one key, and what mends it. `chosen` is the choice of each kind, `usual` the defaults."""
-    place = [str(part) for part in detail["loc"]]
+    """What is wrong with one key of a section ("": of a run), and what mends it.
+
+    `chosen` is the choice of each kind, `usual` the defaults.
+    """
+    place = [*filter(None, [section]), *map(str, detail["loc"])]
     key, message = ".".join(place), str(detail["msg"]).removeprefix("Value error, ")
     if detail["type"] == "extra_forbidden":
-        section = place[0]
+        kind = place[0]
         if len(place) > 1 and (having := owners(place)):
-            what = f"{key} belongs to {section}={', '.join(having)}, and this is {section}={chosen.get(section)}"
-            return what, f"leave {key} out, or {section}={having[0]}"
+            what = f"{key} belongs to {kind}={', '.join(having)}, and this is {kind}={chosen.get(kind)}"
+            return what, f"leave {key} out, or {kind}={having[0]}"
         return did_you_mean(f"{key}=", key, _siblings(place, chosen), ""), None
     if detail["type"] == "no_choice":
-        kind, name = detail["ctx"]["kind"], detail["ctx"]["name"]
+        kind, name = detail["ctx"]["kind"], short(detail["ctx"]["name"])
         names = choices(kind)
         near = (difflib.get_close_matches(name, names, n=1) or names[:1])[0]
         if not name:
             return f"{key}.name is missing", f"{key}={near}"
         return f"there is no {key}={name}; there is: {', '.join(names)}", f"{key}={near}"
     if detail["type"] in ("model_type", "model_attributes_type", "dict_type"):
-        return f"{key} is a section of settings, and {detail['input']!r} is a value", f"{key}.NAME=VALUE"
+        return f"{key} is a section of settings, and {value(detail['input'])} is a value", f"{key}.NAME=VALUE"
     if detail["type"] == "too_short":
         least = detail["ctx"]["min_length"]
         return f"{key} has {detail['ctx']['actual_length']} values, and needs at least {least}", None
     if detail["type"] == "missing":
-        return f"{key} is missing", f"{key}=..."
+        here = f"leave ~{key} out" if "." not in key else f"{place[-1]}: in the file" if section else f"{key}=..."
+        return f"{key} is missing", here
     if not key or detail["type"] == "value_error":
         return message, None
     given = detail["input"]
+    if detail["type"] == "tuple_type":
+        return f"{key}={value(given)} is no list", f"{key}=[{given}]" if isinstance(given, str) else f"{key}=[...]"
     if isinstance(given, dict):
         return f"{key}: {message}", None
-    given = str(given).lower() if isinstance(given, bool) else given
-    return f"{key}={given}: {message[0].lower()}{message[1:]}", _meant(key, str(given), detail, usual)
+    return f"{key}={value(given)}: {message[0].lower()}{message[1:]}", _meant(key, value(given), detail, usual)
 
 
 def _meant(key: str, given: str, detail: Any, usual: Any) -> str | None:
@@ -119,8 +155,10 @@ def _meant(key: str, given: str, detail: Any, usual: Any) -> str | None:
         return f"{key}={float(number[1]) / 100:g}"
     if span := re.fullmatch(r"(\d+) *(?:\.\.|-|:) *(\d+)", given):
         numbers = range(int(span[1]), int(span[2]) + 1)
-        short = 0 < len(numbers) <= 10
-        return f"{key}={','.join(map(str, numbers))}" if short else f"{key}=range({numbers.start},{numbers.stop})"
+        few = 0 < len(numbers) <= 10
+        return f"{key}={','.join(map(str, numbers))}" if few else f"{key}=range({numbers.start},{numbers.stop})"
+    if re.fullmatch(r"[\d.]+(,[\d.]+)+", given):  # quotes made one value of a sweep
+        return f"{key}={given}"
     if near := difflib.get_close_matches(given, literals(key), n=1):
         return f"{key}={near[0]}"
     for part in key.split("."):
@@ -132,6 +170,11 @@ def _siblings(place: Sequence[str], chosen: Mapping[str, Any]) -> list[str]:
     """The keys that could stand at a place: the fields of the section, dotted."""
     beside = [name for name in every_key() if name.count(".") == len(place) - 1]
     section = place[0]
+    if section == "experiment":
+        model: type[BaseModel] = Experiment
+        for part in place[1:-1]:
+            model = next(iter(sections(model, part) if part in model.model_fields else ()), model)
+        return [".".join([*place[:-1], name]) for name in model.model_fields]
     if len(place) == 2 and section in registry.KINDS:
         return [f"{section}.{name}" for name in registry.get(section, chosen[section]).model_fields]
     return [name for name in beside if name.startswith(f"{section}.")] or beside

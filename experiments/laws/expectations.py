@@ -55,7 +55,7 @@ class Experiment(Settings):
     The grids here are of the size `cpu`; `sizes` has the others (smoke for CI, paper for a GPU).
     """
 
-    name: Annotated[str, Field(pattern=r"^[a-z0-9_]+$")]
+    name: Annotated[str, Field(pattern=r"^[a-z0-9_]{1,80}$")]
     title: str
     phase: Literal["evaluate", "simulate", "search"] = "evaluate"  # what its runs end in
     grids: tuple[tuple[str, ...], ...]

@@ -24,7 +24,7 @@ class Recipe(Settings):
     momentum: Share = 0.9  # SGD (Nesterov) and Muon
     weight_decay: Annotated[float, Field(ge=0)] = 5e-4
     batch_size: Count = 128
-    epochs: Annotated[float, Field(gt=0)] | None = None
+    epochs: Annotated[float, Field(gt=0, le=1_000_000)] | None = None
     steps: Count | None = None
     examples: Count | None = None
     schedule: Literal["constant", "linear", "cosine"] = "linear"
