@@ -69,11 +69,10 @@ def deal(groups: Indices, sizes: Indices, shares: Sequence[float], *, seed: int 
     """(N,) the part of each row: whole groups (N,), so that the parts' sizes (N,) are near `shares` of the total.
 
     The groups are laid end to end in a random order, and each belongs to the part in which its middle falls: a part's
-    size is wrong by half a group at either end at most, unless it needs more for its one group at least. The order
-    depends on the groups' keys, not on that of the rows.
+    size is wrong by half a group at either end at most, unless it needs more for its one group at least (fewer groups
+    than parts leave the last parts empty). The order depends on the groups' keys, not on that of the rows.
     """
     names, member = np.unique(groups, return_inverse=True)
-    assert len(names) >= len(shares), f"{len(names)} groups for {len(shares)} parts"
     order = numpy_stream(seed, stream).permutation(len(names))
     size = np.bincount(member, sizes)[order]
     ends = np.cumsum(shares) / np.sum(shares) * size.sum()
@@ -87,10 +86,16 @@ def deal(groups: Indices, sizes: Indices, shares: Sequence[float], *, seed: int 
     return dealt[member]
 
 
+def units_of(examples: Examples) -> Indices:
+    """(N,) what is dealt as a whole: an example's group, or itself by a hash of its id."""
+    if examples.groups is not None:
+        return examples.groups
+    return np.array([derive(0, f"example {name}") for name in examples.ids.tolist()], np.int64)
+
+
 def fold_of(examples: Examples, folds: int, *, seed: int) -> Indices:
     """(N,) the fold of each example, near-equal in tokens; they keep together what the splits keep together."""
-    groups, number = examples.groups, len(examples.ids)
-    groups = np.arange(number) if groups is None else groups
+    groups, number = units_of(examples), len(examples.ids)
     if (there := len(np.unique(groups))) < folds:
         raise ConfigError(
             f"scorer.folds={folds} needs as many documents, and the {number} training examples are of {there} (those "

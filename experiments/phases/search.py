@@ -19,8 +19,9 @@ import pandas as pd
 from ..contracts import Indices, Split
 from ..contribution import findings
 from ..data.groups import groups_of
+from ..data.splits import deal, units_of
 from ..errors import ConfigError, RunFailed
-from ..seeds import numpy_stream, torch_stream
+from ..seeds import torch_stream
 from .work import Work, model_of, say_if_shared
 
 if TYPE_CHECKING:
@@ -134,9 +135,9 @@ def _problem(work: Work, task: Any, rows: Indices) -> Problem:
     descent = update_of(recipe, recipe.steps)
     assert isinstance(descent, Descent), "no moments of AdamW in the law"
     field_of, start = _fields(work, task)
-    number, units = task.size("dev"), task.examples("dev").groups
-    units = np.arange(number) if units is None else units
-    parts = _dealt(units)
+    number, units = task.size("dev"), units_of(task.examples("dev"))
+    dealt = deal(units, np.ones(number, np.int64), (0.5, 0.25, 0.25), stream="search")
+    parts = [np.flatnonzero(dealt == part) for part in range(3)]  # target, stopping set, held-out set
     if min(map(len, parts)) < LEAST:
         documents = len(np.unique(units))
         few = f"{number} examples"
@@ -165,19 +166,6 @@ def _problem(work: Work, task: Any, rows: Indices) -> Problem:
             "without momentum or weight decay"
         )
     return problem
-
-
-def _dealt(units: Indices) -> list[Indices]:
-    """Rows of the target (half of all), of the stopping set and of the held-out one, in order; units (documents) whole.
-
-    A unit goes where its first row falls.
-    """
-    _, member, sizes = np.unique(units, return_inverse=True, return_counts=True)
-    order = numpy_stream(0, "search").permutation(len(sizes))
-    first = np.empty(len(sizes), np.int64)
-    first[order] = np.cumsum(sizes[order]) - sizes[order]
-    part = np.searchsorted([len(units) // 2, len(units) * 3 // 4], first, side="right")[member]
-    return [np.flatnonzero(part == number) for number in range(3)]
 
 
 def _fields(work: Work, task: Any) -> tuple[Any, Tensor]:

@@ -75,6 +75,9 @@ def test_parts_are_dealt_by_size_and_not_by_the_order_of_rows() -> None:
     order = draw.permutation(500)
     assert np.array_equal(deal(groups[order], sizes[order], [1 / 3] * 3, stream="folds"), part[order])
     assert not np.array_equal(deal(groups, sizes, [1 / 3] * 3, stream="other"), part)
+    quarters = deal(groups, np.ones(500, np.int64), (0.5, 0.25, 0.25), stream="search")
+    assert [round(4 * float(np.mean(quarters == number))) for number in range(3)] == [2, 1, 1]
+    assert set(deal(np.arange(2), np.ones(2), (0.5, 0.25, 0.25), stream="search")) == {0, 1}
     one = np.array([900, 1, 1, 1, 1])  # whatever the sizes, no part is empty
     assert set(deal(np.arange(5), one, [1 / 5] * 5, stream="folds")) == set(range(5))
     assert set(deal(np.arange(5), one[::-1], [1 / 4] * 4, stream="folds")) == set(range(4))
