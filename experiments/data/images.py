@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Iterator, Mapping, Sequence, Sized
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Annotated, Any, ClassVar
 
@@ -16,7 +15,8 @@ from pydantic import Field, model_validator
 from ..choices import choice
 from ..contracts import Count, Data, Examples, Indices, Kind, Place, Share, TaskChoice
 from ..errors import ConfigError, DataUnavailable
-from . import cifar, sources
+from . import cifar, metadata, sources
+from .parts import Names, divide, files_by_part, named_parts, names_of
 from .pixels import Pixels, check_size, decode, resize, same_channels
 from .splits import Classes, carve
 
@@ -72,6 +72,8 @@ class Source:
     layout: str  # python, binary, parquet, folders
     parts: Mapping[str, tuple[Path, ...]]
     notes: tuple[str, ...]
+    below: Mapping[Names, Names] = field(default_factory=dict)  # of folders with images, those from the class on
+    tables: tuple[Path, ...] = ()  # metadata.csv, metadata.jsonl: labels of images in folders
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,7 +91,7 @@ def fingerprint(name: str, path: str | None) -> str:
 
 
 def _fingerprint(source: Source) -> str:
-    files = [file for part in source.parts.values() for file in part]
+    files = [*(file for part in source.parts.values() for file in part), *source.tables]
     return sources.key_of("images", VERSION, sources.fingerprint_files(files, source.root))
 
 
@@ -101,9 +103,9 @@ def load(
     `dev` is a share of the training part; `test` one of the whole, where the source has no test part of its own.
     """
     source = _find(name, path)
-    if label is not None and source.layout != "parquet":
+    if label is not None and source.layout != "parquet" and not source.tables:
         raise ConfigError(
-            f"task.label={label} names a parquet column, and {source.root} holds {source.layout}", "task.label=null"
+            f"task.label={label} names a column of a table, and {source.root} holds {source.layout}", "task.label=null"
         )
     key = sources.key_of("images", name, _fingerprint(source), source.layout, label, size)
     arrays = sources.cached_arrays(key, lambda: _read(source, name, label, size))
@@ -138,41 +140,42 @@ def _find(name: str, path: str | None) -> Source:
     else:
         root, found = sources.locate(name, path)
     if tables := sources.list_files(root, (".parquet",)):
-        parts, notes = sources.parts_of(tables, root)
+        parts, notes = files_by_part(tables, root)
         return Source(root, "parquet", parts, (found, *notes))
-    if name == "images" and root.is_dir():
-        parts, notes = _class_folders(root)
-        if parts:
-            return Source(root, "folders", parts, (found, *notes))
+    if name == "images" and root.is_dir() and (source := _class_folders(root, found)):
+        return source
     looked = (
         f"parquet files, {cifar.PYTHON} or {cifar.BINARY}" if name == "cifar10" else "class folders or parquet files"
     )
     raise DataUnavailable(f"{root} has no {looked}", "task.path=FOLDER_OR_PARQUET")
 
 
-def _class_folders(root: Path) -> tuple[dict[str, tuple[Path, ...]], list[str]]:
-    """Image files by part. `train` is a part and not a class where it has folders inside."""
-    files = sources.list_files(root, ENDINGS)
-    start = len(str(root / "x")) - 1
-    names = [os.fspath(file)[start:].split(os.sep, 2) for file in files]
-    classes = {name[1] for name in names if len(name) > 2 and name[0] == "train"}
-    if not classes:
-        return ({"all": tuple(files)} if files else {}), _empty(root, {name[0] for name in names})
-    sorts: dict[str, list[Path]] = {}
-    for file, name in zip(files, names, strict=True):
-        sorts.setdefault(name[0], []).append(file)
-    unread = sorted(set(sorts) - {"train", "test"})
-    notes = [f"not read: {', '.join(unread)} beside train and test"] if unread else []
-    notes += _empty(root / "train", classes)
-    if "test" not in sorts:
-        return {"all": tuple(sorts["train"])}, notes
-    return {"train": tuple(sorts["train"]), "test": tuple(sorts["test"])}, notes
+def _class_folders(root: Path, found: str) -> Source | None:
+    """Image files by part, in folders named by their classes or with labels in a metadata file."""
+    listed = sources.list_files(root, (*ENDINGS, *metadata.NAMES))
+    files = [file for file in listed if file.suffix.lower() in ENDINGS]
+    divided = divide(files, root, by_file=False)
+    if not files:
+        return None
+    first = next(iter(divided.parts.values()))  # train, or all
+    notes = [found, *divided.notes, *_empty(root, {names_of(file, root)[:-1] for file in first}, divided.below)]
+    tables = tuple(file for file in listed if file.name.lower() in metadata.NAMES)
+    return Source(root, "folders", divided.parts, tuple(notes), divided.below, tables)
 
 
-def _empty(folder: Path, classes: set[str]) -> list[str]:
-    """A note on the folders in which there is no image."""
-    names = sorted(place.name for place in folder.iterdir() if place.is_dir() and place.name[0] != ".")
-    empty = [name for name in names if name not in classes]
+def _empty(root: Path, folders: set[Names], below: Mapping[Names, Names]) -> list[str]:
+    """A note on the folders beside those of classes in which there is no image."""
+    inside: dict[Names, set[str]] = {}  # the folder that a class's folder lies in -> its classes
+    for place in folders:
+        rest = below[place]
+        if rest and place[-len(rest) :] == rest:
+            inside.setdefault(place[: -len(rest)], set()).add(rest[0])
+    empty = [
+        name
+        for place, classes in sorted(inside.items())
+        for name in sorted(found.name for found in root.joinpath(*place).iterdir() if found.is_dir())
+        if name[0] != "." and name not in classes and not named_parts([name])
+    ]
     return [f"no classes, since there is no image inside: {', '.join(empty)}"] if empty else []
 
 
@@ -190,7 +193,7 @@ def _read(source: Source, name: str, label: str | None, size: int | None) -> sou
             parts[part], names, formats = _parquet(files, part, label, size, shape)
             classes = names or classes
         elif source.layout == "folders":
-            parts[part], formats = _folders(files, source.root, size, shape)
+            parts[part], formats = _folders(files, source, label, size, shape)
         else:
             pixels, labels = cifar.read_batches(source.layout, files)
             parts[part], formats = Part(resize(pixels, size), labels.tolist(), _ids(part, len(pixels))), set()
@@ -323,18 +326,25 @@ def _class_names(metadata: Mapping[bytes, bytes] | None, column: str) -> tuple[s
 
 
 def _folders(
-    files: tuple[Path, ...], root: Path, size: int | None, shape: tuple[int, int] | None
+    files: tuple[Path, ...], source: Source, label: str | None, size: int | None, shape: tuple[int, int] | None
 ) -> tuple[Part, set[str]]:
-    """Files in class folders; the class is the first folder below the part's."""
-    names = [file.relative_to(root).as_posix() for file in files]
-    depth = 1 if all(name.startswith(("train/", "test/")) and name.count("/") > 1 for name in names) else 0
-    folders = [name.split("/")[depth:-1] for name in names]
-    if loose := next((name for name, folder in zip(names, folders, strict=True) if not folder), None):
+    """Files in class folders; or with labels in a metadata file, where folders say no classes or `label` is given."""
+    places = [names_of(file, source.root) for file in files]
+    names = ["/".join(place) for place in places]
+    folders = [source.below[place[:-1]] for place in places]
+    labels: list[Any] = [folder[0] if folder else None for folder in folders]
+    if source.tables and (label is not None or None in labels or len(set(labels)) == 1):
+        listed = metadata.labels(source.tables, source.root, label)
+        labels = [listed.get(name) for name in names]
+    if None in labels:
         raise DataUnavailable(
-            f"image {loose} is in no class folder", "put every image into a folder named by its class"
+            f"image {names[labels.index(None)]} is in no class folder"
+            + (f" and has no row in {source.tables[0].name}" if source.tables else ""),
+            "put every image into a folder named by its class (train/ and test/ are no classes), or write metadata.csv "
+            "beside the images, with columns file_name and label",
         )
     pixels, formats = decode(zip(names, files, strict=True), len(files), size, shape)
-    return Part(pixels, [folder[0] for folder in folders], names), formats
+    return Part(pixels, labels, names), formats
 
 
 def _ids(part: str, number: int) -> list[str]:

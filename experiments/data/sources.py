@@ -7,8 +7,10 @@ import json
 import os
 import re
 import shutil
+import stat
 import sys
 import tempfile
+import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from difflib import get_close_matches
 from pathlib import Path
@@ -21,7 +23,7 @@ from ..errors import ConfigError, DataUnavailable
 
 Arrays = dict[str, NDArray[Any]]
 MANIFEST = "arrays.json"
-PARTS = {"train": "train|training", "test": "test|testing", "validation": "val|valid|validation|dev"}
+RACE = 2.0  # seconds: the coarsest clock of a file system
 
 
 def cache_folder() -> Path:
@@ -44,8 +46,14 @@ def locate(
     fills an empty folder and raises DataUnavailable where it cannot).
     """
     if path is not None:
-        given = Path(path).expanduser()
-        if not given.exists():
+        try:
+            given = Path(path).expanduser()
+            there = given.exists()
+        except (OSError, RuntimeError) as error:  # a name that is longer than any; no home
+            raise DataUnavailable(
+                f"task.path={path:.80} cannot be read ({error})", "task.path=FOLDER_OR_FILE"
+            ) from error
+        if not there:
             raise DataUnavailable(f"task.path={path} does not exist", "task.path=FOLDER_OR_FILE")
         return given, f"{name}: read from task.path={path}"
     if root := os.environ.get("PRUNE_LAB_DATA"):
@@ -80,48 +88,47 @@ def _mend(name: str, advice: str | None) -> str:
 
 
 def list_files(root: Path, endings: Iterable[str]) -> list[Path]:
-    """The files below a folder (or the file itself) with one of these endings, sorted by name; nothing hidden."""
+    """The files below a folder (or the file itself) with one of these endings, sorted by name; nothing hidden.
+
+    Links are followed. DataUnavailable where one leads to nothing or to a folder that it lies in, where a folder cannot
+    be read, and where a name is not UTF-8.
+    """
     wanted = tuple(endings)
     if root.is_file():
         return [root] if root.name.lower().endswith(wanted) else []
-    found = []
-    for folder, folders, names in os.walk(root):
+    found: list[str] = []
+    inside: dict[str, tuple[str, ...]] = {os.fspath(root): (os.path.realpath(root),)}  # real folders
+    for folder, folders, names in os.walk(root, onerror=_unreadable, followlinks=True):
         folders[:] = sorted(name for name in folders if not name.startswith("."))
-        found += [os.path.join(folder, name) for name in names if name.lower().endswith(wanted) and name[0] != "."]
+        above = inside.pop(folder)
+        for place in (os.path.join(folder, name) for name in folders):
+            real = (
+                os.path.realpath(place) if os.path.islink(place) else os.path.join(above[-1], os.path.basename(place))
+            )
+            if real in above:
+                raise DataUnavailable(f"{place} is a link to a folder that it lies in", "take the link out")
+            inside[place] = (*above, real)
+        for name in names:
+            if name.lower().endswith(wanted) and name[0] != ".":
+                found.append(os.path.join(folder, name))
+            elif "." not in name and not os.path.exists(os.path.join(folder, name)):
+                raise _link_to_nothing(os.path.join(folder, name))
+    try:
+        "".join(found).encode()
+    except UnicodeEncodeError:
+        name = next(name for name in found if name.encode(errors="ignore").decode() != name)
+        raise DataUnavailable(f"the name of the file {name!a} is not UTF-8", "rename it") from None
     return [Path(name) for name in sorted(found)]
 
 
-def parts_of(files: Sequence[Path], root: Path) -> tuple[dict[str, tuple[Path, ...]], list[str]]:
-    """Files by the part of the data that their names say: `train` and `test`, or `all`; with notes on the choice.
-
-    The name of a folder or of a file begins with its part, or a file's ends with it: `train-0.parquet`, `test/a.txt`,
-    `stories-train.txt`. Validation files serve as test where there are no test files.
-    """
-    sorts: dict[str, list[Path]] = {"train": [], "test": [], "validation": [], "": []}
-    for file in files:
-        sorts[_part(file.name if file == root else file.relative_to(root).as_posix())].append(file)
-    if not sorts["train"]:
-        return {"all": tuple(files)}, []
-    notes: list[str] = []
-    if not sorts["test"] and sorts["validation"]:
-        sorts["test"], sorts["validation"] = sorts["validation"], []
-        notes.append("the source's validation part serves as test")
-    if unread := len(sorts["validation"]) + len(sorts[""]):
-        notes.append(f"{unread} files that belong to neither train nor test were not read")
-    if not sorts["test"]:
-        return {"all": tuple(sorts["train"])}, notes
-    return {"train": tuple(sorts["train"]), "test": tuple(sorts["test"])}, notes
+def _unreadable(error: OSError) -> None:
+    if not isinstance(error, FileNotFoundError):
+        what = f"the folder {error.filename} cannot be read ({error.strerror})"
+        raise DataUnavailable(what, "make it readable") from error
 
 
-def _part(name: str) -> str:
-    """The part that a relative path names, or nothing."""
-    *folders, file = name.lower().split("/")
-    stem = file.rsplit(".", 1)[0]
-    for part, words in PARTS.items():
-        begins = re.compile(rf"({words})([^a-z]|$)")
-        if any(begins.match(word) for word in (*folders, stem)) or re.search(rf"[^a-z]({words})$", stem):
-            return part
-    return ""
+def _link_to_nothing(path: str) -> DataUnavailable:
+    return DataUnavailable(f"{path} is a link to nothing", "mend the link or take it out")
 
 
 def choose(
@@ -166,7 +173,9 @@ def key_of(*content: object) -> str:
 def fingerprint_files(files: Sequence[Path], root: Path | None = None) -> str:
     """16 hexadecimal digits of the SHA-256 of contents and of names below `root` (by default what all share).
 
-    Remembered by (path, size, time of change) in the cache, so that the second call only looks at the directory.
+    Remembered in the cache by path, size, inode and times: the second call only looks at the directory. The time of the
+    status (ctime) is the system's own: no program sets it back. Files changed within RACE of now are not remembered,
+    for a second change in the same tick of the file system's clock would not show.
     """
     paths = sorted(name if os.path.isabs(name) else os.path.abspath(name) for name in map(os.fspath, files))
     if not paths:
@@ -175,10 +184,19 @@ def fingerprint_files(files: Sequence[Path], root: Path | None = None) -> str:
     if base in paths:
         base = os.path.dirname(base)
     names = [path[len(base) :].lstrip(os.sep).replace(os.sep, "/") for path in paths]
-    listing = hashlib.sha256()
+    listing, newest = hashlib.sha256(), 0.0
     for path, name in zip(paths, names, strict=True):
-        status = os.stat(path)
-        listing.update(f"{path}\0{name}\0{status.st_size}\0{status.st_mtime_ns}\n".encode(errors="surrogateescape"))
+        try:
+            status = os.stat(path)
+        except OSError as error:
+            if os.path.islink(path):
+                raise _link_to_nothing(path) from error
+            raise DataUnavailable(f"{path} cannot be read ({error.strerror})") from error
+        if not stat.S_ISREG(status.st_mode):
+            raise DataUnavailable(f"{path} is no file that can be read: a pipe or a device", "take it out")
+        newest = max(newest, status.st_ctime)
+        told = (path, name, status.st_size, status.st_mtime_ns, status.st_ctime_ns, status.st_ino)
+        listing.update("\0".join(map(str, (*told, "\n"))).encode(errors="surrogateescape"))
     memory = cache_folder() / "fingerprints" / listing.hexdigest()
     try:
         remembered = memory.read_text()
@@ -195,6 +213,8 @@ def fingerprint_files(files: Sequence[Path], root: Path | None = None) -> str:
             raise DataUnavailable(f"{path} cannot be read ({error.strerror})") from error
         total.update(f"{name}\0{content}\n".encode(errors="surrogateescape"))
     digest = total.hexdigest()[:16]
+    if newest > time.time() - RACE:
+        return digest
     try:
         memory.parent.mkdir(parents=True, exist_ok=True)
         memory.with_suffix(f".{os.getpid()}").write_text(digest)
@@ -246,7 +266,7 @@ def _open(place: Path) -> Arrays | None:
                 return None
             arrays[name] = _open_array(file)
         return arrays
-    except (OSError, ValueError, EOFError, AttributeError):
+    except (OSError, ValueError, EOFError, AttributeError, MemoryError):
         return None
 
 

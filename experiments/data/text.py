@@ -20,6 +20,7 @@ from ..contracts import IGNORED, Data, Examples, Indices, Split
 from ..errors import DataUnavailable, calling, renamed
 from . import digits, sources
 from .documents import ENDINGS, Documents, joined, read, standard_library, written_digits
+from .parts import files_by_part
 from .splits import carve
 
 if TYPE_CHECKING:
@@ -112,7 +113,7 @@ def find(name: str, path: str | None) -> tuple[Path, dict[str, tuple[Path, ...]]
     root, found = sources.locate(name, path, download=download, advice=advice)
     for ending in ENDINGS:
         if files := sources.list_files(root, (ending,)):
-            parts, notes = sources.parts_of(files, root)
+            parts, notes = files_by_part(files, root)
             return root, parts, [found, *notes]
     raise DataUnavailable(f"{root} has no {', '.join(ENDINGS)} files", "task.path=FOLDER_OR_FILE")
 

@@ -215,7 +215,7 @@ def test_class_folders_with_train_and_test(tmp_path: Path) -> None:
 def test_class_folders_alone_are_split_and_gray_stays_gray(tmp_path: Path) -> None:
     pixels = _pixels(40, size=8)
     for row, image in enumerate(pixels):
-        folder = tmp_path / "set" / ("testing" if row % 2 else "train")  # classes, whatever their names
+        folder = tmp_path / "set" / ("dog" if row % 2 else "cat")
         folder.mkdir(parents=True, exist_ok=True)
         (folder / f"{row}.png").write_bytes(_png(image[0]))
     data = images.load("images", str(tmp_path / "set"), dev=0.25, test=0.2)
@@ -224,7 +224,7 @@ def test_class_folders_alone_are_split_and_gray_stays_gray(tmp_path: Path) -> No
     }  # fmt: skip
     assert np.bincount(data.splits["test"].targets).tolist() == [4, 4]
     assert any("8 of 40" in note for note in data.notes)
-    (tmp_path / "set" / "train" / "colour.png").write_bytes(_png(pixels[0]))
+    (tmp_path / "set" / "cat" / "colour.png").write_bytes(_png(pixels[0]))
     assert images.load("images", str(tmp_path / "set"), dev=0.25).splits["dev"].inputs.shape[1] == 3
     (tmp_path / "set" / "loose.png").write_bytes(_png(pixels[0]))
     with pytest.raises(DataUnavailable, match=r"loose\.png is in no class folder"):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -160,9 +160,25 @@ def test_fingerprint_follows_contents_and_names_not_the_place(tmp_path: Path) ->
 def test_fingerprint_is_remembered(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     file = tmp_path / "data"
     file.write_text("content")
+    monkeypatch.setattr(sources, "RACE", -60.0)  # as if the file were old
     first = sources.fingerprint_files([file])
     monkeypatch.setattr("hashlib.file_digest", lambda *_: pytest.fail("read again"))
     assert sources.fingerprint_files([file]) == first
+
+
+def test_other_contents_of_the_same_size_and_time_are_seen(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def digests(write: Callable[[str], object]) -> set[str]:
+        found = set()
+        for number in range(10):
+            write(f"content {number}")
+            os.utime(file, ns=(10**18, 10**18))
+            found.add(sources.fingerprint_files([file]))
+        return found
+
+    file, other = tmp_path / "data", tmp_path / "other"
+    assert len(digests(file.write_text)) == 10  # within one tick of the file system's clock
+    monkeypatch.setattr(sources, "RACE", -60.0)  # as if all of it were old
+    assert len(digests(lambda text: (other.write_text(text), other.replace(file)))) == 10
 
 
 def test_arrays_are_built_once_and_damage_is_mended(cache: Path) -> None:

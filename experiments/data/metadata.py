@@ -1,0 +1,47 @@
+"""Labels of image files from metadata.csv or metadata.jsonl, as data set hubs lay image folders out."""
+
+from __future__ import annotations
+
+import csv
+import json
+import os
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+from ..errors import DataUnavailable
+from . import sources
+
+NAMES = ("metadata.csv", "metadata.jsonl")
+FILE, LABELS = "file_name", ("label", "fine_label", "class")  # columns
+
+
+def labels(tables: Sequence[Path], root: Path, column: str | None) -> dict[str, Any]:
+    """Image (its path below `root`) -> label, from the rows of all tables. File names are below the table's folder."""
+    found: dict[str, Any] = {}
+    for table in tables:
+        folder = os.path.dirname(os.path.relpath(table, root))
+        for number, row in enumerate(_rows(table), start=1):
+            where = f"row {number} of {table}"
+            name = row[sources.choose(FILE, (), list(row), where, "no setting: the column must be called " + FILE)]
+            label = row[sources.choose(column, LABELS, list(row), where, "task.label", [n for n in row if n != FILE])]
+            if label is None or label == "":
+                raise DataUnavailable(f"{where} has no label", "label it or take the row and the image out")
+            found[os.path.normpath(os.path.join(folder, str(name))).replace(os.sep, "/")] = label
+    return found
+
+
+def _rows(table: Path) -> Iterator[dict[str, Any]]:
+    try:
+        with table.open(encoding="utf-8-sig", newline="") as lines:
+            if table.suffix.lower() == ".csv":
+                yield from csv.DictReader(lines)
+                return
+            for line in lines:
+                if line.strip():
+                    row = json.loads(line)
+                    if not isinstance(row, dict):
+                        raise ValueError(f"{line.strip():.60} is no object with fields")
+                    yield row
+    except (OSError, ValueError, csv.Error, RecursionError) as error:
+        raise DataUnavailable(f"{table} cannot be read ({error})", "write it anew, in UTF-8") from error
