@@ -45,7 +45,8 @@ def claims(experiment: str | None, results: str, *, as_json: bool, check: bool) 
 
 def _claims(name: str, results: Path) -> Iterator[tuple[dict[str, Any], Outcome | None]]:
     """A row for each claim, and its outcome where it is measured; the user's own page goes before the reference."""
-    from prune_lab.experiments.laws.claims import check, runs_of
+    from prune_lab.experiments.laws.claims import check
+    from prune_lab.experiments.laws.runs import runs_of
 
     experiment = compose.described([f"experiment={name}"])
     for size in ("cpu", *experiment.sizes):

@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
@@ -98,13 +97,6 @@ def check(expectation: Expectation, runs: pd.DataFrame) -> Outcome:
     return outcome(verdict, f"{expectation.point.metric}: {value}; wanted {wanted}: {reason}", effect)
 
 
-def runs_of(table: Path) -> pd.DataFrame:
-    """The runs in a page's table.csv."""
-    import pandas as pd
-
-    return pd.read_csv(table, keep_default_na=False, na_values=[""])  # a rule is called none
-
-
 def advantage(runs: pd.DataFrame) -> pd.DataFrame:
     """Every rule against random selection of as many examples from the same pool under the same budget.
 
@@ -137,7 +129,7 @@ def by_policy(runs: pd.DataFrame) -> pd.DataFrame:
     same = ["rule", "scorer", "selection", "keep", "balance", "budget"]
     same += [name for name in runs.columns if name.startswith(SAME) and name != "prune.seed"]
     words = runs[same].map(str).agg("|".join, axis=1)
-    own = ["policy", *(name for name in runs.columns if name.startswith("policy."))]
+    own = ["policy", *(name for name in runs.columns if name.startswith(("policy.", "search.")))]
     others = runs[runs["policy"] != "uniform"]
     keys = [words[others.index], others[own].map(str).agg("|".join, axis=1)] if len(others) else ["policy"]
     rows = []

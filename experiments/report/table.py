@@ -30,6 +30,12 @@ def completed(recipe: Mapping[str, Any]) -> dict[str, Any]:
     return found
 
 
+def seedless(recipe: Mapping[str, Any]) -> dict[str, Any]:
+    """What a recipe is but for the seed; one that runs of all seeds share is a setting."""
+    rule = choices.completed("rule", {"name": recipe["rule"]}) if "rule" in recipe else {}  # whose settings lie beside
+    return without(rule | completed(recipe), *(() if recipe.get("shared") else ("seed",)))
+
+
 def fact(kind: str, name: str | None, fact: str) -> Any:
     """What a choice says of itself; None where the registry has none, as of a plug-in that is not loaded."""
     return getattr(choices.get(kind, name), fact, None) if name in choices.names(kind) else None

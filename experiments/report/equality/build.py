@@ -10,6 +10,7 @@ from typing import Any
 
 from ...laws import claims
 from ...laws.expectations import Expectation
+from ...laws.runs import newest
 from ...store.folders import Store
 from .. import page
 from ..parts import Section, definitions
@@ -85,7 +86,8 @@ def build(
 ) -> dict[str, Any]:
     """The page on the search folders of these keys; see `page.write`."""
     folders = {key: store.get("search", key) for key in keys or ()}
-    runs = searches.table(store, list(folders.values())).join(curve_laws.measured(folders), on="search")
+    every = searches.table(store, list(folders.values())).join(curve_laws.measured(folders), on="search")
+    runs = newest(every)
     groups = {(str(setup), str(kept)): own for (setup, kept), own in runs.groupby(["setup", "kept"], sort=False)}
     found = Found(runs, {setting: [folders[key] for key in own["search"]] for setting, own in groups.items()})
     outcomes = [claims.check(expectation, runs) for expectation in expectations]
@@ -108,7 +110,7 @@ def build(
         verdict=" ".join(filter(None, sentences)),
         caveat=f"{len(runs)} searches. {CAVEAT}",
         warnings=warnings(found),
-        tables={"table.csv": runs, "points.csv": points},
+        tables={"table.csv": every, "points.csv": points},
         claims={
             "forms": without_changes(forms),
             "subsets": without_changes(compared),

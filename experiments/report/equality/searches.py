@@ -15,7 +15,7 @@ from ...contribution.findings import LAST
 from ...figures.style import in_order, name_of
 from ...laws.intervals import interval_of
 from ...store.folders import Folder, Store, key_of
-from ..table import completed, dotted, name_of_task, number, without
+from ..table import completed, dotted, name_of_task, number, seedless, without
 
 Settings = dict[tuple[str, str], list[Folder]]  # (setup, what is kept) -> a folder a seed
 QUANTILES = (0.1, 0.25, 0.5, 0.75, 0.9)
@@ -139,12 +139,16 @@ def _row(store: Store, folder: Folder, redrawn: bool) -> dict[str, Any]:
     prune = store.get("prune", record["inputs"]["prune"]).record if "prune" in record["inputs"] else None
     pruning = {} if prune is None else completed(prune["recipe"])
     scored = {} if prune is None else prune["inputs"]
-    scorer = completed(store.get("score", scored["score"]).record["recipe"])["scorer"] if "score" in scored else {}
+    scoring = seedless(store.get("score", scored["score"]).record["recipe"]) if "score" in scored else {}
+    scorer = scoring.get("scorer", {})
     task, metrics = recipe["task"], record["metrics"]
     same = without(task, "data_seed") if redrawn else task
+    kept = [without(one, "task", "fingerprint") for one in (seedless(pruning), scoring)]
+    keys = {"kept_key": key_of({"kept": kept, "scored": scoring.get("task", {}).get("examples")})[:6]}
+    keys |= {"setup_key": key_of(without(recipe, "seed") | {"task": same})[:6]}
     row: dict[str, Any] = {
-        "kept_key": key_of({"prune": without(pruning, "task", "fingerprint", "seed"), "scorer": scorer})[:6],
-        "setup_key": key_of(without(recipe, "seed") | {"task": same})[:6],
+        **keys,
+        "point": key_of(keys)[:12],
         "task": name_of_task(task),
         "fingerprint": str(recipe.get("fingerprint") or ""),
         "model": recipe["model"]["name"],

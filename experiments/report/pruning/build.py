@@ -11,6 +11,7 @@ import pandas as pd
 
 from ...laws import claims
 from ...laws.expectations import Expectation
+from ...laws.runs import newest
 from ...store.folders import Store
 from .. import page, provenance
 from ..parts import count
@@ -30,7 +31,7 @@ def build(
     """The page on the evaluate folders of these keys, on all of them where there are none; see `page.write`."""
     every = runs.table(store, keys)
     lost = 0 if keys is not None else len(store.folders("evaluate")) - len(every)
-    own = runs.newest(every)
+    own = newest(every)
     points, advantage, policies = runs.points(own), claims.advantage(own), claims.by_policy(own)
     panels = laws.panels(own, advantage)
     measures, unmeasured = distribution.measured(store, own)

@@ -20,7 +20,6 @@ from ...store.folders import Folder, Store
 from ..parts import Cell as Shown
 from ..parts import Section, box, code, definitions, details, drawing, note, table
 from .layout import BUDGETS, Panel
-from .runs import POINT
 
 FILE = "distribution.parquet"
 RUN = ("task", "fingerprint", "label_noise", "pool", "rule", "scorer", "selection", "balance", "keep", "prune")
@@ -155,7 +154,7 @@ def shifts(measures: pd.DataFrame, runs: pd.DataFrame, panels: Sequence[Panel]) 
     for (setup, scorer), same in groupby(panels if len(measures) else (), key=lambda one: (one.setup, one.scorer)):
         group = list(same)
         points = pd.concat([panel.points.assign(panel=BUDGETS[panel.budget]) for panel in group])
-        behind = runs.merge(points[list(POINT)], on=list(POINT))["prune"]
+        behind = runs[runs["point"].isin(points["point"])]["prune"]
         own = measures[measures["prune"].isin(behind)]
         ruled = own[own["rule"] != "random"]
         if own.empty or (ruled.empty and (measures["rule"] != "random").any()):

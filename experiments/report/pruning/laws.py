@@ -11,8 +11,9 @@ from ...contracts import Indices
 from ...figures.style import name_of
 from ...laws import frontier, scaling
 from ...laws.intervals import intervals_of
+from ...laws.runs import newest
 from .layout import Challenge, Curve, Law, Panel
-from .runs import POINT, error_metric, named, newest, points
+from .runs import error_metric, named, points
 
 SETTINGS = ("task.", "model.", "recipe.", "shifted.", "finetune.")
 WEIGHING = ("policy.every", "policy.target", "policy.rate", "policy.bound")  # a rule's policy is no part of its setup
@@ -48,7 +49,7 @@ def panels(runs: pd.DataFrame, advantage: pd.DataFrame) -> list[Panel]:
                 "rule == 'none' or budget == @budget and (rule == 'random' and balance == @fair or "
                 "rule != 'random' and balance == @balance and selection == @selection)"
             )
-            own = runs.merge(chosen[list(POINT)], on=list(POINT), how="inner")
+            own = runs[runs["point"].isin(chosen["point"])]
             metric = error_metric(own)
             unpruned = unpruned or _law(_curve(own[own["rule"] == "none"], metric))
             envelope, note = _envelope(own, metric)
@@ -136,7 +137,7 @@ def _word(value: object) -> str:
 
 def _curve(runs: pd.DataFrame, metric: str) -> Curve:
     """One point for each setting, by rising number of examples. Means of zero have no logarithm and are left out."""
-    groups = [group for _, group in runs.groupby(list(POINT), dropna=False, sort=True) if group[metric].mean() > 0]
+    groups = [group for _, group in runs.groupby("point", sort=False) if group[metric].mean() > 0]
     groups = sorted(groups, key=lambda group: float(group["examples"].mean()))
     by_seed = [group.groupby("seed")[metric].mean() for group in groups]
     table = pd.concat(by_seed, axis=1).to_numpy(dtype=float) if groups else np.empty((0, 0))

@@ -12,14 +12,15 @@ import pandas as pd
 from ...errors import LabError, MissingInput
 from ...figures.style import UNPRUNED
 from ...laws.intervals import interval_of, worded
+from ...laws.runs import newest
 from ...store.folders import Folder, Store, key_of
 from ..parts import Section, cells, details
-from ..table import cell, completed, differing, dotted, fact, name_of_task, without
+from ..table import cell, completed, differing, dotted, fact, name_of_task, seedless, without
 
 POINT = (
     "task", "fingerprint", "model", "width", "setup", "policy", "label_noise", "pool", "rule", "scorer", "selection",
     "balance", "keep", "budget", "split",
-)  # fmt: skip  # what a point is: runs that differ in nothing but the seed
+)  # fmt: skip  # what a reader tells points apart by
 PRUNED = ("task", "fingerprint", "keep", "rule", "balance", "seed", "drop_hardest")  # of a prune run's recipe
 TRAINED = (
     "examples", "pool", "steps", "epochs", "examples_seen", "dev_accuracy_last", "dev_accuracy_best", "dev_loss_last",
@@ -33,7 +34,10 @@ METRICS = (
 
 
 def table(store: Store, evaluate_keys: Sequence[str] | None = None) -> pd.DataFrame:
-    """One row for each evaluate folder (all of them where the keys are None), following its inputs to the score."""
+    """One row for each evaluate folder (all of them where the keys are None), following its inputs to the score.
+
+    `point` is what a run is but for the seed: all recipes on the way, as one hash.
+    """
     families = []
     for folder in store.folders("evaluate") if evaluate_keys is None else ():
         with suppress(LabError):  # without those of which an ancestor was removed or damaged
@@ -47,12 +51,12 @@ def table(store: Store, evaluate_keys: Sequence[str] | None = None) -> pd.DataFr
 
 
 def ancestors(store: Store, evaluate: Folder) -> dict[str, Folder]:
-    """The folders that an evaluated run came from, by phase; prune and score where there are any.
+    """The folders that an evaluated run came from, by phase; prune, score and search where there are any.
 
     Where a model went on with a second set, `train` is of the first, which is the pruned one, and `finetune` of that.
     """
     found = {"evaluate": evaluate}
-    for phase, needs in (("train", "evaluate"), ("prune", "train"), ("score", "prune")):
+    for phase, needs in (("train", "evaluate"), ("search", "train"), ("prune", "train"), ("score", "prune")):
         inputs = found[needs].record["inputs"] if needs in found else {}
         if phase in inputs:
             found[phase] = store.get(phase, str(inputs[phase]))
@@ -60,12 +64,6 @@ def ancestors(store: Store, evaluate: Folder) -> dict[str, Folder]:
             found["finetune"] = found["train"]
             found["train"] = store.get("train", str(found["finetune"].record["inputs"]["start"]))
     return found
-
-
-def newest(runs: pd.DataFrame) -> pd.DataFrame:
-    """One run for each point and seed, the latest: a second one (of older code) is no second seed."""
-    ordered = runs.sort_values("created", kind="stable")
-    return ordered.drop_duplicates([*POINT, "seed"], keep="last").sort_index()
 
 
 def named(rows: pd.DataFrame) -> pd.DataFrame:
@@ -77,12 +75,12 @@ def named(rows: pd.DataFrame) -> pd.DataFrame:
 def points(runs: pd.DataFrame) -> pd.DataFrame:
     """Mean, standard error and 95 % t interval over seeds of every metric, for each point.
 
-    Columns: those of POINT, `n` (distinct seeds), `few` (n < 3), `examples`, `steps`, and for every metric its mean,
-    `<metric>_se`, `<metric>_low`, `<metric>_high` (empty where n is 1).
+    Columns: `point`, those of POINT, `n` (distinct seeds), `few` (n < 3), `examples`, `steps`, and for every metric its
+    mean, `<metric>_se`, `<metric>_low`, `<metric>_high` (empty where n is 1).
     """
     rows: list[dict[str, Any]] = []
-    for key, group in newest(runs).groupby(list(POINT), dropna=False, sort=True):
-        row: dict[str, Any] = dict(zip(POINT, key, strict=True))
+    for point, group in newest(runs).groupby("point", sort=False):
+        row: dict[str, Any] = {"point": point} | {name: group[name].iloc[0] for name in POINT}
         row |= {"n": len(group), "few": len(group) < 3}
         row |= {name: float(group[name].mean()) for name in ("examples", "steps", "epochs", "examples_seen")}
         for metric in metrics_of(runs):
@@ -149,15 +147,16 @@ def _row(family: Mapping[str, Folder]) -> dict[str, Any]:
     setup |= {"model": model, "recipe": recipe["recipe"]}
     if policy and not chooses:  # rules are compared under one way to weigh what they keep
         setup["policy"] = policy
+    search = completed(family["search"].record["recipe"])["search"] if "search" in family else {}
+    if search:
+        setup["search"] = search
     if second:
         setup["finetune"] = second
     shifted = evaluate.record["recipe"].get("shifted", {})
     if shifted:  # another second text is another setup: its numbers are of other things
         setup["shifted"] = [shifted, evaluate.record["recipe"]["shifted_fingerprint"]]
     shared = bool(scoring.get("shared"))  # a score that all seeds share is another way to choose than one for each seed
-    selection: dict[str, Any] = {
-        "scoring": without(scoring, "task", "fingerprint", *(() if shared else ("seed",))) | {"scorer": scorer}
-    }
+    selection: dict[str, Any] = {"scoring": without(seedless(scoring), "task", "fingerprint") | {"scorer": scorer}}
     selection |= {"drop": pruning.get("drop_hardest") or 0.0}
     own = differing("rule", row["rule"], without(pruning, *PRUNED)) if pruning else {}
     if chooses:
@@ -167,6 +166,7 @@ def _row(family: Mapping[str, Folder]) -> dict[str, Any]:
     if scoring and scoring["task"].get("examples") != task.get("examples"):
         selection["scored"] = "everything"
     row |= {
+        "point": key_of({phase: seedless(folder.record["recipe"]) for phase, folder in family.items()})[:12],
         "score_seed": scoring.get("seed", np.nan),
         "score_shared": shared,
         "setup": key_of(setup)[:6],
@@ -175,7 +175,7 @@ def _row(family: Mapping[str, Folder]) -> dict[str, Any]:
         "commit": str(evaluate.record.get("code", {}).get("commit", "")),
     }
     settings = {"task": task, "model": model, "recipe": recipe["recipe"], "scorer": scorer}
-    settings |= {"policy": policy, "shifted": shifted, "finetune": second}
+    settings |= {"policy": policy, "search": search, "shifted": shifted, "finetune": second}
     settings["prune"] = without(pruning, "task", "fingerprint") | {"scored": selection.get("scored")}
     return row | dict(dotted(settings))
 
