@@ -242,7 +242,7 @@ def test_the_envelope_belongs_to_pruned_points(study: Store) -> None:
 
 def test_setups_that_differ_in_one_setting_are_named_by_it(tmp_path: Path) -> None:
     runs = table(build(tmp_path, pools=(2000,), keeps=(0.5,), rules=("random", "hard"), budgets=("epochs",)))
-    other = runs.assign(setup="other", **{"recipe.epochs": 24.0})
+    other = runs.assign(setup="other", point="other " + runs["point"], **{"recipe.epochs": 24.0})
     both = pd.concat([runs, other], ignore_index=True)
     names = [panel.setup for panel in laws.panels(both, claims.advantage(both))]
     assert names == ["cifar10 · convnet 0.25, epochs 12", "cifar10 · convnet 0.25, epochs 24"]
@@ -318,7 +318,9 @@ def test_reasons_are_said_once_and_a_single_seed_is_one(tmp_path: Path) -> None:
 
 def test_an_unset_setting_is_no_word_of_a_setup(tmp_path: Path) -> None:
     runs = table(build(tmp_path, pools=(2000,), keeps=(0.5,), rules=("random", "hard"), budgets=("epochs",)))
-    sizes = [runs.assign(setup=f"{size}", **{"task.size": size}) for size in (None, 16.0)]
+    sizes = [
+        runs.assign(setup=f"{size}", point=f"{size} " + runs["point"], **{"task.size": size}) for size in (None, 16.0)
+    ]
     both = pd.concat(sizes, ignore_index=True)
     names = [panel.setup for panel in laws.panels(both, claims.advantage(both))]
     assert names == ["cifar10 · convnet 0.25", "cifar10 · convnet 0.25, size 16"]

@@ -28,7 +28,7 @@ def setups(runs: pd.DataFrame) -> dict[tuple[object, ...], str]:
 
 def placed(advantage: pd.DataFrame, runs: pd.DataFrame) -> pd.DataFrame:
     """The comparisons, each with its setup in words as `place`."""
-    words = setups(newest(runs))
+    words = setups(runs)
     keys = zip(advantage["setup"], advantage["label_noise"], strict=True)
     return advantage.assign(place=[words[key] for key in keys])
 
