@@ -4,15 +4,31 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable
+from inspect import signature
 from typing import NoReturn
 
 import typer
 
 from prune_lab.experiments import choices as registry
-from prune_lab.experiments.errors import LabError, RunFailed
+from prune_lab.experiments.errors import LabError, RunFailed, foreseen, unforeseen
 
 from . import options
-from .options import Check, DryRun, Json, Keep, Kind, Launcher, Name, Overrides, Phase, Plugins, Results, Run, Seeds
+from .options import (
+    Check,
+    DryRun,
+    Experiment,
+    Json,
+    Keep,
+    Kind,
+    Launcher,
+    Name,
+    Overrides,
+    Phase,
+    Plugins,
+    Results,
+    Run,
+    Seeds,
+)
 
 INTERRUPTED = 130
 AFTER_INTERRUPT = (
@@ -47,8 +63,13 @@ PHASES = {
         "Draw the evaluated runs as a page: scaling curves, what was kept, the verdict.",
         "prune-lab report (every run in the store)  |  prune-lab report keep=0.5,1.0 seed=0,1,2",
     ),
+    "reproduce": (
+        "Run every phase of an experiment and write its report.",
+        "prune-lab reproduce experiment=demo  |  prune-lab reproduce experiment=smoke --check",
+    ),
 }
-PAGES = ("search", "simulate", "report")  # verbs that end in a page
+PAGES = ("search", "simulate", "report", "reproduce")  # verbs that end in a page
+CHECKED = "reproduce"  # the verb whose claims can be checked
 
 app = typer.Typer(
     help="Which training data matters? Score, prune, train, evaluate, report: data pruning, re-tested.",
@@ -84,18 +105,27 @@ def _verb(name: str) -> Callable[..., None]:
         dry_run: DryRun = False,
         json: Json = False,
         launcher: Launcher = None,
+        results: Results = None,
         plugin: Plugins = None,
+        check: Check = False,
     ) -> None:
+        from .words import sweeps_explained
+
         options.load(plugin)
-        words = options.overrides(settings, keep, seed, launcher)
-        if name in PAGES:
+        words = options.overrides(settings, keep=keep, seed=seed, launcher=launcher, results=results)
+        with sweeps_explained(words):
+            if name not in PAGES:
+                _run(name, words, dry_run=dry_run, as_json=json)
             from . import reports
 
-            raise typer.Exit(getattr(reports, name)(words, dry_run=dry_run, as_json=json))
-        _run(name, words, dry_run=dry_run, as_json=json)
+            more = {"check": check} if name == CHECKED else {}
+            raise typer.Exit(getattr(reports, name)(words, dry_run=dry_run, as_json=json, **more))
 
     what, examples = PHASES[name]
     verb.__doc__ = f"{what}\n\nExamples: {examples}"
+    taken = signature(verb, eval_str=True)
+    others = [one for one in taken.parameters.values() if name == CHECKED or one.name != "check"]
+    verb.__signature__ = taken.replace(parameters=others)  # type: ignore[attr-defined]
     return verb
 
 
@@ -116,31 +146,9 @@ def _run(phase: str, words: list[str], *, dry_run: bool, as_json: bool) -> None:
 
 
 @app.command()
-def reproduce(
-    settings: Overrides = None,
-    keep: Keep = None,
-    seed: Seeds = None,
-    dry_run: DryRun = False,
-    json: Json = False,
-    launcher: Launcher = None,
-    plugin: Plugins = None,
-    check: Check = False,
-) -> None:
-    """Run every phase of an experiment and write its report.
-
-    Examples: prune-lab reproduce experiment=demo  |  prune-lab reproduce experiment=smoke --check
-    """
-    from .reports import reproduce as make
-
-    options.load(plugin)
-    words = options.overrides(settings, keep, seed, launcher)
-    raise typer.Exit(make(words, dry_run=dry_run, as_json=json, check=check))
-
-
-@app.command()
 def claims(
-    experiment: str | None = typer.Argument(None, metavar="[EXPERIMENT]", help="Only this one's; all where left out."),
-    results: Results = "results",
+    experiment: Experiment = None,
+    results: Results = None,
     json: Json = False,
     check: Check = False,
     plugin: Plugins = None,
@@ -152,7 +160,8 @@ def claims(
     from .claims import claims as show
 
     options.load(plugin)
-    raise typer.Exit(show(experiment, results, as_json=json, check=check))
+    one, results = options.placed(experiment, results)
+    raise typer.Exit(show(one, results, as_json=json, check=check))
 
 
 @app.command()
@@ -171,7 +180,7 @@ def choices(kind: Kind = None, name: Name = None, json: Json = False, plugin: Pl
 def runs(
     key: Run = None,
     phase: Phase = None,
-    results: Results = "results",
+    results: Results = None,
     remove: bool = typer.Option(False, "--remove", help="Remove the run named, and what was made from it."),
     clean: bool = typer.Option(
         False, "--clean", help="Remove what killed runs left, their checkpoints too, and damaged runs."
@@ -189,7 +198,8 @@ def runs(
     from .runs import runs as look
 
     options.load(plugin)
-    raise typer.Exit(look(key, phase=phase, results=results, remove=remove, clean=clean, verify=verify, as_json=json))
+    one, results = options.placed(key, results)
+    raise typer.Exit(look(one, phase=phase, results=results, remove=remove, clean=clean, verify=verify, as_json=json))
 
 
 @app.command()
@@ -203,6 +213,9 @@ def doctor(json: Json = False, plugin: Plugins = None) -> None:
 
 def run() -> None:
     """The command: a user's mistake ends in a sentence and an exit code, never in a traceback."""
+    from prune_lab.experiments.store.provenance import quiet
+
+    quiet()
     try:
         app()
     except LabError as error:
@@ -211,11 +224,10 @@ def run() -> None:
         if ended.code == INTERRUPTED:  # Typer turns Ctrl-C into this
             print(AFTER_INTERRUPT, file=sys.stderr)
         raise
-    except Exception as error:  # of a plug-in: its author's to mend
-        where = registry.blame(error)
-        if where is None:
-            raise
-        _fail(RunFailed(f"a plug-in broke; finished runs are kept: {where}"))
+    except Exception as error:
+        if (where := registry.blame(error)) is not None:  # its author's to mend
+            _fail(RunFailed(f"a plug-in broke; finished runs are kept: {where}"))
+        _fail(foreseen(error) or unforeseen("prune-lab broke; finished runs are kept", error))
 
 
 def _fail(error: LabError) -> NoReturn:

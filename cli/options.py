@@ -7,12 +7,12 @@ from contextlib import suppress
 from itertools import pairwise
 from pathlib import Path
 from textwrap import fill
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
 from prune_lab.experiments import choices
-from prune_lab.experiments.errors import LabError
+from prune_lab.experiments.errors import ConfigError, LabError
 
 WIDTH = 76  # of a line of the help
 HELP = """\
@@ -97,7 +97,13 @@ Plugins = Annotated[
     ),
 ]
 Check = Annotated[bool, typer.Option("--check", help="Exit 5 where a claim has not the expected verdict.")]
-Results = Annotated[str, typer.Option("--results", help="The store's folder.")]
+Results = Annotated[
+    str | None, typer.Option("--results", help="The store's folder (short for results=).", show_default=False)
+]
+Experiment = Annotated[
+    list[str] | None,
+    typer.Argument(metavar="[EXPERIMENT]", help="Only this one's; all where left out.", show_default=False),
+]
 Kind = Annotated[
     str | None,
     typer.Argument(
@@ -116,9 +122,12 @@ Launcher = Annotated[
 ]
 Name = Annotated[str | None, typer.Argument(metavar="[NAME]", help="Only this one, with all that its file says.")]
 Run = Annotated[
-    str | None,
+    list[str] | None,
     typer.Argument(
-        help="Show this run whole (a key, or the beginning of one).", autocompletion=_keys, show_default=False
+        metavar="[KEY]",
+        help="Show this run whole (a key, or the beginning of one).",
+        autocompletion=_keys,
+        show_default=False,
     ),
 ]
 Phase = Annotated[
@@ -126,15 +135,29 @@ Phase = Annotated[
 ]
 
 
-def overrides(words: list[str] | None, keep: float | None, seeds: list[int] | None, launcher: str | None) -> list[str]:
-    """Flags are sugar for overrides."""
-    flags = [] if keep is None else [f"keep={keep}"]
-    flags += [f"seed={','.join(map(str, seeds))}"] if seeds else []
-    flags += [f"launcher={launcher}"] if launcher else []
+def overrides(words: list[str] | None, **flags: Any) -> list[str]:
+    """Flags are sugar for overrides. Of two words for a key the later one counts, which is said."""
+    if flags.get("seed"):
+        flags["seed"] = ",".join(map(str, flags["seed"]))
+    if flags.get("results") is not None:
+        flags["results"] = "'{}'".format(flags["results"].replace("'", r"\'"))  # whatever is in a path
+    more = [f"{key}={value}" for key, value in flags.items() if value not in (None, [], "")]
     given: dict[str, str] = {}
-    for word in [*(words or []), *flags]:
+    for word in [*(words or []), *more]:
         key, _, value = word.partition("=")
         if given.get(key, value) != value:
-            typer.echo(f"{word} replaces {key}={given[key]}; for both: {key}={given[key]},{value}", err=True)
+            both = "" if key == "results" else f"; for both: {key}={given[key]},{value}"
+            typer.echo(f"{word} replaces {key}={given[key]}{both}", err=True)
         given[key] = value
-    return [*(words or []), *flags]
+    return [*(words or []), *more]
+
+
+def placed(words: list[str] | None, results: str | None) -> tuple[str | None, str]:
+    """The one word of a verb that looks into a store, and the store: --results FOLDER or results=FOLDER."""
+    places = [word.partition("=")[2].strip("'\"") for word in words or () if word.startswith("results=")]
+    named = [word for word in words or () if not word.startswith("results=")]
+    if "" in (results, *places):
+        raise ConfigError("results= names no folder", "results=results")
+    if len(named) > 1:
+        raise ConfigError(f"{' and '.join(named)} are {len(named)} names, and one is looked at", named[0])
+    return (named[0] if named else None), results or (places[-1] if places else "results")

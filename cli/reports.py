@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from prune_lab.experiments.choices import loaded
 from prune_lab.experiments.errors import ClaimFailed, ConfigError
 from prune_lab.experiments.laws import expectations
-from prune_lab.experiments.phases.plan import job_of
+from prune_lab.experiments.phases.plan import job_of, one_look
 from prune_lab.experiments.phases.settings import Run
 from prune_lab.experiments.store.folders import Store, key_of
 
@@ -67,7 +67,8 @@ def _run_and_page(
     outcomes = run(phase, runs, show, dry_run=dry_run)
     if dry_run or exit_code(outcomes):
         return exit_code(outcomes)
-    keys = list(dict.fromkeys(job_of(phase, run).key for run in runs))
+    with one_look():
+        keys = list(dict.fromkeys(job_of(phase, run).key for run in runs))
     if experiment is None:
         number = f"{len(keys)} {'searches' if phase == 'search' else 'runs'}"
         asked = " ".join(word for word in words if not word.startswith(ELSEWHERE))

@@ -11,7 +11,7 @@ from prune_lab.experiments.contribution.settings import Search
 from prune_lab.experiments.errors import ConfigError, DataUnavailable
 from prune_lab.experiments.phases import launch
 from prune_lab.experiments.phases.launch import Outcome
-from prune_lab.experiments.phases.plan import Job, closure, job_of
+from prune_lab.experiments.phases.plan import Job, closure, job_of, one_look
 from prune_lab.experiments.phases.settings import Run
 from prune_lab.experiments.store.folders import Store
 from prune_lab.experiments.store.provenance import code_version
@@ -22,17 +22,19 @@ from .show import Show
 def run(phase: str, runs: Sequence[Run], show: Show, *, dry_run: bool) -> list[Outcome]:
     """The outcomes of a phase for these runs, after all that they need."""
     store = Store(runs[0].results)
-    targets = {job.key: job for job in (job_of(phase, run) for run in runs)}
+    with one_look():
+        targets = {job.key: job for job in (job_of(phase, run) for run in runs)}
     _check_export(runs[0].export, phase, len(targets))
     _check_search(phase, runs)
     jobs = closure(targets.values())
     todo = [job for job in jobs if store.find(job.phase, job.key) is None]
+    missing = {job.key for job in todo}
     before = [job for job in todo if job.key not in targets]
     if before:
         show.say(f"this needs {_count(before)} first, {'to be made' if dry_run else 'made'} now")
     _say_changed(todo, store, show)
     if dry_run:
-        _say_other_code([job for job in jobs if job not in todo], store, show)
+        _say_other_code([job for job in jobs if job.key not in missing], store, show)
         return [_planned(job, store, show, asked_for=job.key in targets) for job in jobs]
     outcomes = []
     show.start(len(jobs))

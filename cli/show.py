@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import time
 from collections.abc import Sequence
 from typing import Any
@@ -17,6 +18,7 @@ from prune_lab.experiments.phases.launch import Outcome
 from prune_lab.experiments.phases.plan import Job
 
 QUIET_SECONDS = 60.0  # off a terminal, one line of progress in this time
+LONGEST_WORD = 500  # letters
 HEADLINES = ("accuracy", "loss", "bits_per_byte", "gain", "kept", "examples")
 
 
@@ -65,7 +67,8 @@ class Show:
         if self.as_json and asked_for:
             print(json.dumps(outcome.as_json()), flush=True)
         if outcome.error is not None:
-            self.console.print(f"{outcome.phase} failed: {outcome.name}: {outcome.error}", markup=False, soft_wrap=True)
+            line = f"{outcome.phase} failed: {outcome.name}: {readable(str(outcome.error))}"
+            self.console.print(line, markup=False, soft_wrap=True)
         elif asked_for or outcome.status == "done":
             word = {"cached": "already done", "planned": "to do"}.get(outcome.status, outcome.status)
             took = f" in {outcome.seconds:.1f} s" if outcome.status == "done" else ""
@@ -102,9 +105,16 @@ def exit_code(outcomes: Sequence[Outcome]) -> int:
     return next((outcome.error.exit_code for outcome in outcomes if outcome.error is not None), 0)
 
 
+def readable(sentence: str) -> str:
+    """A sentence in which a word of thousands of letters is its beginning, and nothing is invisible."""
+    seen = "".join(letter if letter.isprintable() or letter == "\n" else repr(letter)[1:-1] for letter in sentence)
+    return re.sub(rf"\S{{{LONGEST_WORD},}}", lambda word: f"{word[0][:100]}... ({len(word[0]):,} letters)", seen)
+
+
 def fail(error: LabError, *, as_json: bool) -> int:
     """Say a user's error, with `--json` as an object too, and return its exit code."""
+    said = readable(str(error))
     if as_json:
-        print(json.dumps({"status": "failed", "exit_code": error.exit_code, "error": str(error)}), flush=True)
-    Console(stderr=True, highlight=False).print(f"prune-lab: {error}", markup=False, soft_wrap=True)
+        print(json.dumps({"status": "failed", "exit_code": error.exit_code, "error": said}), flush=True)
+    Console(stderr=True, highlight=False).print(f"prune-lab: {said}", markup=False, soft_wrap=True)
     return error.exit_code

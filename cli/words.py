@@ -5,13 +5,14 @@ from __future__ import annotations
 import difflib
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, get_args
 
 from pydantic import BaseModel
 
 from prune_lab.experiments import choices as registry
-from prune_lab.experiments.errors import ConfigError
+from prune_lab.experiments.errors import ConfigError, LabError
 from prune_lab.experiments.laws.expectations import Experiment
 from prune_lab.experiments.phases.settings import Run, sections
 
@@ -69,6 +70,23 @@ def check_key(word: str, key: str, package: str | None) -> None:
         raise ConfigError(f"{short(word)!r} is no setting of the form key=value", "write key=value, as in keep=0.5")
     if key.startswith("hydra.") and key != "hydra.searchpath":
         raise ConfigError(f"{short(word)} would be ignored: only hydra.searchpath is read", "leave it out")
+
+
+@contextmanager
+def sweeps_explained(words: Sequence[str]) -> Iterator[None]:
+    """Where one value of `key=a,b` is refused, say that a comma made several of it, and how to write one."""
+    try:
+        yield
+    except LabError as error:
+        for word in words:
+            key, _, text = word.partition("=")
+            parts = text.split(",")
+            if len(parts) == 1 or set(text) & set("'\"()[]{}") or not error.what.startswith(f"{key}={parts[0]}"):
+                continue
+            one = f"{key}={'.'.join(parts)}" if re.fullmatch(r"\d+,\d+", text) else f"\"{key}='{text}'\" for one value"
+            what = f"{error.what}\n  a comma makes a sweep: {short(word)} is {len(parts)} values"
+            raise type(error)(what, one) from error
+        raise
 
 
 def nearest(word: str, known: Sequence[str]) -> str | None:

@@ -165,7 +165,7 @@ def loaded() -> dict[str, str]:
 
 
 def _load(word: str) -> None:
-    path, package = Path(word).expanduser(), None
+    path, package = Path(os.path.expanduser(word)), None
     if path.suffix != ".py":
         path, package = _installed(word)
     if not path.is_file():

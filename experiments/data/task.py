@@ -11,6 +11,7 @@ from torch import Generator, Tensor, nn
 from torch.nn import functional
 
 from ..contracts import IGNORED, Batch, Data, Examples, Indices, Kind, Split, num_batches
+from ..errors import ConfigError
 from .splits import sample
 
 NORMALISATION_SAMPLE = 10_000  # images that give the mean and deviation of a channel
@@ -121,6 +122,9 @@ class DeviceTask:
             if self.kind == "text":
                 inputs = inputs.long()
             if self.kind == "images" and split == "train" and self._shift:
+                if self._shift >= (smallest := min(inputs.shape[2:])):
+                    what = f"recipe.shift={self._shift} moves images of {smallest} pixels out of sight"
+                    raise ConfigError(what, f"recipe.shift={smallest // 8}")
                 border = (self._shift,) * 4
                 inputs = functional.pad(inputs.float(), border, mode="reflect").to(torch.uint8)
             self._inputs[split] = inputs.to(self.device)

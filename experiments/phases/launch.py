@@ -10,7 +10,6 @@ import pickle
 import signal
 import threading
 import time
-import traceback
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ProcessPoolExecutor
 from contextlib import contextmanager
@@ -21,8 +20,9 @@ from multiprocessing.queues import SimpleQueue
 from typing import Any, Literal, Protocol
 
 from .. import choices
-from ..errors import DataUnavailable, LabError, RunFailed
+from ..errors import DataUnavailable, LabError, RunFailed, foreseen, unforeseen
 from ..store.folders import Store
+from ..store.provenance import quiet
 from .plan import Job
 from .settings import Launcher
 
@@ -81,18 +81,20 @@ def work(job: Job, store: Store, watch: Watch) -> Outcome:
     except LabError as error:
         return _failed(job, store, error, time.monotonic() - started)
     except Exception as error:
-        return _failed(job, store, _broken(job, error), time.monotonic() - started)
+        return _failed(job, store, _broken(job, store, error), time.monotonic() - started)
     seconds, metrics = float(folder.record["seconds"]), folder.record["metrics"]
     return Outcome(job.phase, job.key, str(folder.path), "done", seconds, metrics, name=job.name)
 
 
-def _broken(job: Job, error: Exception) -> RunFailed:
-    """An error that nobody foresaw: in a plug-in, on what a plug-in gave, or in our own code."""
+def _broken(job: Job, store: Store, error: Exception) -> LabError:
+    """An error that nobody expected: of the machine, in a plug-in, on what a plug-in gave, or in our own code."""
     if where := choices.blame(error):
         return RunFailed(f"{job.phase} {job.key} broke in a plug-in: {where}")
-    trace = "".join(traceback.format_exception(error)[-4:])
-    whose = f"of {', '.join(job.plugins)}, or of prune-lab" if job.plugins else "of prune-lab; please report it"
-    return RunFailed(f"{job.phase} {job.key} broke: {error!r} (a defect {whose})\n{trace}")
+    if (known := foreseen(error)) is not None:
+        return known
+    whose = f" on what {', '.join(job.plugins)} gave" if job.plugins else ""
+    file = store.path(job.phase, job.key).with_suffix(".traceback.txt")
+    return unforeseen(f"{job.phase} {job.key} broke{whose}", error, file)
 
 
 def found(job: Job, store: Store) -> Outcome:
@@ -199,6 +201,7 @@ def _packed(job: Job, store: Store) -> tuple[dict[str, str], bytes]:
 
 
 def _quietly(plugins: dict[str, str], packed: bytes) -> Outcome:
+    quiet()
     now = choices.load_plugins(plugins)
     if changed := [name for name, source in plugins.items() if now[name] != source]:
         raise RunFailed(f"{changed[0]} changed while the command ran", "the same command again")

@@ -7,7 +7,8 @@ recipe without the settings that have their default: a setting that is added lat
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -222,7 +223,25 @@ def _seed_in_words(settings: Mapping[str, Any]) -> str:
 
 def fingerprint(task: TaskChoice) -> str:
     """A hash of the bytes that the task's results depend on."""
-    return task.fingerprint()
+    if _looked_at is None:
+        return task.fingerprint()
+    if task not in _looked_at:
+        _looked_at[task] = task.fingerprint()
+    return _looked_at[task]
+
+
+_looked_at: dict[TaskChoice, str] | None = None
+
+
+@contextmanager
+def one_look() -> Iterator[None]:
+    """While a command plans, it looks at the files of each task once, and not once a run."""
+    global _looked_at
+    _looked_at = {}
+    try:
+        yield
+    finally:
+        _looked_at = None
 
 
 def _of(classes: tuple[str, ...] | None) -> str:

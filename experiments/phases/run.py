@@ -13,7 +13,7 @@ import numpy as np
 
 from ..errors import LabError, RunFailed
 from ..store.folders import Folder, Store
-from ..store.provenance import code_version
+from ..store.provenance import code_version, library_warnings
 from .evaluate import evaluate
 from .plan import Job
 from .prune import prune
@@ -46,9 +46,10 @@ def run(job: Job, store: Store, notify: Notify) -> Folder:
     }
     with store.draft(job.phase, job.key, record) as folder:
         work = Work(job, folder, inputs, store, notify)
-        metrics = _of_second(work) if _has_second(job) else PHASES[job.phase](work)
+        with library_warnings() as warned:
+            metrics = _of_second(work) if _has_second(job) else PHASES[job.phase](work)
         _check_finite(metrics)
-        record |= {"derived": work.derived, "machine": work.machine, "metrics": metrics}
+        record |= {"derived": work.derived, "warnings": warned, "machine": work.machine, "metrics": metrics}
         record["seconds"] = round(time.monotonic() - started, 3)
     return store.get(job.phase, job.key)
 

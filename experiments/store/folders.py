@@ -113,6 +113,8 @@ class Store:
                 raise files.damage(path, f"it has no {RECORD}") from None
             return None
         except (OSError, ValueError, RecursionError) as error:
+            if getattr(error, "errno", None) == errno.ENAMETOOLONG:
+                raise
             raise files.damage(path, f"{RECORD}: {error}") from None
         if wrong := files.wrong_size(path, record.get("files", {})):
             raise files.damage(path, wrong)
