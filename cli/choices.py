@@ -69,7 +69,8 @@ def _words(row: dict[str, Any], *, whole: bool) -> str:
     lines = [str(row["meaning"]) if whole else str(row["meaning"]).partition("\n\n")[0].replace("\n", " ")]
     lines += [f"  source: {row['source']}"] if row["source"] else []
     lines += [f"  higher: {row['higher_means']}"] if row.get("higher_means", "harder") != "harder" else []
-    lines += ["  uses the labels of the dev split"] if row["sees_dev"] else []
+    where = f", where {row['kind']}.{row['sees_dev']} is null" if isinstance(row["sees_dev"], str) else ""
+    lines += [f"  uses the labels of the dev split{where}"] if row["sees_dev"] else []
     lines += [f"  from {row['plugin']}"] if row["plugin"] else []
     lines += [
         f"  {row['kind']}.{one['name']}=" + ("..." if one.get("required") else _plain(one["default"])) + _others(one)

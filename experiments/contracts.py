@@ -225,7 +225,7 @@ class Choice(Settings):
     version: ClassVar[int]  # raised where the meaning changes
     plugin: ClassVar[str | None]  # the hash of the plug-in's source; None: of the house
     plugin_name: ClassVar[str | None]
-    sees_dev: ClassVar[bool] = False  # whether it uses the labels of the dev split
+    sees_dev: ClassVar[bool | str] = False  # whether it uses the dev split's labels; a setting: where that is null
 
     def __hash__(self) -> int:  # works for settings that are lists
         return hash((type(self), self.model_dump_json()))

@@ -7,10 +7,12 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
+import pytest
 import torch
 from numpy.typing import NDArray
 from scipy.stats import rankdata
@@ -91,6 +93,32 @@ SCORES: dict[str, Callable[[Planted], Floats]] = {  # as the settings have them 
     "input_norm": lambda p: score("input_norm", p.task),
     "mask": lambda p: learned_mask(p),
 }
+
+
+class Watched(dict[Split, Any]):
+    """Arrays of splits that note which split is read."""
+
+    def __init__(self, of: Mapping[Split, Any], read: set[str]) -> None:
+        super().__init__(of)
+        self.read = read
+
+    def __getitem__(self, split: Split) -> Any:
+        self.read.add(split)
+        return super().__getitem__(split)
+
+
+def watched(monkeypatch: pytest.MonkeyPatch, task: DeviceTask) -> set[str]:
+    """The splits of the task that are read from now on."""
+    read: set[str] = set()
+    batches = task.batches  # on the device a split is kept, and its arrays are not asked for again
+
+    def noted(split: Split, **more: Any) -> Any:
+        read.add(split)
+        return batches(split, **more)
+
+    monkeypatch.setattr(task, "batches", noted)
+    monkeypatch.setattr(task, "_data", replace(task.data, splits=Watched(task.data.splits, read)))
+    return read
 
 
 def chosen_by_d2(planted: Planted, *, gamma: float) -> Floats:

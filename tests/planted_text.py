@@ -20,7 +20,6 @@ from prune_lab.experiments.data import text
 from prune_lab.experiments.data.splits import fold_of
 from prune_lab.experiments.data.task import DeviceTask
 from prune_lab.experiments.models.networks.gpt import gpt
-from prune_lab.experiments.scoring.ngram_importance import ngram_importance
 from prune_lab.experiments.seeds import numpy_stream, torch_stream
 from prune_lab.experiments.training.loop import State
 from prune_lab.experiments.training.optimizers import optimizers, schedulers
@@ -46,7 +45,6 @@ class PlantedText:
 
     task: DeviceTask
     texts: Sequence[str]  # of each training window
-    dev: Sequence[str]
     kinds: Sequence[str]  # of each training window: garbage, copied or plain
     trained: Sequence[Proxy]  # to the end, with their trajectories
     early: Sequence[Proxy]  # for a tenth of the schedule
@@ -73,7 +71,7 @@ SCORES: dict[str, Callable[[PlantedText], Floats]] = {  # as the settings have t
     "tracin": lambda p: score("tracin", p.task, [*p.early, p.trained[0]]),
     "perplexity": lambda p: score("perplexity", p.task, p.crossed),
     "continuation": lambda p: score("continuation", p.task, p.trained[:1]),
-    "ngram_importance": lambda p: ngram_importance(p.texts, p.dev)[None],
+    "ngram_importance": lambda p: score("ngram_importance", p.task),
     "duplicates": lambda p: score("duplicates", p.task, p.trained[:1]),
 }
 
@@ -100,7 +98,7 @@ def plant(folder: Path, *, seed: int = 0) -> PlantedText:
     data = text.load("text", str(folder), dev=0.1, test=0.1, vocabulary=360, context=16)
     decode = data.decode
     assert decode is not None
-    train, dev = ([decode(r[r != IGNORED].tolist()) for r in data.splits[s].targets] for s in ("train", "dev"))
+    texts = [decode(row[row != IGNORED].tolist()) for row in data.splits["train"].targets]
     kinds = [str(name).split("/")[0] for name in data.splits["train"].ids]
 
     def architecture(examples: torch.Tensor, init: torch.Generator) -> torch.nn.Module:
@@ -111,7 +109,7 @@ def plant(folder: Path, *, seed: int = 0) -> PlantedText:
     task = DeviceTask(data, architecture, device=torch.device("cpu"))
     folds = fold_of(data.splits["train"], 2, seed=0)
     return PlantedText(
-        task, train, dev, kinds,
+        task, texts, kinds,
         trained=[_proxy(task, 100 * seed + number, EPOCHS) for number in range(2)],
         early=[_proxy(task, 100 * seed + 2, EPOCHS // 10)],
         crossed=[_proxy(task, 100 * seed + 3 + fold, EPOCHS // 2, folds == fold) for fold in range(2)],

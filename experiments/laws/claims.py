@@ -142,16 +142,26 @@ def by_policy(runs: pd.DataFrame) -> pd.DataFrame:
     return pd.DataFrame(rows)
 
 
+def compared(own: pd.DataFrame, other: pd.DataFrame, metric: str) -> _Effect:
+    """The difference of a metric between two groups of runs, paired by seed where they share seeds."""
+    mine, theirs = (_seeds(side, metric) for side in (own, other))
+    return _effect([(mine, ""), (theirs, "")], metric) if mine and theirs else NO_EFFECT
+
+
+def sign(effect: _Effect) -> int:
+    """1 or -1 where the 95 % interval excludes 0, with at least 3 seeds; else 0."""
+    low, high = effect.over.low, effect.over.high
+    return 0 if effect.n < SEEDS else 1 if low > 0 else -1 if high < 0 else 0
+
+
 def _gain(own: pd.DataFrame, other: pd.DataFrame) -> dict[str, Any]:
     """Accuracy gained, or bits per byte saved, with interval and verdict; n is 0 where the other side has no run."""
     metric = "bits_per_byte" if "bits_per_byte" in own and own["bits_per_byte"].notna().any() else "accuracy"
-    mine, theirs = (_seeds(side, metric) for side in (own, other))
-    found = _effect([(mine, ""), (theirs, "")], metric) if theirs else NO_EFFECT
-    sign = 1.0 if metric == "accuracy" else -1.0  # fewer bits per byte are better
-    low, high = sorted((sign * found.over.low, sign * found.over.high))
-    decided = found.n >= SEEDS and math.isfinite(low + high)
-    verdict = "better" if decided and low > 0 else "worse" if decided and high < 0 else "undecided"
-    measured = {"metric": metric, "effect": sign * found.over.value, "low": low, "high": high}
+    found = compared(own, other, metric)
+    better = 1 if metric == "accuracy" else -1  # fewer bits per byte are better
+    low, high = sorted((better * found.over.low, better * found.over.high))
+    verdict = {1: "better", -1: "worse", 0: "undecided"}[better * sign(found)]
+    measured = {"metric": metric, "effect": better * found.over.value, "low": low, "high": high}
     return measured | {"n": found.n, "paired": found.paired, "verdict": verdict}
 
 

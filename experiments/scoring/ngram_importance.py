@@ -23,6 +23,7 @@ WORD = re.compile(r"\w+|[^\w\s]+")  # a run of letters and digits, or of other s
 class NgramImportance(ScorerChoice):
     """How unlike a target text the words and pairs of words are. No proxies."""
 
+    sees_dev = "target"
     higher_means = "less like the target"
     target: Place | None = None  # a file or folder of text; null: the dev split
     column: str = "text"  # the target's, in parquet or jsonl

@@ -288,3 +288,40 @@ def test_a_panel_colours_what_chance_does_not_explain() -> None:
     assert [cell.words for cell in report.rows(shift)[0][2:]] == ["0.50 (0.90)", "3 (2)", "2.0% (0.0%)"]
     better = report._measures(rows.assign(kept=[1.0, 1.2, 0.0, 1, 1]))
     assert [better["hard", 0.5, one.measure].verdict for one in columns] == ["better", "better", "chance"]
+
+
+@pytest.mark.parametrize("shared", [0.0, 0.5, 0.9, 1.0])
+@pytest.mark.parametrize("seeds", [2, 3, 5])
+def test_the_p_of_several_seeds_holds_its_level_however_they_depend(shared: float, seeds: int) -> None:
+    draw = np.random.default_rng(seeds)
+    normal = np.sqrt(shared) * draw.normal(size=(2000, 1)) + np.sqrt(1 - shared) * draw.normal(size=(2000, seeds))
+    p = stats.norm.cdf(normal)
+    assert np.mean([report.joint(one) < 0.05 for one in p]) <= 0.055
+
+
+def test_one_seed_of_large_p_does_not_hide_the_others() -> None:
+    """The mean of these is 0.06."""
+    assert report.joint(np.array([0.3, 0.003, 0.003, 0.003, 0.003])) < 0.02
+    assert report.joint(np.array([0.04])) == 0.04
+    assert report.joint(np.array([1.0, 1.0, 1.0])) == 1.0
+    rows = pd.DataFrame({"measure": "mmd2", "kept": 0.1, "random": 0.05, "low": math.nan, "high": 0.05,
+                         "rule": "stratified", "keep": 0.5, "p": [0.3, 0.003, 0.003, 0.003, 0.003]})  # fmt: skip
+    assert report._measures(rows)["stratified", 0.5, "mmd2"].verdict == "worse"
+    assert report._measures(rows.assign(p=0.3))["stratified", 0.5, "mmd2"].verdict == "chance"
+
+
+def test_the_worst_class_is_compared_with_random_by_seed() -> None:
+    """Two intervals of single means overlap here: 0.2 to 0.5 and 0.25 to 0.55."""
+    random = [0.25, 0.35, 0.45]
+    rows = {
+        "random": random,
+        "hard": [one + 0.05 + wobble for one, wobble in zip(random, (0, 0.002, -0.002), strict=True)],
+    }
+    runs = pd.DataFrame(
+        [{"rule": rule, "keep": 0.5, "seed": seed, "worst_class_accuracy": value}
+         for rule, values in rows.items() for seed, value in enumerate(values)]
+    )  # fmt: skip
+    (cell,) = report._accuracies(runs, "equal epochs").values()
+    assert cell.verdict == "better"
+    assert (cell.kept, cell.random) == pytest.approx((0.4, 0.35))
+    assert report._accuracies(runs[runs["seed"] < 2], "e")["hard", 0.5, "e"].verdict == "chance"

@@ -171,13 +171,19 @@ def test_two_seeds_decide_no_form() -> None:
     assert policies.form_of(("one", "unpruned"), runs[:2])["form"] == "undecided"
 
 
-def test_a_larger_step_is_compared_with_the_search() -> None:
-    assert policies.steps(runs_of(area_constant_2x=[0.3, 0.31, 0.29])).startswith("A larger step beats the search: the")
-    slow = runs_of(area_constant_2x=[0.45, 0.46, 0.44], area_constant_4x=[0.2, np.nan, np.nan])  # diverged twice
-    assert policies.steps(slow).startswith("The search beats every larger step tried: the constant policy at 2 times")
-    assert "undecided" in policies.steps(runs_of(area_constant_2x=[0.3, 0.5, 0.4]))
-    both = pd.concat([slow, runs_of(area_constant_2x=[0.3, 0.31, 0.29]).assign(setup="two")])
-    assert "beats the found policy in 1 of 2 settings, and loses in 1" in policies.steps(both)
+def test_the_best_step_is_chosen_by_the_stopping_set_and_judged_by_what_is_held_out() -> None:
+    """It was the step of the least held-out area: at 4 times the step that is less, and here nothing else."""
+    held_out = {"area_constant_2x": [0.45, 0.46, 0.44], "area_constant_4x": [0.2, 0.2, 0.2]}
+    found = policies.steps(runs_of(area_best_step=[0.45, 0.46, 0.44], best_step=[2.0] * 3, **held_out))
+    assert found.startswith("The search beats uniform weights at their best step size: the constant policy at 2 times")
+    assert "largest" not in found
+    best = runs_of(area_best_step=[0.3, 0.31, 0.29], best_step=[4.0, 2.0, 4.0], **held_out)
+    assert policies.steps(best).startswith("Uniform weights at their best step size beat the search: the")
+    assert "2 or 4 times the step (chosen by the stopping set, the largest tried)" in policies.steps(best)
+    assert "undecided" in policies.steps(best.assign(area_best_step=[0.3, 0.5, 0.4]))
+    both = pd.concat([best, best.assign(setup="two", area_best_step=[0.45, 0.46, 0.44])])
+    assert "beat the found policy in 1 of 2 settings, and lose in 1" in policies.steps(both)
+    assert "no other step" in policies.steps(runs_of())
 
 
 def test_subsets_are_compared_with_random_ones_by_seed() -> None:

@@ -352,3 +352,16 @@ def test_labels_are_moved_apart() -> None:
     ordered = sorted(places)
     assert all(second - first >= 0.099 for first, second in pairwise(ordered))
     assert sorted(range(4), key=lambda row: places[row]) == [2, 0, 1, 3]
+
+
+def test_the_page_warns_of_every_choice_that_uses_the_labels_of_the_dev_split() -> None:
+    """It was said of what declared it: n-grams like the dev split's declared nothing."""
+    rows = [
+        ("uniform", "hard", "mask", None), ("equal_contribution", "hard", "el2n", None),
+        ("uniform", "quota", "class_error", None), ("uniform", "hard", "ngram_importance", None),
+        ("uniform", "random", "none", None),
+    ]  # fmt: skip
+    runs = pd.DataFrame(rows, columns=["policy", "rule", "scorer", "scorer.target"])
+    aimed = ["policy=equal_contribution", "scorer=class_error", "scorer=mask"]
+    assert sorted(page.with_dev_labels(runs)) == [*aimed, "scorer=ngram_importance"]
+    assert sorted(page.with_dev_labels(runs.assign(**{"scorer.target": "wiki"}))) == aimed

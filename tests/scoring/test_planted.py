@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -16,7 +17,7 @@ from prune_lab.experiments.scoring import subsets
 from prune_lab.experiments.scoring.dual import Dual
 from prune_lab.experiments.scoring.evidence import Given
 
-from ..planted import EPOCHS, KINDS, SCORES, Planted, chosen_by_d2, ensemble, plant
+from ..planted import EPOCHS, KINDS, SCORES, Planted, Watched, chosen_by_d2, ensemble, plant, watched
 from ..scores import rule, score
 
 SCORERS = set(choices.names("scorer"))
@@ -67,8 +68,10 @@ def planted() -> Planted:
 
 
 @pytest.mark.parametrize("name", SCORES)
-def test_what_a_score_finds(planted: Planted, name: str) -> None:
-    scores = SCORES[name](planted)
+def test_what_a_score_finds(planted: Planted, name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    read = watched(monkeypatch, planted.task)
+    scores = SCORES[name](replace(planted, right=Watched(planted.right, read)))
+    assert ("dev" in read) == bool(choices.get("scorer", name.split()[0]).sees_dev), "sees_dev is not what it reads"
     for kind, (low, high) in zip(KINDS, EXPECTED[name], strict=True):
         assert low <= planted.auroc(scores, kind) <= high, kind
 

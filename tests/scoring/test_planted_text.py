@@ -8,6 +8,7 @@ import pytest
 from prune_lab.cli import compose
 from prune_lab.experiments import choices
 
+from ..planted import watched
 from ..planted_text import KINDS, SCORES, PlantedText, plant
 from .test_planted import AVOIDS, BLIND, FINDS, SCORERS
 
@@ -37,8 +38,10 @@ def planted(tmp_path_factory: pytest.TempPathFactory) -> PlantedText:
 
 
 @pytest.mark.parametrize("name", SCORES)
-def test_what_a_score_finds_in_text(planted: PlantedText, name: str) -> None:
+def test_what_a_score_finds_in_text(planted: PlantedText, name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    read = watched(monkeypatch, planted.task)
     scores = SCORES[name](planted)
+    assert ("dev" in read) == bool(choices.get("scorer", name).sees_dev), "sees_dev is not what it reads"
     for kind, (low, high) in zip(KINDS, EXPECTED[name], strict=True):
         assert low <= planted.auroc(scores, kind) <= high, kind
 

@@ -89,10 +89,10 @@ SAVED = (
     "steps: less is better. A policy that some seed never brings to the constant one's last loss has its acceleration "
     "from the others."
 )
-LARGER = {
-    -1: "The search beats every larger step tried",
-    0: "Whether a larger step beats the search is undecided",
-    1: "A larger step beats the search",
+BEST_STEP = {
+    -1: "The search beats uniform weights at their best step size",
+    0: "Whether uniform weights at their best step size beat the search is undecided",
+    1: "Uniform weights at their best step size beat the search",
 }
 
 
@@ -119,28 +119,26 @@ def rows(runs: pd.DataFrame) -> Iterator[dict[str, str]]:
 
 
 def steps(runs: pd.DataFrame) -> str:
-    """Whether the constant policy at the best of the larger steps beats the found one, by area."""
+    """Whether the constant policy at its best step size beats the found one, by the area under the held-out loss.
+
+    The stopping set chose each run's step (`best_step`), as it chose the found policy: what is held out only judges.
+    """
+    if "area_best_step" not in runs:
+        return "The found policy was compared with no other step size."
+    tried = [float(found[1]) for name in runs.columns if (found := re.fullmatch(r"area_constant_(.+)x", name))]
     signs, last = [], ""
     for _, group in runs.groupby(["setup", "kept"], sort=False):
-        areas = {  # by the multiple of the step; what diverged for a seed has none
-            float(found[1]): group[name]
-            for name in runs.columns
-            if (found := re.fullmatch(r"area_constant_(.+)x", name)) and group[name].notna().all()
-        }
-        if not areas:
-            continue
-        best = min(areas, key=lambda multiple: float(areas[multiple].mean()))
-        signs.append(change(group["area_found"], areas[best]).sign)
-        edge = ", the largest tried," if best == max(areas) else ""
+        signs.append(change(group["area_found"], group["area_best_step"]).sign)
+        best = sorted(group["best_step"].dropna().unique())
+        edge = ", the largest tried" if best and best[-1] == max(tried, default=0) else ""
         last = (
-            f"the constant policy at {best:g} times the step{edge} has an area of {interval(areas[best])} nats, the "
-            f"found one {interval(group['area_found'])}"
+            f"the constant policy at {' or '.join(f'{one:g}' for one in best)} times the step (chosen by the stopping "
+            f"set{edge}) has an area of {interval(group['area_best_step'])} nats, the found one "
+            f"{interval(group['area_found'])}"
         )
-    if not signs:
-        return "The found policy was compared with no larger step."
     if len(signs) == 1:
-        return f"{LARGER[signs[0]]}: {last}."
+        return f"{BEST_STEP[signs[0]]}: {last}."
     return (
-        f"The best of the larger steps, without any search, beats the found policy in {signs.count(1)} of "
-        f"{len(signs)} settings, and loses in {signs.count(-1)}."
+        f"Uniform weights at their best step size (by the stopping set), without any search, beat the found policy in "
+        f"{signs.count(1)} of {len(signs)} settings, and lose in {signs.count(-1)}."
     )

@@ -81,10 +81,17 @@ def warnings(every: pd.DataFrame, runs: pd.DataFrame, points: pd.DataFrame, lost
     zero = int((points["error"] <= 0).sum()) if "error" in points else 0
     if zero:
         yield f"{count(zero, 'point')} without any test error cannot be drawn on a logarithmic axis."
-    chosen = [(kind, name) for kind in ("policy", "scorer") for name in sorted(set(runs[kind]))]
-    aimed = [f"{kind}={name}" for kind, name in chosen if fact(kind, name, "sees_dev")]
-    if aimed:
+    if aimed := sorted(with_dev_labels(runs)):
         yield (
             f"{' and '.join(aimed)} use the labels of the dev split, which what they are compared with does not: "
             "part of a gain may be that, and training on those examples, too, is the control."
         )
+
+
+def with_dev_labels(runs: pd.DataFrame) -> Iterator[str]:
+    """The scorers, rules and policies of the runs that use the labels of the dev split, by their own word."""
+    for kind in ("policy", "rule", "scorer"):
+        for name, own in runs.groupby(kind):
+            sees = fact(kind, str(name), "sees_dev")
+            if sees is True or (sees and own.get(f"{kind}.{sees}", pd.Series([None])).isna().any()):
+                yield f"{kind}={name}"

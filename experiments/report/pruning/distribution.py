@@ -13,9 +13,11 @@ from markupsafe import Markup
 from matplotlib.axes import Axes
 from matplotlib.patches import Rectangle
 
+from ...contracts import Floats
 from ...figures.panels import Drawing, Figures
 from ...figures.style import GREEN, ORANGE, count_label, name_of, selecting
-from ...pruning.distribution import EXPECTED, NOTHING
+from ...laws import claims
+from ...pruning.distribution import EXPECTED, LEVEL, NOTHING
 from ...store.folders import Folder, Store
 from ..parts import Cell as Shown
 from ..parts import Section, box, code, definitions, details, drawing, note, table
@@ -52,7 +54,7 @@ COLUMNS = (
     Column("lost_regions", "lost\nregions", "share of the pool among whose likes nearly nothing is kept: at most 2 "
            "where a random choice keeps 20", "{:.1%}"),
     Column("mmd2", "shift\n(MMD²)", "squared maximum mean discrepancy of kept and pool (Gretton et al. 2012) against "
-           "the 95th percentile of its permutations, and the test's p", "{:.1e}"),
+           "the 95th percentile of its permutations, and the test's p (of several seeds: one p of all)", "{:.1e}"),
     Column("noisy_labels", "wrong\nlabels", "share of the labels that task.label_noise made wrong", "{:.1%}"),
     Column("duplicates", "exact\ncopies", "share of the examples of which an exact copy is kept too", "{:.2%}"),
     Column("near_duplicates", "near\ncopies", "share of the examples of which a look-alike is kept too (cosine above "
@@ -164,7 +166,7 @@ def shifts(measures: pd.DataFrame, runs: pd.DataFrame, panels: Sequence[Panel]) 
         points = points[(points["pool"] == pool) & points["rule"].isin(selecting(points["rule"]))]
         cells, columns = _measures(own), list(COLUMNS)
         for budget, some in points.groupby("panel"):
-            cells |= _accuracies(some, str(budget))
+            cells |= _accuracies(runs.merge(some[list(POINT)], on=list(POINT)), str(budget))
             name = "acc.,\n" + str(budget).removeprefix("equal ") if len(group) > 1 else "worst\nacc."
             columns.append(Column(str(budget), name, f"{ACCURACY} ({budget})", "{:.1%}", more_is_worse=False))
         told = {measure for (_, _, measure), cell in cells.items() if cell.kept or cell.random}
@@ -191,15 +193,28 @@ def rows(shift: Shift) -> list[list[str | Shown]]:
 
 
 def _measures(own: pd.DataFrame) -> Cells:
-    """A cell for each rule, keep fraction and measure: the mean over seeds."""
+    """A cell for each rule, keep fraction and measure: of several selections, by seed, the mean."""
     worse = {column.measure: column.more_is_worse for column in COLUMNS}
-    means = own[own["measure"].isin(list(worse))].groupby(["rule", "keep", "measure"])
     found = {}
-    for key, row in means[["kept", "random", "low", "high", "p"]].mean().iterrows():
+    for key, rows in own[own["measure"].isin(list(worse))].groupby(["rule", "keep", "measure"]):
         rule, keep, measure = cast("tuple[str, float, str]", key)
-        verdict = _verdict(row["kept"] > row["high"], row["kept"] < row["low"], worse[measure])
-        found[rule, keep, measure] = Cell(row["kept"], row["random"], verdict, row["p"])
+        row, p = rows[["kept", "random", "low", "high"]].mean(), joint(rows["p"].to_numpy(dtype=float))
+        above = row["kept"] > row["high"] if np.isnan(p) else p < 1 - LEVEL
+        verdict = _verdict(bool(above), bool(row["kept"] < row["low"]), worse[measure])
+        found[rule, keep, measure] = Cell(row["kept"], row["random"], verdict, p)
     return found
+
+
+def joint(p: Floats) -> float:
+    """One p of a hypothesis that tests with p (S,) share: their harmonic mean times e log S (Vovk and Wang 2020).
+
+    The selections of several seeds are from one pool and often by scores that agree, so their tests depend on each
+    other in ways that nobody knows: Fisher's method asks for independence. This holds its level however they depend,
+    and one seed of large p does not hide what all others show, as it does in the mean.
+    """
+    if len(p) == 1:
+        return float(p[0])
+    return float(min(1.0, max(2.0, np.e * np.log(len(p))) / np.mean(1 / p)))
 
 
 def _vanished(own: pd.DataFrame) -> Iterator[str]:
@@ -209,17 +224,18 @@ def _vanished(own: pd.DataFrame) -> Iterator[str]:
         yield f"{row['of']} ({selection} keeps {row['kept']:.0f} of {row['pool']:.0f})"
 
 
-def _accuracies(points: pd.DataFrame, budget: str) -> Cells:
-    """The worst class's test accuracy under a budget; better or worse where its interval and random's lie apart."""
+def _accuracies(runs: pd.DataFrame, budget: str) -> Cells:
+    """The worst class's test accuracy under a budget; better or worse where its difference to random excludes 0."""
     name = "worst_class_accuracy"
-    points = points.dropna(subset=[name]) if name in points else points[:0]
-    control = points[points["rule"] == "random"].drop_duplicates("keep").set_index("keep")
+    runs = runs.dropna(subset=[name]) if name in runs else runs[:0]
     found = {}
-    for _, row in points[points["keep"].isin(control.index)].iterrows():
-        random = control.loc[row["keep"]]
-        above, below = row[f"{name}_low"] > random[f"{name}_high"], row[f"{name}_high"] < random[f"{name}_low"]
-        verdict = _verdict(above, below, more_is_worse=False)
-        found[row["rule"], row["keep"], budget] = Cell(row[name], random[name], verdict)
+    for (rule, keep), own in runs[runs["rule"] != "random"].groupby(["rule", "keep"]):
+        random = runs[(runs["rule"] == "random") & (runs["keep"] == keep)]
+        if len(random):
+            apart = claims.sign(claims.compared(own, random, name))
+            verdict = _verdict(apart > 0, apart < 0, more_is_worse=False)
+            kept, control = (float(side.groupby("seed")[name].mean().mean()) for side in (own, random))
+            found[str(rule), float(str(keep)), budget] = Cell(kept, control, verdict)
     return found
 
 
