@@ -242,6 +242,7 @@ def test_prune_writes_it_the_report_shows_it_and_older_folders_break_nothing(
         "What pruning does to the distribution",
         "A random choice is 1",
         "Kullback-Leibler",
+        "that the trained models know worst",
         "distribution.csv",
     ):
         assert shown in text, shown

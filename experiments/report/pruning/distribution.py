@@ -163,10 +163,10 @@ def shifts(measures: pd.DataFrame, runs: pd.DataFrame, panels: Sequence[Panel]) 
             continue  # random rules alone are shown only where nothing else was measured
         pool = (own if ruled.empty else ruled)["pool_size"].max()
         own = own[own["pool_size"] == pool]
-        points = points[(points["pool"] == pool) & points["rule"].isin(selecting(points["rule"]))]
+        points = points[(points["pool"] == pool) & points["rule"].isin([*selecting(points["rule"]), "random"])]
         cells, columns = _measures(own), list(COLUMNS)
         for budget, some in points.groupby("panel"):
-            cells |= _accuracies(runs.merge(some[list(POINT)], on=list(POINT)), str(budget))
+            cells |= _accuracies(runs[runs["point"].isin(some["point"])], str(budget))
             name = "acc.,\n" + str(budget).removeprefix("equal ") if len(group) > 1 else "worst\nacc."
             columns.append(Column(str(budget), name, f"{ACCURACY} ({budget})", "{:.1%}", more_is_worse=False))
         told = {measure for (_, _, measure), cell in cells.items() if cell.kept or cell.random}
