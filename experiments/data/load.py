@@ -37,9 +37,25 @@ def load_data(task: TaskChoice) -> Data:
     train = data.splits["train"]
     if task.examples is not None:
         train = pool(train, task.examples)
+    data = replace(data, splits={**data.splits, "train": train})
+    data = replace(data, notes=(*data.notes, *_copies(task, data)))
     if noise := getattr(task, "label_noise", 0.0):
-        train = flip_labels(train, noise, len(data.classes))
+        train = flip_labels(train, noise)
     return replace(data, splits={**data.splits, "train": train})
+
+
+def _copies(task: TaskChoice, data: Data) -> list[str]:
+    """Notes on examples that two splits share: they are learnt from, or chosen by, and then judged by."""
+    from . import copies, sources
+
+    def found() -> list[str]:
+        return copies.between(data.splits, data.kind)
+
+    if sum(part.inputs.nbytes for part in data.splits.values()) < copies.SMALL:
+        return found()
+    settings = task.model_dump(mode="json", exclude={"path": True, "label_noise": True, "mixed": {"path": True}})
+    key = sources.key_of("copies", copies.VERSION, task.fingerprint(), task.plugin, settings)
+    return [str(note) for note in sources.cached_arrays(key, lambda: {"notes": np.array(found(), np.str_)})["notes"]]
 
 
 def second_fingerprint(shifted: SecondText) -> str:

@@ -11,22 +11,24 @@ from typing import Any
 
 from ..errors import DataUnavailable
 from . import sources
+from .labels import meant
 
 NAMES = ("metadata.csv", "metadata.jsonl")
 FILE, LABELS = "file_name", ("label", "fine_label", "class")  # columns
 
 
-def labels(tables: Sequence[Path], root: Path, column: str | None) -> dict[str, Any]:
+def labels(tables: Sequence[Path], root: Path, column: str | None) -> dict[str, int | str]:
     """Image (its path below `root`) -> label, from the rows of all tables. File names are below the table's folder."""
-    found: dict[str, Any] = {}
+    found: dict[str, int | str] = {}
     for table in tables:
         folder = os.path.dirname(os.path.relpath(table, root))
         for number, row in enumerate(_rows(table), start=1):
             where = f"row {number} of {table}"
             name = row[sources.choose(FILE, (), list(row), where, "no setting: the column must be called " + FILE)]
-            label = row[sources.choose(column, LABELS, list(row), where, "task.label", [n for n in row if n != FILE])]
-            if label is None or label == "":
-                raise DataUnavailable(f"{where} has no label", "label it or take the row and the image out")
+            given = row[sources.choose(column, LABELS, list(row), where, "task.label", [n for n in row if n != FILE])]
+            if (label := meant(given)) is None:
+                what = "has no label" if given in (None, "") else f"has no label but {given!s:.40}"
+                raise DataUnavailable(f"{where} {what}", "a whole number or a name, or take the row and the image out")
             found[os.path.normpath(os.path.join(folder, str(name))).replace(os.sep, "/")] = label
     return found
 
@@ -35,7 +37,7 @@ def _rows(table: Path) -> Iterator[dict[str, Any]]:
     try:
         with table.open(encoding="utf-8-sig", newline="") as lines:
             if table.suffix.lower() == ".csv":
-                yield from csv.DictReader(lines)
+                yield from csv.DictReader(lines, restkey="")
                 return
             for line in lines:
                 if line.strip():

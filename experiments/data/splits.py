@@ -184,16 +184,18 @@ def sample(ids: NDArray[np.str_], number: int, stream: str) -> Indices:
     return np.argsort(np.frombuffer(turns, ">u8"), kind="stable")[:number]
 
 
-def flip_labels(examples: Examples, share: float, classes: int, *, seed: int = 0) -> Examples:
-    """The training split with exactly `round(share * N)` labels replaced by another class, uniformly drawn."""
+def flip_labels(examples: Examples, share: float, *, seed: int = 0) -> Examples:
+    """The training split with exactly `round(share * N)` labels replaced by another class that it has."""
     if share == 0:
         return examples
-    if examples.targets.ndim != 1 or classes < 2:
+    there = np.unique(examples.targets)
+    if examples.targets.ndim != 1 or len(there) < 2:
         raise ConfigError("task.label_noise needs at least two classes", "task.label_noise=0")
     draw = numpy_stream(seed, "label noise")
     rows = draw.permutation(len(examples.targets))[: round(share * len(examples.targets))]
     targets = np.array(examples.targets)
-    targets[rows] = (targets[rows] + draw.integers(1, classes, len(rows))) % classes
+    places = np.searchsorted(there, targets[rows])
+    targets[rows] = there[(places + draw.integers(1, len(there), len(rows))) % len(there)]
     noisy = np.zeros(len(targets), bool)
     noisy[rows] = True
     return replace(examples, targets=targets, noisy=noisy)

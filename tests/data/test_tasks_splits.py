@@ -129,15 +129,15 @@ def test_pool_larger_than_the_split_names_the_number() -> None:
 
 def test_label_noise_is_exact_and_always_another_class() -> None:
     examples = _examples([row % 4 for row in range(400)])
-    noisy = flip_labels(examples, 0.25, 4)
+    noisy = flip_labels(examples, 0.25)
     changed = noisy.targets != examples.targets
     assert changed.sum() == 100
     assert set(np.unique((noisy.targets - examples.targets)[changed] % 4)) == {1, 2, 3}
-    assert np.array_equal(noisy.targets, flip_labels(examples, 0.25, 4).targets)
+    assert np.array_equal(noisy.targets, flip_labels(examples, 0.25).targets)
     assert examples.targets.tolist() == [row % 4 for row in range(400)]
-    assert flip_labels(examples, 0.0, 4) is examples
+    assert flip_labels(examples, 0.0) is examples
     with pytest.raises(ConfigError, match="two classes"):
-        flip_labels(_examples([0, 0]), 0.5, 1)
+        flip_labels(_examples([0, 0]), 0.5)
 
 
 def test_fingerprint_follows_contents_and_names_not_the_place(tmp_path: Path) -> None:

@@ -118,7 +118,7 @@ def test_near_copies_are_those_that_a_plain_search_finds(monkeypatch: pytest.Mon
 
 def test_flipped_labels_are_known_and_counted() -> None:
     train = pool(200)
-    noisy = flip_labels(train, 0.1, 5)
+    noisy = flip_labels(train, 0.1)
     assert noisy.noisy is not None
     np.testing.assert_array_equal(noisy.noisy, noisy.targets != train.targets)
     kept = np.flatnonzero(noisy.noisy | (np.arange(200) < 100))
