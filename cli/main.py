@@ -12,7 +12,7 @@ import typer
 from prune_lab.experiments import choices as registry
 from prune_lab.experiments.errors import LabError, RunFailed, foreseen, unforeseen
 
-from . import options
+from . import options, stdout
 from .options import (
     Check,
     DryRun,
@@ -228,6 +228,8 @@ def run() -> None:
         if (where := registry.blame(error)) is not None:  # its author's to mend
             _fail(RunFailed(f"a plug-in broke; finished runs are kept: {where}"))
         _fail(foreseen(error) or unforeseen("prune-lab broke; finished runs are kept", error))
+    finally:
+        stdout.release()
 
 
 def _fail(error: LabError) -> NoReturn:

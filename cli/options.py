@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import os
-from contextlib import suppress
+import sys
+from contextlib import redirect_stdout, suppress
 from itertools import pairwise
 from pathlib import Path
 from textwrap import fill
@@ -13,6 +14,8 @@ import typer
 
 from prune_lab.experiments import choices
 from prune_lab.experiments.errors import ConfigError, LabError
+
+from . import stdout
 
 WIDTH = 76  # of a line of the help
 HELP = """\
@@ -37,7 +40,8 @@ def settings() -> str:
 
 
 def load(plugins: list[str] | None) -> None:
-    """Import the plug-ins that the user names; nothing of a user's is imported otherwise."""
+    """Import the plug-ins that the user names, and nothing else of a user's. What they print is not data."""
+    stdout.reserve()
     choices.load_plugins(plugins or ())
 
 
@@ -45,8 +49,8 @@ def _complete(incomplete: str) -> list[str]:
     from .compose import complete
 
     before = os.environ.get("COMP_WORDS", "").split()[: int(os.environ.get("COMP_CWORD") or 0)]
-    with suppress(LabError):
-        load([word for flag, word in pairwise(before) if flag == "--plugin"])
+    with suppress(LabError), redirect_stdout(sys.stderr):
+        choices.load_plugins([word for flag, word in pairwise(before) if flag == "--plugin"])
     if incomplete == "=":
         before, incomplete = [*before, "="], ""
     if len(before) > 1 and before[-1] == "=":  # bash breaks words at "=": the word to complete is the value alone

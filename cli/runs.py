@@ -9,6 +9,7 @@ from prune_lab.experiments.errors import ConfigError, MissingInput, RunFailed
 from prune_lab.experiments.store.folders import PHASES, Folder, Store
 
 from .show import Show, headline
+from .stdout import stdout
 
 
 def runs(
@@ -70,7 +71,8 @@ def _show(folder: Folder, show: Show) -> int:
         show.data(folder.record)
     else:
         files = {path.name: path.stat().st_size for path in sorted(folder.path.iterdir())}
-        print(json.dumps({name: value for name, value in folder.record.items() if name != "files"}, indent=2))
+        rest = {name: value for name, value in folder.record.items() if name != "files"}
+        print(json.dumps(rest, indent=2), file=stdout())
         show.table(str(folder.path), ("file", "bytes"), list(files.items()))
     return 0
 

@@ -17,6 +17,8 @@ from prune_lab.experiments.errors import LabError
 from prune_lab.experiments.phases.launch import Outcome
 from prune_lab.experiments.phases.plan import Job
 
+from .stdout import stdout
+
 QUIET_SECONDS = 60.0  # off a terminal, one line of progress in this time
 LONGEST_WORD = 500  # letters
 HEADLINES = ("accuracy", "loss", "bits_per_byte", "gain", "kept", "examples")
@@ -65,7 +67,7 @@ class Show:
         if self._progress is not None and self._bars is not None:
             self._progress.update(self._bars[0], completed=self._finished)
         if self.as_json and asked_for:
-            print(json.dumps(outcome.as_json()), flush=True)
+            print(json.dumps(outcome.as_json()), flush=True, file=stdout())
         if outcome.error is not None:
             line = f"{outcome.phase} failed: {outcome.name}: {readable(str(outcome.error))}"
             self.console.print(line, markup=False, soft_wrap=True)
@@ -82,7 +84,7 @@ class Show:
 
     def data(self, content: Any) -> None:
         """A JSON object on stdout."""
-        print(json.dumps(content, default=str), flush=True)
+        print(json.dumps(content, default=str), flush=True, file=stdout())
 
     def table(self, title: str, columns: Sequence[str], rows: Sequence[Sequence[Any]]) -> None:
         """A table for people, on stdout: it is what they asked for."""
@@ -91,7 +93,7 @@ class Show:
             table.add_column(column, overflow="fold")
         for row in rows:
             table.add_row(*(escape(str(cell)) for cell in row))
-        Console(highlight=False).print(table)
+        Console(highlight=False, file=stdout()).print(table)
 
 
 def headline(metrics: dict[str, Any]) -> str:
@@ -115,6 +117,7 @@ def fail(error: LabError, *, as_json: bool) -> int:
     """Say a user's error, with `--json` as an object too, and return its exit code."""
     said = readable(str(error))
     if as_json:
-        print(json.dumps({"status": "failed", "exit_code": error.exit_code, "error": said}), flush=True)
+        content = {"status": "failed", "exit_code": error.exit_code, "error": said}
+        print(json.dumps(content), flush=True, file=stdout())
     Console(stderr=True, highlight=False).print(f"prune-lab: {said}", markup=False, soft_wrap=True)
     return error.exit_code

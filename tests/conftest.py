@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from prune_lab.cli import stdout
 from prune_lab.experiments import choices
 from prune_lab.experiments.store import disk
 
@@ -28,6 +29,7 @@ def no_waiting_for_the_disk(monkeypatch: pytest.MonkeyPatch) -> None:
 def no_plugins() -> Iterator[None]:
     """What a test plugs in is gone after it."""
     yield
+    stdout.release()
     for key in [key for key, known in choices._classes.items() if known.plugin is not None]:
         del choices._classes[key]
     choices._plugins.clear()

@@ -12,17 +12,18 @@ import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ProcessPoolExecutor
-from contextlib import contextmanager
+from concurrent.futures.process import BrokenProcessPool
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from multiprocessing import get_context, parent_process
 from multiprocessing.connection import wait
-from multiprocessing.queues import SimpleQueue
 from typing import Any, Literal, Protocol
 
 from .. import choices
-from ..errors import DataUnavailable, LabError, RunFailed, foreseen, unforeseen
+from ..errors import LabError, RunFailed, foreseen, unforeseen
 from ..store.folders import Store
 from ..store.provenance import quiet
+from .cluster import PLACES, submitting
 from .plan import Job
 from .settings import Launcher
 
@@ -66,7 +67,7 @@ def launch(jobs: Sequence[Job], store: Store, settings: Launcher, watch: Watch) 
         return
     starters = {"local": _local, "processes": _processes, "submitit": _submitit}
     with starters[settings.name](todo, store, settings, watch) as (submit, places, pause):
-        yield from _schedule(todo, done, submit, places, pause, store)
+        yield from _schedule(todo, done, submit, places, pause, store, watch)
 
 
 def work(job: Job, store: Store, watch: Watch) -> Outcome:
@@ -78,10 +79,12 @@ def work(job: Job, store: Store, watch: Watch) -> Outcome:
         if store.find(job.phase, job.key) is not None:
             return found(job, store)  # another process made it since the plan
         folder = phases.run(job, store, lambda sentence, share: watch(job, sentence, share))
-    except LabError as error:
-        return _failed(job, store, error, time.monotonic() - started)
     except Exception as error:
-        return _failed(job, store, _broken(job, store, error), time.monotonic() - started)
+        with suppress(LabError):
+            if store.find(job.phase, job.key) is not None:
+                return found(job, store)  # another process made it meanwhile, and took its checkpoints away
+        said = error if isinstance(error, LabError) else _broken(job, store, error)
+        return _failed(job, store, said, time.monotonic() - started)
     seconds, metrics = float(folder.record["seconds"]), folder.record["metrics"]
     return Outcome(job.phase, job.key, str(folder.path), "done", seconds, metrics, name=job.name)
 
@@ -111,88 +114,105 @@ def _failed(job: Job, store: Store, error: LabError, seconds: float = 0.0) -> Ou
 def _schedule(
     todo: Sequence[Job],
     done: set[str],
-    submit: Callable[[Job], _Pending],
+    submit: Callable[[Sequence[Job]], Sequence[_Pending]],
     places: int,
     pause: float,
     store: Store,
+    watch: Watch,
 ) -> Iterator[Outcome]:
-    waiting, lost = list(todo), set[str]()
+    waiting, lost, died = list(todo), set[str](), set[str]()
     running: dict[str, tuple[Job, _Pending]] = {}
     while waiting or running:
+        ready: list[Job] = []
         for job in list(waiting):
             needed = {needed.key for needed in job.inputs.values()}
             if needed & lost:
                 waiting.remove(job)
                 lost.add(job.key)
                 yield Outcome(job.phase, job.key, str(store.path(job.phase, job.key)), "blocked", name=job.name)
-            elif needed <= done and len(running) < places:
+            elif needed <= done and len(running) + len(ready) < places:
                 waiting.remove(job)
-                running[job.key] = job, submit(job)
+                ready.append(job)
+        if ready:
+            running |= {job.key: (job, pending) for job, pending in zip(ready, submit(ready), strict=True)}
         settled = [key for key, (_, pending) in running.items() if pending.done()]
         for key in settled:
             job, pending = running.pop(key)
-            outcome = _settle(job, pending, store)
+            outcome, death = _settle(job, pending, store)
+            if death and key not in died:
+                died.add(key)
+                waiting.insert(0, job)
+                watch(job, f"{job.phase} {job.name}: {death}; it is tried once more", 0.0)
+                continue
             (lost if outcome.status == "failed" else done).add(key)
             yield outcome
         if not settled and running:
             time.sleep(pause)
 
 
-def _settle(job: Job, pending: _Pending, store: Store) -> Outcome:
+def _settle(job: Job, pending: _Pending, store: Store) -> tuple[Outcome, str]:
+    """A job's outcome; and, where its worker died, a sentence that says so."""
     try:
-        return pending.result()
+        return pending.result(), ""
     except LabError as error:
-        return _failed(job, store, error)
+        return _failed(job, store, error), ""
     except Exception as error:  # the worker itself died: out of memory, killed, lost node
-        return _failed(job, store, RunFailed(f"the worker of {job.phase} {job.key} died ({error!r})", "fewer workers"))
+        death = f"its worker died ({' '.join(str(error).split()[:40])})"
+        mend = "fewer launcher.workers, or more memory for each"
+        return _failed(job, store, RunFailed(f"{job.phase} {job.key}: {death}, twice", mend)), death
 
 
-Starter = tuple[Callable[[Job], _Pending], int, float]  # submit, places, seconds between looks
+Starter = tuple[Callable[[Sequence[Job]], Sequence[_Pending]], int, float]  # submit, places, seconds between looks
 
 
 @contextmanager
 def _local(todo: Sequence[Job], store: Store, settings: Launcher, watch: Watch) -> Iterator[Starter]:
     """One after the other, in this process, with all of its threads."""
 
-    def submit(job: Job) -> _Pending:
+    def start(job: Job) -> _Pending:
         future: Future[Outcome] = Future()
         future.set_result(work(job, store, watch))
         return future
 
-    yield submit, 1, 0.0
+    yield lambda jobs: list(map(start, jobs)), 1, 0.0
 
 
 @contextmanager
 def _processes(todo: Sequence[Job], store: Store, settings: Launcher, watch: Watch) -> Iterator[Starter]:
-    """Several at once. Every worker gets its share of the cores: two that each start two threads on two cores crawl."""
+    """Several at once. Every worker gets its share of the cores: two that each start two threads on two cores crawl.
+
+    Each is a pool of its own: one that dies (out of memory) takes its job with it, and no other.
+    """
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     workers = min(settings.workers or cores, 64)
     os.environ["OMP_NUM_THREADS"] = str(max(1, cores // workers))  # read by the workers as they start
-    spawn = get_context("spawn")
-    dealt = spawn.SimpleQueue()
-    for gpu in deal(workers, todo):
-        dealt.put(gpu)
-    pool = ProcessPoolExecutor(workers, mp_context=spawn, initializer=_be_a_worker, initargs=(dealt,))
+    gpus, spawn = deal(workers, todo), get_context("spawn")
+    pools: dict[int, ProcessPoolExecutor] = {}
+    futures: dict[int, Future[Outcome]] = {}
+
+    def start(job: Job) -> _Pending:
+        place = next(place for place in range(workers) if place not in futures or futures[place].done())
+        try:
+            futures[place] = pools[place].submit(_quietly, *_packed(job, store))
+        except (KeyError, BrokenProcessPool):  # there is no worker yet, or it died
+            pools[place] = ProcessPoolExecutor(1, spawn, _be_a_worker, (gpus[place],))
+            futures[place] = pools[place].submit(_quietly, *_packed(job, store))
+        return futures[place]
+
     try:
-        yield lambda job: pool.submit(_quietly, *_packed(job, store)), workers, 0.05
+        yield lambda jobs: list(map(start, jobs)), workers, 0.05
     finally:
-        for process in list((pool._processes or {}).values()):
-            process.terminate()
-        pool.shutdown(wait=True, cancel_futures=True)  # its thread ends here: at exit it would meet closed pipes
+        for pool in pools.values():
+            for process in list((pool._processes or {}).values()):
+                process.terminate()
+            pool.shutdown(wait=True, cancel_futures=True)  # its thread ends here: at exit it would meet closed pipes
 
 
 @contextmanager
 def _submitit(todo: Sequence[Job], store: Store, settings: Launcher, watch: Watch) -> Iterator[Starter]:
-    """On a Slurm cluster (or, where there is none, as submitit's local jobs). `results` must be on a shared disk."""
-    try:
-        import submitit
-    except ImportError as error:
-        raise DataUnavailable("launcher=submitit needs submitit", "pip install 'prune-lab[cluster]'") from error
-    executor = submitit.AutoExecutor(folder=store.root / ".submitit")
-    executor.update_parameters(timeout_min=settings.minutes, name="prune-lab")
-    if settings.partition is not None:
-        executor.update_parameters(slurm_partition=settings.partition)
-    yield lambda job: executor.submit(_quietly, *_packed(job, store)), settings.workers or 256, 1.0
+    """On a cluster. `results` must be on a disk that its nodes share."""
+    with submitting(_quietly, settings, store.root / ".submitit") as submit:
+        yield lambda jobs: submit([_packed(job, store) for job in jobs]), settings.workers or PLACES, 1.0
 
 
 def _packed(job: Job, store: Store) -> tuple[dict[str, str], bytes]:
@@ -220,9 +240,9 @@ def deal(workers: int, jobs: Sequence[Job]) -> list[str | None]:
     return [gpus[worker % len(gpus)] if gpus else None for worker in range(workers)]
 
 
-def _be_a_worker(dealt: SimpleQueue[str | None]) -> None:
-    """Take a GPU; leave Ctrl-C to the parent, which ends its workers; and end with it however it ends."""
-    gpu = dealt.get()
+def _be_a_worker(gpu: str | None) -> None:
+    """Use a GPU; leave Ctrl-C to the parent, which ends its workers; and end with it however it ends."""
+    os.dup2(2, 1)  # stdout is the parent's data: what a plug-in or a library prints here is for people
     if gpu is not None:
         os.environ["CUDA_VISIBLE_DEVICES"] = gpu
     signal.signal(signal.SIGINT, signal.SIG_IGN)

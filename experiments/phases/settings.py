@@ -64,6 +64,17 @@ class Launcher(Settings):
     workers: Count | None = None  # processes at once, dealt to the GPUs in turn; null: one a core
     partition: str | None = None  # submitit: the cluster's queue
     minutes: Count = 240  # submitit: time limit of a job
+    gpus: Count | None = None  # submitit: GPUs of a job; null: none is asked for
+    memory: Annotated[float, Field(gt=0)] | None = None  # submitit: gigabytes of a job; null: the cluster's default
+    array: bool = False  # submitit: jobs that are ready at the same time are submitted as one job array
+
+    @model_validator(mode="after")
+    def _read(self) -> Launcher:
+        readers = {"workers": ("processes", "submitit")}
+        for name in sorted(self.model_fields_set - {"name"}):
+            if self.name not in (reads := readers.get(name, ("submitit",))):
+                raise ValueError(f"launcher.{name} is read by launcher={' and '.join(reads)}, not by {self.name}")
+        return self
 
 
 class Finetune(Settings):
