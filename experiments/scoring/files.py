@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-import warnings
+import csv
+from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
 from ..contracts import Floats, Indices
-from ..errors import ConfigError, DataUnavailable
+from ..errors import ConfigError, DataUnavailable, LabError
 
 Ids = NDArray[np.str_]
 SUFFIXES = ".npy, .csv or .parquet"
@@ -20,27 +22,32 @@ FORM = "the form that `prune-lab score export=scores.csv` writes for the same ta
 def read(path: str | Path, ids: Ids) -> tuple[Floats, str]:
     """(N,) scores in the order of `ids`, and a note that says how they were aligned.
 
-    .csv and .parquet have a column `id` (or `image`) and a column `score`. An id is looked up as it is, or else by its
-    file name alone where that is unique on both sides. More ids than the N are allowed: a larger pool's file serves.
+    .csv and .parquet have a column `id` (or `image`) and a column `score` of numbers. An id is looked up as it is, or
+    else by its file name where that is unique on both sides and no folder contradicts: `1.png` is `train/cat/1.png`,
+    `test/1.png` is not. More ids than the N are allowed: a larger pool's file serves.
     .npy has no ids, so it has exactly N scores, in the order of the training split.
     """
     path = Path(path)
     if not path.is_file():
         raise DataUnavailable(f"there is no score file {path}", "scorer.path=FILE")
-    if path.suffix == ".npy":
-        scores, note = _array(path, len(ids)), f"{path.name}: {len(ids)} scores in the order of the training split"
-    elif path.suffix in (".csv", ".parquet"):
+    suffix = path.suffix.lower()
+    if suffix == ".npy":
+        scores = _array(path, ids)
+        given = pd.Series(scores)
+        note = f"{path.name}: {len(ids)} scores in the order of the training split: {_some(ids)}"
+    elif suffix in (".csv", ".parquet"):
         found, values = _table(path)
         rows, note = _align(path, found, ids)
-        scores = values[rows]
+        given = values.iloc[rows]
+        scores = pd.to_numeric(given, errors="coerce").to_numpy(dtype=np.float64, na_value=np.nan)
     else:
         raise ConfigError(f"{path.name} is not a score file: expected {SUFFIXES}", FORM)
     wrong = ~np.isfinite(scores)
     if wrong.any():
-        raise ConfigError(
-            f"{path.name}: {wrong.sum()} of {len(ids)} scores are not finite numbers, e.g. {_some(ids[wrong])}",
-            "give every training example a finite score",
-        )
+        first = int(np.flatnonzero(wrong)[0])
+        what = f"{path.name}: {wrong.sum()} of {len(ids)} scores are not finite numbers, e.g. {_some(ids[wrong])}"
+        mend = "give every training example a finite score, with a decimal point"
+        raise ConfigError(f"{what}; the first is {str(given.iloc[first])[:50]!r}", mend)
     if len(scores) > 1 and scores.min() == scores.max():
         raise ConfigError(
             f"{path.name}: all {len(scores)} scores are {scores[0]:g}, and rank nothing", "rule=random needs no scores"
@@ -66,9 +73,9 @@ def write(path: str | Path, ids: Ids, scores: Floats, labels: Indices | None) ->
         raise ConfigError(f"cannot write scores to {path.name}: expected {SUFFIXES}")
 
 
-def _array(path: Path, num_examples: int) -> Floats:
+def _array(path: Path, ids: Ids) -> Floats:
     try:
-        scores = np.load(path, allow_pickle=False)
+        scores = np.load(path, mmap_mode="r", allow_pickle=False)  # a header may promise more than there is
     except (ValueError, OSError, EOFError) as error:
         raise DataUnavailable(
             f"{path.name} is no plain array of numbers ({error}); pickles are refused, since reading one runs code",
@@ -76,39 +83,75 @@ def _array(path: Path, num_examples: int) -> Floats:
         ) from error
     if not isinstance(scores, np.ndarray) or scores.dtype.kind not in "fiu":
         raise ConfigError(f"{path.name} does not hold one array of numbers", FORM)
-    if scores.shape != (num_examples,):
+    if scores.shape != ids.shape:
         raise ConfigError(
-            f"{path.name} has shape {scores.shape} and the training split {num_examples} examples; "
+            f"{path.name} has shape {scores.shape} and the training split {len(ids)} examples; "
             "without ids there is no telling which score is whose",
-            "a .csv with the columns id and score",
+            f"a .csv with the columns id and score; the ids are {_some(ids)}",
         )
-    return scores.astype(np.float64)
+    return np.array(scores, dtype=np.float64)
 
 
-def _table(path: Path) -> tuple[Ids, Floats]:
-    """Ids (R,) and scores (R,), in the file's order; a score that is no number is NaN."""
+def _table(path: Path) -> tuple[Ids, pd.Series[Any]]:
+    """Ids (R,) and what is given for scores (R,), in the file's order."""
     try:
-        table = _csv(path) if path.suffix == ".csv" else pd.read_parquet(path)
-    except Exception as error:  # pandas and pyarrow raise a dozen types for a damaged file
+        table = _csv(path) if path.suffix.lower() == ".csv" else _parquet(path)
+    except LabError:
+        raise
+    except Exception as error:  # the csv module, pandas and pyarrow raise a dozen types for a damaged file
         raise DataUnavailable(f"{path.name} cannot be read as {path.suffix[1:]}: {error}", FORM) from error
-    names = [str(name) for name in table.columns]
-    if separator := next((mark for mark in ";\t|" if len(names) == 1 and mark in names[0]), None):
-        raise ConfigError(
-            f"{path.name} is separated by {separator!r} (its first line is {names[0]!r}), not by commas",
-            f"pandas.read_csv(path, sep={separator!r}).to_csv(path, index=False)",
-        )
+    return table.iloc[:, 0].astype(str).to_numpy(dtype=np.str_), table.iloc[:, 1]
+
+
+def _columns(path: Path, names: Sequence[str], rows: int) -> list[int]:
+    """Where the ids and the scores are."""
+    for name in ("id", "image", "score"):
+        if names.count(name) > 1:
+            raise ConfigError(f"{path.name} has {names.count(name)} columns called {name}", f"one column {name}")
     column = next((name for name in ("id", "image") if name in names), None)
-    if column is None or "score" not in names or table.empty:
-        rows = f"{len(table)} rows of the columns {', '.join(names)}"
-        raise ConfigError(f"{path.name} has {rows}; it needs id (or image) and score", FORM)
-    scores = pd.to_numeric(table["score"], errors="coerce").to_numpy(dtype=np.float64, na_value=np.nan)
-    return table[column].astype(str).to_numpy(dtype=np.str_), scores
+    if column is None or "score" not in names or not rows:
+        there = f"{rows} rows of the columns {', '.join(names)}"
+        raise ConfigError(f"{path.name} has {there}; it needs id (or image) and score", FORM)
+    return [names.index(column), names.index("score")]
+
+
+def _parquet(path: Path) -> pd.DataFrame:
+    import pyarrow.parquet as parquet
+    from pyarrow import types
+
+    file = parquet.ParquetFile(path)
+    schema = file.schema_arrow
+    places = _columns(path, schema.names, file.metadata.num_rows)
+    kind = schema.types[places[1]]
+    kind = kind.value_type if types.is_dictionary(kind) else kind
+    text = types.is_string(kind) or types.is_large_string(kind) or types.is_string_view(kind)
+    if not (text or types.is_integer(kind) or types.is_floating(kind) or types.is_decimal(kind)):
+        raise ConfigError(f"{path.name}: the column score is of {kind}, and a score is a number", "scores as float64")
+    names = [schema.names[place] for place in places]
+    table: pd.DataFrame = file.read(columns=names).select(names).to_pandas(ignore_metadata=True)  # no column as index
+    return table
 
 
 def _csv(path: Path) -> pd.DataFrame:
-    """As text: an id 007 stays 007, and NA is an id like any other."""
-    with warnings.catch_warnings(action="ignore", category=pd.errors.ParserWarning):  # of too long rows: decimal commas
-        return pd.read_csv(path, dtype=str, keep_default_na=False, skipinitialspace=True, index_col=False)
+    """As text: an id 007 stays 007, and NA is an id like any other. A row with more values than columns is refused."""
+    with path.open(newline="", encoding="utf-8-sig") as file:
+        lines = csv.reader(file, skipinitialspace=True)
+        names = [name.strip() for name in next(lines, [])]
+        if separator := next((mark for mark in ";\t|" if len(names) == 1 and mark in names[0]), None):
+            raise ConfigError(
+                f"{path.name} is separated by {separator!r} (its first line is {names[0]!r}), not by commas",
+                f"pandas.read_csv(path, sep={separator!r}).to_csv(path, index=False)",
+            )
+        rows = []
+        for row in lines:
+            if any(row[len(names) :]):
+                what = f"{len(row)} values ({','.join(row)[:50]!r}) for {len(names)} columns"
+                mend = "a decimal point in scores, and quotes around an id with a comma"
+                raise ConfigError(f"{path.name}, line {lines.line_num}: {what}", mend)
+            if row:
+                rows.append([*row, *[""] * len(names)][: len(names)])
+    places = _columns(path, names, len(rows))
+    return pd.DataFrame([[row[place] for place in places] for row in rows], dtype=str)
 
 
 def _align(path: Path, found: Ids, ids: Ids) -> tuple[Indices, str]:
@@ -122,24 +165,31 @@ def _align(path: Path, found: Ids, ids: Ids) -> tuple[Indices, str]:
     exact = {name: row for row, name in enumerate(found.tolist())}
     rows = np.array([exact.get(name, -1) for name in ids.tolist()], dtype=np.int64)
     unmatched = np.flatnonzero(rows < 0)
-    ambiguous = 0
+    ambiguous, contradicted = list[int](), list[tuple[str, str]]()
     if unmatched.size:
         by_name, of_ids = _by_file_name(found), _by_file_name(ids)
         for number in unmatched.tolist():
             name = _file_name(str(ids[number]))
             candidates = by_name.get(name, [])
-            if len(candidates) == 1 and len(of_ids[name]) == 1:
+            if len(candidates) > 1 or (candidates and len(of_ids[name]) > 1):
+                ambiguous.append(number)
+            elif candidates and _contradict(str(found[candidates[0]]), str(ids[number])):
+                contradicted.append((str(found[candidates[0]]), str(ids[number])))
+            elif candidates:
                 rows[number] = candidates[0]
-            else:
-                ambiguous += bool(candidates)
     missing = rows < 0
     if missing.any():
-        several = f"; {ambiguous} of them share a file name with another id" if ambiguous else ""
+        several = f"; {len(ambiguous)} of them share a file name with another id: {_some(ids[ambiguous])}"
+        several = several if ambiguous else ""
+        mend = f"score every training example, in {FORM}"
+        if contradicted:
+            theirs, ours = contradicted[0]
+            several += f"; the folders of {len(contradicted)} contradict the file's, as in {theirs!r} and {ours!r}"
+            mend = f"scores of these very examples, whose ids are {_some(ids[missing])}"
         what = (
             f"{path.name}: {missing.sum()} of {len(ids)} training examples have no score{several}. The first id in the "
             f"file is {str(found[0])!r}, the first missing {str(ids[missing][0])!r}"
         )
-        mend = f"score every training example, in {FORM}"
         if start := _beginning(found, ids[missing]):
             what, mend = f"{what}; with {start!r} before them all are there", f"take {start!r} off the file's ids"
         elif start := _beginning(ids, found):
@@ -151,6 +201,12 @@ def _align(path: Path, found: Ids, ids: Ids) -> tuple[Indices, str]:
     if extra := len(found) - len(ids):
         note += f"; {extra} more ids in the file are not training examples here"
     return rows, note
+
+
+def _contradict(one: str, other: str) -> bool:
+    """Whether the folders of two ids differ where both have one: neither is the end of the other."""
+    parts = zip(*(reversed(name.replace("\\", "/").split("/")) for name in (one, other)), strict=False)
+    return any(mine != theirs for mine, theirs in parts)
 
 
 def _beginning(longer: Ids, shorter: Ids) -> str | None:
