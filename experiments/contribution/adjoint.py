@@ -12,7 +12,7 @@ import math
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
-from itertools import islice
+from itertools import count, islice
 
 import torch
 from torch import Tensor, nn
@@ -20,6 +20,7 @@ from torch.func import functional_call, grad_and_value, vmap
 
 from ..contracts import Batch, Task
 from ..errors import ConfigError, DataUnavailable
+from ..seeds import torch_stream
 from .field import Field, NetworkField, OfWeights, Weights, flat, shaped
 from .losses import Losses
 from .updates import State, Update
@@ -196,3 +197,14 @@ def functional_losses(task: Task, model: nn.Module) -> tuple[OfWeights, dict[str
         return found
 
     return losses, start
+
+
+def first_batches(task: Task, size: int, number: int, seed: int) -> list[Batch]:
+    """The first `number` batches of as many shuffled epochs as that takes."""
+    found: list[Batch] = []
+    for epoch in count():
+        order, augmentation = (torch_stream(seed, name, epoch) for name in ("order", "augmentation"))
+        found += task.batches("train", size=size, order=order, augmentation=augmentation)
+        if len(found) >= number:
+            break
+    return found[:number]

@@ -65,6 +65,10 @@ class NetworkField:
         self.size = sum(sizes)
         self.decays = flat({name: torch.full_like(value, float(value.ndim >= 2)) for name, value in like.items()})
 
+    @property
+    def batches(self) -> Sequence[Batch]:
+        return self._batches
+
     def losses(self, theta: Tensor) -> Tensor:
         with differentiable():
             return torch.cat([self._each(theta, batch) for batch in self._batches])

@@ -12,18 +12,17 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from itertools import count
 from pathlib import Path
 from typing import Literal
 
 import torch
 from torch import Generator, Tensor
 
-from ..contracts import Batch, Task
+from ..contracts import Task
 from ..errors import RunFailed
 from ..seeds import derive, torch_stream
 from ..store import checkpoints
-from .adjoint import functional_losses, metagradient
+from .adjoint import first_batches, functional_losses, metagradient
 from .updates import Update
 
 Relaxation = Literal["topk", "bernoulli"]
@@ -139,7 +138,7 @@ def _inner(
     A step's loss is the mean over its batch of m_n l_n / keep, so that it has the size of an unmasked one's.
     """
     losses, start = functional_losses(task, task.model(torch_stream(seed, "init")))
-    batches = _batches(task, batch_size, len(update.learning_rates), seed)
+    batches = first_batches(task, batch_size, len(update.learning_rates), seed)
     scales = [1 / (keep * len(batch.index)) for batch in batches]
     dtype = next(iter(start.values())).dtype
     weights = [
@@ -157,17 +156,6 @@ def _inner(
     for scale, batch, slope in zip(scales, batches, found.slopes, strict=True):
         by_mask.index_add_(0, batch.index.cpu(), scale * slope.cpu().to(mask.dtype))
     return found.outer, by_mask
-
-
-def _batches(task: Task, size: int, number: int, seed: int) -> list[Batch]:
-    """The first `number` batches of as many shuffled epochs as that takes."""
-    found: list[Batch] = []
-    for epoch in count():
-        order, augmentation = (torch_stream(seed, name, epoch) for name in ("order", "augmentation"))
-        found += task.batches("train", size=size, order=order, augmentation=augmentation)
-        if len(found) >= number:
-            break
-    return found[:number]
 
 
 def _logistic(number: int, draw: Generator) -> Tensor:

@@ -9,6 +9,8 @@ from pydantic import Field
 from ..contracts import Settings
 from ..training.recipes import Recipe
 
+READABLE = 0.8  # metasmoothness below which phi is not read: experiment=validity shows what it predicts on either side
+
 
 class Search(Settings):
     """Read by the phase `search` alone, whose runs follow the whole set at every step: recipe=flow."""

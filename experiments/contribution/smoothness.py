@@ -16,14 +16,13 @@ from ..seeds import torch_stream
 
 STEP = 0.1  # h
 DIRECTIONS = 2  # draws of v, whose values are averaged
-READABLE = 0.8  # below it phi is not read; experiment=validity shows what phi predicts on either side
 
 
 def agreement(first: Tensor, second: Tensor, third: Tensor) -> float:
-    """In [-1, 1], of the final weights (P,) at 1, 1 + h v and 1 + 2 h v; 1 where nothing moves."""
+    """In [-1, 1], of the final weights (P,) at 1, 1 + h v and 1 + 2 h v; 1: nothing moves; NaN: one diverged."""
     moved = (third - first).abs().double()
     signs = (second - first).sign() * (third - second).sign()
-    return float((moved * signs).sum() / moved.sum()) if moved.sum() > 0 else 1.0
+    return 1.0 if moved.sum() == 0 else float((moved * signs).sum() / moved.sum())
 
 
 def metasmoothness(train: Callable[[Tensor], Tensor], like: Tensor, *, seed: int) -> float:

@@ -41,7 +41,7 @@ LEAST = 4  # examples of each part of the dev split
 
 def search(work: Work) -> dict[str, Any]:
     from ..contribution import search as engine
-    from ..contribution.smoothness import READABLE
+    from ..contribution.settings import READABLE
 
     settings, task = work.run.search, work.task
     kept = work.kept()
@@ -226,7 +226,7 @@ def _check(work: Work, losses: Sequence[float]) -> None:
 def _smoothness(work: Work, problem: Problem, name: str, policy: Tensor) -> float:
     """Metasmoothness under a policy, before its phi is read; says where it must not be."""
     from ..contribution.search import smoothness
-    from ..contribution.smoothness import READABLE
+    from ..contribution.settings import READABLE
 
     found = smoothness(problem, policy)
     work.decide(f"metasmoothness {found:.2f} under the {name} policy (phi is read from {READABLE:g} up)")

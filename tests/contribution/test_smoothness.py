@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import pytest
 import torch
 from torch import Tensor, nn
@@ -21,6 +23,7 @@ def test_agreement_golden() -> None:
     ends = (torch.tensor([0.0, 0.0]), torch.tensor([1.0, 2.0]), torch.tensor([3.0, 1.0]))
     assert agreement(*ends) == pytest.approx(0.5)
     assert agreement(ends[0], ends[0], ends[0]) == 1
+    assert math.isnan(agreement(ends[0], ends[1], torch.tensor([torch.nan, 1.0])))  # diverged
     with_still = [torch.cat([end, torch.zeros(5)]) for end in ends]  # what does not move does not count
     assert agreement(*with_still) == pytest.approx(0.5)
 

@@ -11,7 +11,7 @@ import pytest
 from safetensors.numpy import load_file
 
 from prune_lab.cli import compose
-from prune_lab.experiments.contribution import findings, smoothness
+from prune_lab.experiments.contribution import findings, settings
 from prune_lab.experiments.data.load import load_data
 from prune_lab.experiments.errors import ConfigError, LabError, RunFailed
 from prune_lab.experiments.phases import run as phases
@@ -87,7 +87,7 @@ def test_what_a_search_leaves(results: str) -> None:
 
 def test_the_verb_search(capsys: pytest.CaptureFixture[str], results: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(searching, "LONG", 0.0)
-    monkeypatch.setattr(smoothness, "READABLE", 1.1)
+    monkeypatch.setattr(settings, "READABLE", 1.1)
     made = call(capsys, "search", *TINY, results, "--json")
     assert made.code == 0, made.err
     found, report = made.objects

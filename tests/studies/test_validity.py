@@ -1,0 +1,106 @@
+"""The study of LDS: whole-run contributions predict what retraining does; its settings and its page."""
+
+from __future__ import annotations
+
+from types import SimpleNamespace
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+from pydantic import ValidationError
+
+from prune_lab.cli import compose
+from prune_lab.experiments import choices
+from prune_lab.experiments.contracts import StudyChoice
+from prune_lab.experiments.studies.validity import Validity
+from prune_lab.experiments.studies.validity.measuring import spearman
+
+from ..command_line import call
+
+TINY: dict[str, Any] = {
+    "task": {"name": "perceptron", "dimension": 6, "train": 60, "test": 20},
+    "model": {"name": "perceptron"},
+    "batch_size": 16,
+    "epochs": 3,
+    "removals": 20,
+    "targets": 6,
+    "dimension": 8,
+}
+
+
+def measured(**changes: Any) -> tuple[pd.DataFrame, dict[str, float]]:
+    study = choices.get("study", "validity").model_validate(TINY | changes)
+    assert isinstance(study, StudyChoice)
+    work: Any = SimpleNamespace(
+        seed=1,
+        run=SimpleNamespace(device="cpu"),
+        on=lambda _: torch.device("cpu"),
+        decide=print,
+        notify=lambda *_: None,
+    )
+    tables, metrics = study.measure(work)
+    return tables["lds"].groupby("estimator")["lds"].mean(), dict(metrics)  # type: ignore[return-value]
+
+
+@pytest.mark.parametrize(("optimizer", "rate"), [("sgd", 0.3), ("momentum", 0.1), ("adamw", 0.03)])
+def test_the_whole_run_contribution_predicts_retraining(optimizer: str, rate: float) -> None:
+    """Where the run is smooth; and the run that is differentiated is the run that is retrained, to rounding."""
+    lds, metrics = measured(optimizer=optimizer, learning_rate=rate)
+    assert metrics["replay_error"] < 1e-4
+    assert metrics["metasmoothness"] > 0.9
+    assert lds["phi"] > 0.8
+    assert lds["phi"] > lds["ct"]
+    assert abs(lds["random"]) < 0.4
+    assert (lds["ct"] == lds["ct_update"]) == (optimizer != "adamw")
+    assert lds.notna().all()
+
+
+def test_language_models_are_measured_too() -> None:
+    text = {"name": "pydoc", "documents": 12, "dev": 0.2, "vocabulary": 257, "context": 8, "examples": 24}
+    lds, metrics = measured(
+        task=text, model={"name": "gpt", "width": 8, "heads": 1, "depth": 1}, optimizer="adamw", learning_rate=0.003,
+        batch_size=8, epochs=1, removals=10, targets=2, repeats=0,
+    )  # fmt: skip
+    assert metrics["replay_error"] < 1e-3
+    assert lds.drop("el2n").notna().all()
+
+
+def test_spearman_golden() -> None:
+    measured = np.array([[1.0, 1.0], [2.0, 4.0], [3.0, 3.0]])
+    np.testing.assert_allclose(spearman(np.array([[1.0, 1], [5, 2], [9, 3]]), measured), [1, 0.5])
+    assert np.isnan(spearman(np.ones((3, 2)), measured)).all()
+
+
+@pytest.mark.parametrize(
+    ("changes", "said"),
+    [
+        ({"model": {"name": "convnet"}, "task": {"name": "digits"}}, "norm: group"),
+        ({"model": {"name": "gpt"}}, "does not take vectors"),
+        ({"model": {"name": "nothing"}}, "models are"),
+        ({"model": {"name": "mlp", "widht": 3}}, "widht"),
+        ({"body": {"name": "convnet"}}, "of images"),
+    ],
+)
+def test_what_cannot_be_differentiated_is_refused(changes: dict[str, Any], said: str) -> None:
+    with pytest.raises(ValidationError, match=said):
+        choices.get("study", "validity").model_validate(TINY | changes)
+
+
+def test_the_data_are_part_of_the_key() -> None:
+    (run,) = compose.runs("simulate", ["study=validity"])
+    assert isinstance(run.study, Validity)
+    assert run.study.simplified().fingerprint == run.study.chosen_task.fingerprint() != ""
+
+
+def test_its_page(capsys: pytest.CaptureFixture[str], results: str) -> None:
+    words = [f"study.{name}={value}" for name, value in TINY.items() if not isinstance(value, dict)]
+    words += ["study.task={name: perceptron, dimension: 6, train: 60, test: 20}", "study.model={name: perceptron}"]
+    made = call(capsys, "simulate", "study=validity", *words, "study.removals=10", "study.repeats=0", results, "--json")
+    assert made.code == 0, made.err
+    *_, report = made.objects
+    found = pd.read_csv(f"{report['path']}/table.csv")
+    assert set(found["estimator"]) >= {"phi", "ct", "cosine", "trak", "el2n", "random"}
+    assert (found["setup"] == "perceptron on perceptron").all()
+    assert found[found["estimator"] == "phi"]["lds"].iloc[0] > 0.8
