@@ -37,7 +37,7 @@ def runs(phase: str, overrides: Sequence[str]) -> list[Run]:
         if word.startswith("experiment="):
             raise ConfigError(f"{word} spans many runs, and {phase} is one phase", f"prune-lab reproduce {word}")
     _check_study(phase, overrides)
-    return [_run(phase, point) for point in grid(overrides)]
+    return [run_of(phase, point) for point in grid(overrides)]
 
 
 def experiment(overrides: Sequence[str]) -> tuple[expectations.Experiment, list[Run]]:
@@ -55,9 +55,13 @@ def experiment(overrides: Sequence[str]) -> tuple[expectations.Experiment, list[
             raise ConfigError(f"experiment.grids: {word} names an experiment inside an experiment", "leave it out")
     if not size.grids:
         raise ConfigError("experiment.grids has no line, and nothing would run", 'grids: [["keep=0.5", "seed=0,1,2"]]')
-    spanned = [point for words in size.grids for point in grid([*size.settings, *words, *overrides])]
-    unique = {repr(run): run for point in spanned for run in [_run("evaluate", point)]}
+    unique = {repr(run): run for point in points(size, overrides) for run in [run_of("evaluate", point)]}
     return found, list(unique.values())
+
+
+def points(size: expectations.Size, overrides: Sequence[str]) -> list[tuple[str, ...]]:
+    """The points of all grids of a size of an experiment, with the overrides in every one of them."""
+    return [point for words in size.grids for point in grid([*size.settings, *words, *overrides])]
 
 
 def _check_study(phase: str, overrides: Sequence[str]) -> None:
@@ -183,7 +187,8 @@ def complete(incomplete: str) -> Iterator[str]:
     yield from (f"{key}={name}" for name in known if name.startswith(value))
 
 
-def _run(phase: str, point: tuple[str, ...]) -> Run:
+def run_of(phase: str, point: tuple[str, ...]) -> Run:
+    """The validated run of one point of a grid."""
     content = _composed(phase, point)
     content.pop("experiment", None)
     return _validated(Run, content)

@@ -134,11 +134,12 @@ for phase in PHASES:
 
 
 def _run(phase: str, words: list[str], *, dry_run: bool, as_json: bool) -> None:
-    from . import compose
+    from . import compose, effects
     from .run import export, run
     from .show import Show, exit_code
 
     runs, show = compose.runs(phase, words), Show(as_json=as_json)
+    show.note(effects.said(phase, words, compose.grid(words)))
     outcomes = run(phase, runs, show, dry_run=dry_run)
     if runs[0].export is not None and not dry_run and not exit_code(outcomes):
         export(phase, runs[0], show)

@@ -13,7 +13,7 @@ from prune_lab.experiments.phases.plan import job_of, one_look
 from prune_lab.experiments.phases.settings import Run
 from prune_lab.experiments.store.folders import Store, key_of
 
-from . import compose
+from . import compose, effects
 from .run import run
 from .show import Show, exit_code
 
@@ -64,6 +64,8 @@ def _run_and_page(
     phase: str = "evaluate",
 ) -> int:
     phase = phase if experiment is None else experiment.phase
+    points = compose.grid(words) if experiment is None else compose.points(experiment.chosen, words)
+    show.note(effects.said(phase, words, points, base="evaluate" if phase != "search" else phase))
     outcomes = run(phase, runs, show, dry_run=dry_run)
     if dry_run or exit_code(outcomes):
         return exit_code(outcomes)

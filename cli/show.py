@@ -30,6 +30,7 @@ class Show:
     def __init__(self, *, as_json: bool) -> None:
         self.as_json = as_json
         self.console = Console(stderr=True, highlight=False)
+        self.notes: list[str] = []
         self._said: set[str] = set()
         self._progress: Progress | None = None
         self._bars: tuple[TaskID, TaskID] | None = None
@@ -41,6 +42,11 @@ class Show:
         if sentence and sentence not in self._said:
             self._said.add(sentence)
             self.console.print(sentence, markup=False, soft_wrap=True)
+
+    def note(self, sentence: str) -> None:
+        """A sentence on what was asked for, in every JSON object, too."""
+        self.notes += [sentence] if sentence else []
+        self.say(sentence)
 
     def start(self, total: int) -> None:
         """Begin progress over `total` jobs."""
@@ -67,7 +73,7 @@ class Show:
         if self._progress is not None and self._bars is not None:
             self._progress.update(self._bars[0], completed=self._finished)
         if self.as_json and asked_for:
-            print(json.dumps(outcome.as_json()), flush=True, file=stdout())
+            self.data(outcome.as_json())
         if outcome.error is not None:
             line = f"{outcome.phase} failed: {outcome.name}: {readable(str(outcome.error))}"
             self.console.print(line, markup=False, soft_wrap=True)
@@ -84,6 +90,7 @@ class Show:
 
     def data(self, content: Any) -> None:
         """A JSON object on stdout."""
+        content = content | {"notes": self.notes} if self.notes else content
         print(json.dumps(content, default=str), flush=True, file=stdout())
 
     def table(self, title: str, columns: Sequence[str], rows: Sequence[Sequence[Any]]) -> None:

@@ -223,7 +223,7 @@ def test_every_size_of_every_experiment_is_valid(name: str) -> None:
         words = [f"experiment={name}", f"experiment.size={size}"]
         chosen = compose.described(words).chosen
         for line in chosen.grids:  # a point of each: the others differ in plain values
-            assert compose._run("evaluate", compose.grid([*chosen.settings, *line, *words])[-1])
+            assert compose.run_of("evaluate", compose.grid([*chosen.settings, *line, *words])[-1])
 
 
 def test_a_wrong_size_is_refused_with_the_right_ones() -> None:
