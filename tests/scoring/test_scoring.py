@@ -12,6 +12,7 @@ from prune_lab.experiments.contracts import IGNORED, Proxy
 from prune_lab.experiments.contribution import norms
 from prune_lab.experiments.errors import ConfigError
 from prune_lab.experiments.models import features
+from prune_lab.experiments.scoring.perplexity import centred
 
 from ..scores import score
 from ..training.test_evaluation import MemoryTask, logs
@@ -93,8 +94,22 @@ def text(length: int = 2) -> MemoryTask:
 
 
 def test_perplexity_is_the_token_mean_and_nan_where_trained_on() -> None:
+    scores = score("perplexity", text(), [proxy(held_out=[True, True])])
+    np.testing.assert_allclose(scores, [[1.5 * math.log(2), 2 * math.log(2)]], rtol=1e-6)
     scores = score("perplexity", text(), [proxy(held_out=[True, False]), proxy(held_out=[False, True])])
-    np.testing.assert_allclose(scores, [[1.5 * math.log(2), NAN], [NAN, 2 * math.log(2)]], rtol=1e-6)
+    np.testing.assert_allclose(scores, [[1.75 * math.log(2), NAN], [NAN, 1.75 * math.log(2)]], rtol=1e-6)
+
+
+def test_perplexity_is_free_of_how_good_a_folds_proxies_are() -> None:
+    """Two proxies a fold, each better or worse on the whole: the order of windows is that of the truth all the same."""
+    draw = np.random.default_rng(0)
+    half = draw.normal(5, 0.2, 100)
+    truth, fold = np.concatenate([half, half]), np.repeat([0, 1], 100)
+    offsets = np.array([0.3, -0.1, 0.2, 0.0])
+    losses = np.where(fold == np.array([[0], [1], [0], [1]]), truth + offsets[:, None], NAN)
+    scores = np.nanmean(centred(losses), 0)
+    np.testing.assert_allclose(scores, truth + offsets.mean())
+    assert np.array_equal(np.isnan(centred(losses)), np.isnan(losses))
 
 
 def test_el2n_of_text_averages_over_tokens() -> None:
