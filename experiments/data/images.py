@@ -127,28 +127,30 @@ def _find(name: str, path: str | None) -> Source:
             return Source(root, *batches, (found,))
     else:
         root, found = sources.locate(name, path)
-    if files := sources.list_files(root, (".parquet",)):
-        parts, notes = files_by_part(files, root)
+    wanted = (".parquet",) if name == "cifar10" or root.is_file() else (".parquet", *ENDINGS, *metadata.NAMES)
+    listed = sources.list_files(root, wanted)
+    inside = [file for file in listed if file.suffix.lower() == ".parquet"]
+    pictures = [file for file in listed if file.suffix.lower() in ENDINGS]
+    if inside and (not pictures or tables.hold_images(inside[0])):
+        parts, notes = files_by_part(inside, root)
+        notes += [f"{len(pictures)} image files beside the parquet files were not read"] if pictures else []
         return Source(root, "parquet", parts, (found, *notes))
-    if name == "images" and root.is_dir() and (source := _class_folders(root, found)):
-        return source
+    if pictures:
+        notes = [found, *([f"{inside[0].name} was not read: it holds no images"] if inside else [])]
+        labelled = tuple(file for file in listed if file.name.lower() in metadata.NAMES)
+        return _class_folders(root, pictures, labelled, notes)
     looked = (
         f"parquet files, {cifar.PYTHON} or {cifar.BINARY}" if name == "cifar10" else "class folders or parquet files"
     )
     raise DataUnavailable(f"{root} has no {looked}", "task.path=FOLDER_OR_PARQUET")
 
 
-def _class_folders(root: Path, found: str) -> Source | None:
+def _class_folders(root: Path, files: list[Path], labelled: tuple[Path, ...], notes: list[str]) -> Source:
     """Image files by part, in folders named by their classes or with labels in a metadata file."""
-    listed = sources.list_files(root, (*ENDINGS, *metadata.NAMES))
-    files = [file for file in listed if file.suffix.lower() in ENDINGS]
     divided = divide(files, root, by_file=False)
-    if not files:
-        return None
     first = next(iter(divided.parts.values()))  # train, or all
-    notes = [found, *divided.notes, *_empty(root, {names_of(file, root)[:-1] for file in first}, divided.below)]
-    labelled = tuple(file for file in listed if file.name.lower() in metadata.NAMES)
-    return Source(root, "folders", divided.parts, tuple(notes), divided.below, labelled)
+    empty = _empty(root, {names_of(file, root)[:-1] for file in first}, divided.below)
+    return Source(root, "folders", divided.parts, (*notes, *divided.notes, *empty), divided.below, labelled)
 
 
 def _empty(root: Path, folders: set[Names], below: Mapping[Names, Names]) -> list[str]:
@@ -182,11 +184,12 @@ def _read(source: Source, name: str, label: str | None, size: int | None) -> sou
             parts[part], column, names, formats = tables.read(files, part, column, size, shape)
             classes = (names if len(parts) == 1 else None) or classes  # those of the training part
         elif source.layout == "folders":
-            parts[part], formats = _folders(files, source, label, size, shape)
+            parts[part], formats, said = _folders(files, source, label, size, shape)
+            notes += [note for note in said if note not in notes]
         else:
             pixels, labels = cifar.read_batches(source.layout, files)
             parts[part], formats = Part(resize(pixels, size), labels.tolist(), numbered_ids(part, len(pixels))), set()
-        if "JPEG" in formats and not notes:
+        if "JPEG" in formats and not any("JPEG" in note for note in notes):
             slightly = "; expect accuracies slightly below those of the original pixels" if name == "cifar10" else ""
             notes.append(f"the images are JPEG-encoded{slightly}")
         height, width = parts[part].pixels.shape[2:]
@@ -206,7 +209,7 @@ def _read(source: Source, name: str, label: str | None, size: int | None) -> sou
 
 def _folders(
     files: tuple[Path, ...], source: Source, label: str | None, size: int | None, shape: tuple[int, int] | None
-) -> tuple[Part, set[str]]:
+) -> tuple[Part, set[str], list[str]]:
     """Files in class folders; or with labels in a metadata file, where folders say no classes or `label` is given."""
     places = [names_of(file, source.root) for file in files]
     names = ["/".join(place) for place in places]
@@ -215,6 +218,9 @@ def _folders(
     if source.tables and (label is not None or None in labels or len(set(labels)) == 1):
         listed = metadata.labels(source.tables, source.root, label)
         labels = [listed.get(name) for name in names]
+        notes = [f"labels are read from {source.tables[0].name}"]
+    else:
+        notes = [f"{source.tables[0].name} was not read: folders name the classes"] if source.tables else []
     if None in labels:
         raise DataUnavailable(
             f"image {names[labels.index(None)]} is in no class folder"
@@ -223,4 +229,4 @@ def _folders(
             "beside the images, with columns file_name and label",
         )
     pixels, formats = decode(zip(names, files, strict=True), len(files), size, shape)
-    return Part(pixels, labels, names), formats
+    return Part(pixels, labels, names), formats, notes

@@ -24,12 +24,14 @@ def labels(tables: Sequence[Path], root: Path, column: str | None) -> dict[str, 
         folder = os.path.dirname(os.path.relpath(table, root))
         for number, row in enumerate(_rows(table), start=1):
             where = f"row {number} of {table}"
-            name = row[sources.choose(FILE, (), list(row), where, "no setting: the column must be called " + FILE)]
+            if not isinstance(name := row.get(FILE), str):
+                what = f"{where} has no file's name in {FILE}: it has {', '.join(map(str, row)) or 'no columns'}"
+                raise DataUnavailable(what, f"call the column of the image files' names {FILE}")
             given = row[sources.choose(column, LABELS, list(row), where, "task.label", [n for n in row if n != FILE])]
             if (label := meant(given)) is None:
                 what = "has no label" if given in (None, "") else f"has no label but {given!s:.40}"
                 raise DataUnavailable(f"{where} {what}", "a whole number or a name, or take the row and the image out")
-            found[os.path.normpath(os.path.join(folder, str(name))).replace(os.sep, "/")] = label
+            found[os.path.normpath(os.path.join(folder, name)).replace(os.sep, "/")] = label
     return found
 
 

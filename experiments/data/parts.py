@@ -45,23 +45,26 @@ def divide(files: Sequence[Path], root: Path, *, by_file: bool) -> Division:
     those of the second where each folder of the first holds parts: `cat/train/1.png`. Where there are no test files,
     those of validation serve as test; where there are no train files, those beside the other parts serve as train.
     """
-    places = [names_of(file, root) for file in files]
+    start = len(os.path.join(root, ""))
+    spelled = [os.fspath(file)[start:] if file != root else file.name for file in files]
     if not by_file:
-        places = [place[:-1] for place in places]
-    levels = zip(*(place[:-1] for place in set(places)), strict=False)
+        spelled = [name.rpartition(os.sep)[0] for name in spelled]
+    places: dict[str, Names] = {name: tuple(name.split(os.sep)) if name else () for name in dict.fromkeys(spelled)}
+    levels = zip(*(place[:-1] for place in places.values()), strict=False)
     around = sum(1 for _ in takewhile(lambda names: len(set(names)) == 1, levels))
-    level, named, notes = _level({place[around:] for place in places}, by_file)
+    level, named, notes = _level({place[around:] for place in places.values()}, by_file)
     sorts: dict[str, list[Path]] = {"train": [], "test": [], "validation": [], "": []}
     part, below = {}, {}
-    for place in set(places):
+    for place in places.values():
         names = place[around:]
         part[place] = named.get(names[level], "") if len(names) > level else ""
         rest = names[level + 1 :] if part[place] else names
         while part[place] and rest and (rest[0] in named or named_parts(rest[:1])):
             rest = rest[1:]  # seg_train/seg_train/cat
         below[place] = rest or names[:level]
-    for file, place in zip(files, places, strict=True):
-        sorts[part[place]].append(file)
+    sort_of = {name: sorts[part[place]] for name, place in places.items()}
+    for file, name in zip(files, spelled, strict=True):
+        sort_of[name].append(file)
     if not sorts["train"] and level == 0 and sorts[""] and (sorts["test"] or sorts["validation"]):
         sorts["train"], sorts[""] = sorts[""], []
         notes.append("the source has no train part: what is beside its other parts serves as train")
@@ -74,7 +77,8 @@ def divide(files: Sequence[Path], root: Path, *, by_file: bool) -> Division:
         left = {place[around:][: level + 1] for place, said in part.items() if said in ("validation", "")}
         beside = sorted("/".join(names) for names in left if names)
         listed = ", ".join(beside[:5]) + (", …" if len(beside) > 5 else "")
-        notes.append(f"{unread} files that belong to neither train nor test were not read{listed and ': '}{listed}")
+        files_are = "1 file that belongs" if unread == 1 else f"{unread} files that belong"
+        notes.append(f"{files_are} to neither train nor test not read{listed and ': '}{listed}")
     if not sorts["test"]:
         return Division({"all": tuple(sorts["train"])}, notes, below)
     return Division({"train": tuple(sorts["train"]), "test": tuple(sorts["test"])}, notes, below)

@@ -27,7 +27,7 @@ def decode(
 
     All must have one height and width (`shape`, where another part has set it) unless `size` resizes them to a square.
     """
-    from PIL import Image
+    from PIL import Image, UnidentifiedImageError
 
     pixels: Pixels = np.empty((0, 3, 0, 0), np.uint8)
     formats: set[str] = set()
@@ -39,7 +39,8 @@ def decode(
                 formats.add(image.format or "")
                 frame, single = _frame(image, size)
         except Exception as error:  # a damaged image raises nearly anything
-            raise DataUnavailable(f"image {name} cannot be read ({error})", "repair it or take it out") from error
+            why = "it is no image" if isinstance(error, UnidentifiedImageError) else error
+            raise DataUnavailable(f"image {name} cannot be read ({why})", "repair it or take it out") from error
         if row == 0:
             check_size(frame.shape[0], frame.shape[1], name)
             pixels = np.empty((number, 3, *frame.shape[:2]), np.uint8)

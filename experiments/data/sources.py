@@ -50,9 +50,9 @@ def locate(
             given = Path(path).expanduser()
             there = given.exists()
         except (OSError, RuntimeError) as error:  # a name that is longer than any; no home
-            raise DataUnavailable(
-                f"task.path={path:.80} cannot be read ({error})", "task.path=FOLDER_OR_FILE"
-            ) from error
+            shown = path if len(path) < 80 else f"{path[:80]}…"
+            what = f"task.path={shown} cannot be read ({getattr(error, 'strerror', error)})"
+            raise DataUnavailable(what, "task.path=FOLDER_OR_FILE") from error
         if not there:
             raise DataUnavailable(f"task.path={path} does not exist", "task.path=FOLDER_OR_FILE")
         return given, f"{name}: read from task.path={path}"
@@ -122,7 +122,7 @@ def list_files(root: Path, endings: Iterable[str]) -> list[Path]:
 
 
 def _unreadable(error: OSError) -> None:
-    if not isinstance(error, FileNotFoundError):
+    if not isinstance(error, FileNotFoundError | NotADirectoryError):
         what = f"the folder {error.filename} cannot be read ({error.strerror})"
         raise DataUnavailable(what, "make it readable") from error
 

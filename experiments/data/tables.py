@@ -66,16 +66,31 @@ def _images(tables: Tables, column: str, rows: list[str], paths: list[str | None
         first += len(images)
 
 
+def hold_images(file: Path) -> bool:
+    """Whether a parquet file has a column of encoded images."""
+    import pyarrow.parquet as pq
+
+    with _reading(file):
+        schema = pq.read_schema(file)
+    return any(_encoded(field.type) for field in schema)
+
+
+def _encoded(kind: Any) -> bool:
+    """Whether a type is of bytes, or of the struct with `bytes` that data set hubs write."""
+    import pyarrow as pa
+
+    if pa.types.is_struct(kind):
+        fields = [kind.field(place) for place in range(kind.num_fields)]
+        return any(
+            field.name == "bytes" and not pa.types.is_struct(field.type) and _encoded(field.type) for field in fields
+        )
+    return any(test(kind) for test in (pa.types.is_binary, pa.types.is_large_binary, pa.types.is_binary_view))
+
+
 def _image_column(schema: Any, file: Path) -> str:
     import pyarrow as pa
 
-    def encoded(column: Any) -> bool:
-        if pa.types.is_struct(column):
-            return any(column.field(place).name == "bytes" for place in range(column.num_fields))
-        tests = (pa.types.is_binary, pa.types.is_large_binary, pa.types.is_binary_view)
-        return any(test(column) for test in tests)
-
-    columns = [field.name for field in schema if encoded(field.type)]
+    columns = [field.name for field in schema if _encoded(field.type)]
     for name in (*IMAGE_COLUMNS, *columns):
         if name in columns:
             return str(name)

@@ -153,3 +153,20 @@ def test_copies_between_splits_are_counted(tmp_path: Path, monkeypatch: pytest.M
     for _ in range(2):  # the second from the cache
         load_data.cache_clear()
         assert [note for note in load_data(task).notes if note.startswith("copies")] == notes
+
+
+def test_a_table_without_images_does_not_hide_the_image_files(tmp_path: Path) -> None:
+    for row, image in enumerate(random_pixels(16, size=8)):
+        file = tmp_path / "set" / ("cat", "dog")[row % 2] / f"{row}.png"
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_bytes(png(image))
+    pq.write_table(pa.table({"file": ["cat/0.png"], "label": [0]}), tmp_path / "set" / "index.parquet")
+    (tmp_path / "set" / "metadata.csv").write_text("file_name,caption\ncat/0.png,a cat\n")
+    data = images.load("images", str(tmp_path / "set"), dev=0.25)
+    assert data.classes == ("cat", "dog")
+    assert "index.parquet was not read: it holds no images" in data.notes
+    assert "metadata.csv was not read: folders name the classes" in data.notes
+    table_of(tmp_path / "set" / "index.parquet", random_pixels(8, size=8), ["ant", "bee"] * 4)
+    data = images.load("images", str(tmp_path / "set"), dev=0.25)
+    assert data.classes == ("ant", "bee")
+    assert "16 image files beside the parquet files were not read" in data.notes

@@ -71,5 +71,5 @@ def test_what_is_left_out_and_what_is_told() -> None:
         "train": ["a/train/0.parquet", "b/train/0.parquet"], "test": ["b/test/0.parquet"]
     }  # fmt: skip
     notes = divide([ROOT / name for name in ("train/a", "val/a", "test/a", "pred/a")], ROOT, by_file=True).notes
-    assert notes == ["2 files that belong to neither train nor test were not read: pred, val"]
+    assert notes == ["2 files that belong to neither train nor test not read: pred, val"]
     assert "validation part serves as test" in divide([ROOT / "train/a", ROOT / "dev/a"], ROOT, by_file=True).notes[0]
