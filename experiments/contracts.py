@@ -91,6 +91,10 @@ class Task(Protocol):
         only in what is missing.
         """
 
+    def stacked(self, split: Split, *, size: int, orders: Sequence[Generator],
+                augmentations: Sequence[Generator]) -> Iterator[Batch]:  # fmt: skip
+        """Batches of several orders side by side, (M, B, ...), over all of the split."""
+
     def model(self, init: Generator) -> nn.Module: ...
 
     def outputs(self, model: nn.Module, batch: Batch) -> Tensor:
@@ -254,6 +258,7 @@ class ModelChoice(Choice):
     """A network, and the data that it takes."""
 
     takes: ClassVar[tuple[Kind, ...]]
+    packs: ClassVar[bool] = False  # whether the proxies of a score train as one: vectorised, and faster so on a CPU
     has_body: ClassVar[bool] = True  # layers below the head, whose outputs are features
 
     @property

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from functools import cached_property
 
 import numpy as np
@@ -86,7 +86,23 @@ class DeviceTask:
         for rows in torch.tensor_split(visited, num_batches(len(visited), size)):
             place = rows.to(self.device)
             picked = inputs[place] if moves is None else self._moved(inputs, place, moves[rows].to(self.device))
+            if self.kind == "images":
+                picked = picked.to(memory_format=torch.channels_last)
             yield Batch(place, picked, targets[place])
+
+    def stacked(
+        self, split: Split, *, size: int, orders: Sequence[Generator], augmentations: Sequence[Generator]
+    ) -> Iterator[Batch]:
+        """The batches of several orders side by side, in one gather: index (M, B), inputs (M, B, ...) and targets."""
+        inputs, targets = self._on_device(split)
+        number = self.size(split)
+        visited = torch.stack([torch.randperm(number, generator=order) for order in orders])
+        moves = [self._moves(number, augmentation) for augmentation in augmentations]
+        for rows in torch.tensor_split(visited, num_batches(number, size), dim=1):
+            place = rows.flatten().to(self.device)
+            own = [move[own] for move, own in zip(moves, rows, strict=True) if move is not None]
+            picked = self._moved(inputs, place, torch.cat(own).to(self.device)) if own else inputs[place]
+            yield Batch(place.view_as(rows), picked.view(*rows.shape, *picked.shape[1:]), targets[place].view_as(rows))
 
     def model(self, init: Generator) -> nn.Module:
         """An untrained model on the task's device, drawn from `init` alone."""
@@ -140,7 +156,6 @@ class DeviceTask:
         return mean.view(-1, 1, 1).to(self.device), deviation.clamp(min=1).view(-1, 1, 1).to(self.device)
 
     def _normalised(self, images: Tensor) -> Tensor:
-        images = images.to(memory_format=torch.channels_last)
         return (images.float() - self._mean) / self._deviation
 
     def _moves(self, number: int, augmentation: Generator | None) -> Tensor | None:

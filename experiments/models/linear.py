@@ -17,6 +17,7 @@ class Linear(ModelChoice):
 
     takes: ClassVar[tuple[Kind, ...]] = ("images", "vectors")
     has_body: ClassVar[bool] = False
+    packs: ClassVar[bool] = True
 
     def build(self, data: Data, examples: Tensor, init: Generator) -> nn.Module:
         from .networks.dense import mlp

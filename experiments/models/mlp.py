@@ -16,6 +16,7 @@ class Mlp(ModelChoice):
     """Hidden layers of GELU units over the flattened example."""
 
     takes: ClassVar[tuple[Kind, ...]] = ("images", "vectors")
+    packs: ClassVar[bool] = True
 
     width: Count = 128
     depth: Count = 2  # hidden layers

@@ -18,6 +18,7 @@ class Perceptron(ModelChoice):
 
     takes: ClassVar[tuple[Kind, ...]] = ("vectors",)
     has_body: ClassVar[bool] = False
+    packs: ClassVar[bool] = True
 
     def build(self, data: Data, examples: Tensor, init: Generator) -> nn.Module:
         from .networks.dense import perceptron

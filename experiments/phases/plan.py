@@ -7,7 +7,7 @@ recipe without the settings that have their default: a setting that is added lat
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
@@ -63,6 +63,8 @@ class Job:
             return f"{words[0]}, {run.scorer.called()}{drawn}"
         if proxy is not None and "models" in proxy:
             return f"{words[0]}, {proxy['models']} models of {run.scorer.name}{drawn}"
+        if proxy is not None and "numbers" in proxy:
+            return f"{words[0]}, {len(proxy['numbers'])} proxies of {run.scorer.name}{drawn}"
         if proxy is not None:
             return f"{words[0]}, {proxy.get('encoder', 'proxy')} {proxy['number']} of {run.scorer.name}{drawn}"
         if run.keep < 1:
@@ -131,7 +133,8 @@ def score_job(run: Run) -> Job:
     if run.scored == "everything" and run.task.examples is not None:
         whole = run.task.model_copy(update={"examples": None})
         run = run.model_copy(update={"task": whole})
-    proxies = {f"train_{place}": _proxy_job(run, proxy) for place, proxy in enumerate(run.scorer.evidence(run))}
+    asked = run.scorer.evidence(run)
+    proxies = {f"train_{places[0]}": _proxy_job(run, [asked[one] for one in places]) for places in packs(run)}
     scorer = run.scorer.recipe()
     if not isinstance(scorer, Choice):
         scorer = dict(scorer) | _made_by(run.scorer)
@@ -201,9 +204,30 @@ def search_job(run: Run) -> Job:
     return Job("search", recipe, inputs, run)
 
 
-def _proxy_job(run: Run, proxy: ProxyRun) -> Job:
+def packs(run: Run) -> list[list[int]]:
+    """Which of the proxies that the scorer asks for, by their places, are trained in one job.
+
+    Those that differ by their number alone, where the model trains packed: settings decide, never the machine.
+    """
+    found: dict[Any, list[int]] = {}
+    for place, proxy in enumerate(run.scorer.evidence(run)):
+        asks = {name: value for name, value in proxy.asks.items() if name != "number"}
+        plain = not proxy.sections and "fold" not in asks and run.scorer.trainer(proxy.asks) is None
+        alone = not (plain and run.model.packs and run.recipe.optimizer != "muon")
+        found.setdefault(place if alone else str((sorted(asks.items()), sorted(proxy.recipe.items()))), []).append(
+            place
+        )
+    return list(found.values())
+
+
+def _proxy_job(run: Run, proxies: Sequence[ProxyRun]) -> Job:
+    """A proxy, or several that are trained packed."""
+    proxy, asks = proxies[0], dict(proxies[0].asks)
+    if len(proxies) > 1:
+        asks = {"numbers": [one.asks["number"] for one in proxies]} | asks
+        del asks["number"]
     run = run.model_copy(update={"recipe": run.recipe.model_copy(update=dict(proxy.recipe))})
-    recipe = _data(run) | _training(run) | _score_seed(run) | {"proxy": dict(proxy.asks)}
+    recipe = _data(run) | _training(run) | _score_seed(run) | {"proxy": asks}
     if run.scorer.trainer(proxy.asks) is None:
         if unknown := sorted(set(proxy.asks) - ASKED):
             there = ", ".join(sorted(ASKED))

@@ -10,7 +10,7 @@ import pandas as pd
 from ..contracts import Indices, Policy, TrainingRun
 from ..data.splits import fold_of
 from ..seeds import torch_stream
-from .work import Work, drawn_from, say_if_shared
+from .work import Work, drawn_from, say_if_guessing, say_if_shared
 
 
 def train(work: Work) -> dict[str, Any]:
@@ -19,6 +19,10 @@ def train(work: Work) -> dict[str, Any]:
     trainer = run.scorer.trainer(asks) if asks else None
     if trainer is not None:
         return trainer(work)
+    if "numbers" in asks:
+        from .pack import train_packed
+
+        return train_packed(work)
     from safetensors.torch import save_model
 
     from ..devices import resolve_precision
@@ -77,7 +81,7 @@ def train(work: Work) -> dict[str, Any]:
         np.savez(work.folder / "trajectory.npz", **result.trajectory)  # type: ignore[arg-type]
     if weighed and run.policy.moves:
         sizes |= _weights(work, policy, support, task)
-    _say_if_guessing(work, task, duration.stop, result.metrics.get("dev_accuracy_last"))
+    say_if_guessing(work, task, duration.stop, result.metrics.get("dev_accuracy_last"))
     return sizes | result.metrics
 
 
@@ -87,19 +91,6 @@ def _support(work: Work, task: Any) -> Indices | None:
         return work.kept()
     seed = drawn_from(work.job.settings)
     return np.flatnonzero(fold_of(task.examples("train"), work.asks["folds"], seed=seed) != work.asks["fold"])
-
-
-def _say_if_guessing(work: Work, task: Any, steps: int, accuracy: float | None) -> None:
-    """A model that is no better on dev than its largest class, within two standard errors."""
-    if accuracy is None or not task.classes:
-        return
-    counts = np.bincount(task.examples("dev").targets)
-    chance, number = counts.max() / counts.sum(), counts.sum()
-    if accuracy <= chance + 2 * np.sqrt(chance * (1 - chance) / number):
-        work.decide(
-            f"warning: accuracy on dev is {accuracy:.2f} after {steps} steps, and guessing gives {chance:.2f}: scores "
-            "of such a model rank nothing (more recipe.epochs, or a smaller recipe.batch_size)"
-        )
 
 
 def _weights(work: Work, policy: Policy, support: Indices | None, task: Any) -> dict[str, float]:

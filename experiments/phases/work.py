@@ -18,7 +18,7 @@ from ..errors import LabError
 from ..seeds import derive, torch_stream
 from ..store import files
 from ..store.folders import Folder, Store
-from .plan import Job
+from .plan import Job, packs
 from .settings import Run
 
 Notify = Callable[[str, float], None]  # a sentence or "", and the share of the phase that is done
@@ -49,7 +49,12 @@ class Work:
     def seed(self) -> int:
         """The run's seed; of a proxy, one drawn from the score's seed and the proxy's number."""
         seed = drawn_from(self.job.settings)
-        return derive(seed, "proxy", self.asks["number"]) if self.asks else seed
+        return derive(seed, "proxy", self.asks["number"]) if "number" in self.asks else seed
+
+    @property
+    def seeds(self) -> list[int]:
+        """Of proxies that are trained packed: each has the seed that it would have alone."""
+        return [derive(drawn_from(self.job.settings), "proxy", number) for number in self.asks["numbers"]]
 
     @property
     def asks(self) -> Mapping[str, Any]:
@@ -127,7 +132,10 @@ class Evidence:
 
     @cached_property
     def proxies(self) -> list[Proxy]:
-        return [proxy_of(folder, self.task) for folder in self.work.inputs.values()]
+        found: dict[int, Proxy] = {}
+        for places, folder in zip(packs(self.work.run), self.work.inputs.values(), strict=True):
+            found |= zip(places, proxies_of(folder, self.task), strict=True)
+        return [found[place] for place in sorted(found)]
 
     def decide(self, sentence: str) -> None:
         self.work.decide(sentence)
@@ -143,19 +151,25 @@ def kept_of(folder: Folder, ids: NDArray[np.str_]) -> Indices:
     return kept
 
 
-def proxy_of(folder: Folder, task: Any) -> Proxy:
-    """A trained proxy, with what was recorded of every example along the way."""
+def proxies_of(folder: Folder, task: Any) -> list[Proxy]:
+    """The trained proxies of a folder, with what was recorded of every example along the way."""
     path, asked = folder.path / "trajectory.npz", folder.record["recipe"]["proxy"]
-    trajectory: dict[str, Floats] = {}
-    if path.exists():
-        trajectory = {name: values.astype(np.float64) for name, values in files.arrays(path).items()}
-        if any(values.shape[1:] != (task.size("train"),) for values in trajectory.values()):
-            raise files.damage(folder.path, "trajectory.npz is not of this training pool")
+    recorded = files.arrays(path) if path.exists() else {}  # (epochs, N); of a pack (M, epochs, N)
+    if any(values.shape[-1:] != (task.size("train"),) for values in recorded.values()):
+        raise files.damage(folder.path, "trajectory.npz is not of this training pool")
+    if "numbers" in asked:
+        of_each = [{name: values[one] for name, values in recorded.items()} for one in range(len(asked["numbers"]))]
+        return [_proxy(folder, task, f"model_{one}", values) for one, values in enumerate(of_each)]
     held_out = None
     if "fold" in asked:
         seed = drawn_from(folder.record["recipe"])
         held_out = fold_of(task.examples("train"), asked["folds"], seed=seed) == asked["fold"]
-    return Proxy(model_of(folder, task, "model"), trajectory, held_out)
+    return [_proxy(folder, task, "model", recorded, held_out)]
+
+
+def _proxy(folder: Folder, task: Any, name: str, recorded: Mapping[str, Any], held_out: Any = None) -> Proxy:
+    trajectory = {name: values.astype(np.float64) for name, values in recorded.items()}
+    return Proxy(model_of(folder, task, name), trajectory, held_out)
 
 
 def model_of(folder: Folder, task: Any, name: str) -> Any:
@@ -182,6 +196,19 @@ def say_if_shared(work: Work, task: Any, rows: Indices) -> None:
     known, dev = {row.tobytes() for row in task.examples("train").inputs[rows]}, task.examples("dev").inputs
     if again := sum(row.tobytes() in known for row in dev):
         work.decide(f"warning: {again} of {len(dev)} dev examples are among the {len(rows)} trained on, byte by byte")
+
+
+def say_if_guessing(work: Work, task: Any, steps: int, accuracy: float | None) -> None:
+    """A model that is no better on dev than its largest class, within two standard errors."""
+    if accuracy is None or not task.classes:
+        return
+    counts = np.bincount(task.examples("dev").targets)
+    chance, number = counts.max() / counts.sum(), counts.sum()
+    if accuracy <= chance + 2 * np.sqrt(chance * (1 - chance) / number):
+        work.decide(
+            f"warning: accuracy on dev is {accuracy:.2f} after {steps} steps, and guessing gives {chance:.2f}: scores "
+            "of such a model rank nothing (more recipe.epochs, or a smaller recipe.batch_size)"
+        )
 
 
 def drawn_from(recipe: Mapping[str, Any]) -> int:

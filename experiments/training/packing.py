@@ -1,13 +1,14 @@
-"""Packed runs: many models of one architecture trained together, each on its own subset of one task.
+"""Packed runs: many models of one architecture trained together.
 
 Their weights lie stacked in one tensor a layer, (M, ...), and one vectorised step moves all of them. The models share
-the order of batches, the augmentation and the schedule; initialisation and subset are their own. Each learns what it
-would learn alone in the loop of `training` under a policy that weighs its subset one and the rest zero.
+the schedule; initialisation, subset and, where each has a seed of its own, order of batches and augmentation are their
+own. Each learns what it would learn alone in the loop of `training`, where its subset weighs one and the rest zero.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
 from typing import cast
 
 import numpy as np
@@ -21,6 +22,7 @@ from ..contracts import Batch, Split, Task
 from ..devices import autocast
 from ..errors import ConfigError, RunFailed
 from ..seeds import numpy_stream, torch_stream
+from .loop import Step
 from .optimizers import elementwise, schedulers
 from .recipes import Plan
 
@@ -40,19 +42,33 @@ class Pack:
         self.weights, self._buffers = stack_module_state(list(models))
 
     def outputs(self, task: Task, batch: Batch) -> Tensor:
-        """(M, B, classes) logits: all models see the same inputs."""
+        """(M, B, classes) logits, of inputs (B, ...) that all models see or (M, B, ...) of their own."""
 
-        def one(weights: dict[str, Tensor], buffers: dict[str, Tensor]) -> Tensor:
+        def one(weights: dict[str, Tensor], buffers: dict[str, Tensor], inputs: Tensor) -> Tensor:
             def forward(inputs: Tensor) -> Tensor:
                 return cast(Tensor, functional_call(self._model, (weights, buffers), (inputs,)))
 
-            return task.outputs(cast(nn.Module, forward), batch)
+            return task.outputs(cast(nn.Module, forward), replace(batch, inputs=inputs))
 
-        return vmap(one)(self.weights, self._buffers)
+        return vmap(one, in_dims=(0, 0, _models_axis(batch)))(self.weights, self._buffers, batch.inputs)
 
     def losses(self, task: Task, batch: Batch, outputs: Tensor) -> Tensor:
         """(M, B) the task's own loss of (M, B, classes) logits."""
-        return vmap(lambda logits: task.losses(self._model, batch, logits))(outputs)
+
+        def one(logits: Tensor, targets: Tensor) -> Tensor:
+            return task.losses(self._model, replace(batch, targets=targets), logits)
+
+        return vmap(one, in_dims=(0, _models_axis(batch)))(outputs, batch.targets)
+
+    def state(self) -> dict[str, Tensor]:
+        """(M, ...) what each model's state_dict holds."""
+        both = self.weights | self._buffers
+        return {name: both[name].detach() for name in self._model.state_dict()}
+
+
+def _models_axis(batch: Batch) -> int | None:
+    """0 where each model has examples of its own, index (M, B); None where all see the same, (B,)."""
+    return 0 if batch.index.ndim == 2 else None
 
 
 def pack_size(model: nn.Module) -> int:
@@ -71,10 +87,10 @@ def subset(size: int, share: float, *, seed: int, number: int) -> NDArray[np.boo
 def train(
     task: Task,
     pack: Pack,
-    members: NDArray[np.bool_],
+    members: NDArray[np.bool_] | None,
     plan: Plan,
     *,
-    seed: int,
+    seed: int | Sequence[int],
     batch_size: int,
     precision: torch.dtype,
     optimizer: str,
@@ -84,10 +100,13 @@ def train(
     schedule: str,
     warmup: float,
     clip: float | None = None,
+    watch: Callable[[Step], None] | None = None,
 ) -> Iterator[int]:
     """Train all models in place to `plan.stop`, model m on the examples of `members[m]` (M, N); yields each step.
 
     A model's loss is the mean over its members in the batch; a batch without any moves it by momentum and decay alone.
+    Under one seed all see the same batches; with a seed a model each sees its own, and `members` is None. `watch` is
+    given each step, of (M, B) losses.
     Raises RunFailed where a loss stops being finite, ConfigError for an optimiser that mixes the numbers of a tensor.
     """
     if optimizer == "muon":
@@ -99,18 +118,22 @@ def train(
     )
     (rate,) = schedulers([made], schedule, steps=plan.steps, warmup=warmup)
     device = weights[0].device
-    counted = torch.from_numpy(members).to(device, torch.float32)
+    assert isinstance(seed, int) or members is None, "subsets share the order of batches"
+    counted = None if members is None else torch.from_numpy(members).to(device, torch.float32)
     check = 1 if device.type == "cpu" else 32  # reading the loss waits for a GPU
     for step in range(plan.stop):
         epoch, taken = divmod(step, plan.steps_per_epoch)
         if taken == 0:
-            order, augmentation = torch_stream(seed, "order", epoch), torch_stream(seed, "augmentation", epoch)
-            batches = task.batches("train", size=batch_size, order=order, augmentation=augmentation)
+            batches = _batches(task, batch_size, seed, epoch)
         batch = next(batches)
         with autocast(device, precision):
             outputs = pack.outputs(task, batch)
-        inside = counted[:, batch.index]  # (M, B)
-        losses = (inside * pack.losses(task, batch, outputs)).sum(1) / inside.sum(1).clamp(min=1)
+        each = pack.losses(task, batch, outputs)  # (M, B)
+        if counted is None:
+            losses = each.mean(1)
+        else:
+            inside = counted[:, batch.index]
+            losses = (inside * each).sum(1) / inside.sum(1).clamp(min=1)
         loss = losses.sum()  # no weight of one model is in the loss of another
         if step % check == 0 and not torch.isfinite(loss):
             number = int((~torch.isfinite(losses)).sum())
@@ -124,7 +147,18 @@ def train(
         made.step()
         made.zero_grad(set_to_none=True)
         rate.step()
+        if watch is not None:
+            watch(Step(step + 1, epoch, batch, outputs.detach(), each.detach()))
         yield step + 1
+
+
+def _batches(task: Task, size: int, seed: int | Sequence[int], epoch: int) -> Iterator[Batch]:
+    """The batches of an epoch under one seed, (B, ...), or of each seed side by side, (M, B, ...)."""
+    if isinstance(seed, int):
+        order, augmentation = (torch_stream(seed, name, epoch) for name in ("order", "augmentation"))
+        return task.batches("train", size=size, order=order, augmentation=augmentation)
+    orders, augmentations = ([torch_stream(one, name, epoch) for one in seed] for name in ("order", "augmentation"))
+    return task.stacked("train", size=size, orders=orders, augmentations=augmentations)
 
 
 def correct(task: Task, pack: Pack, split: Split, *, size: int) -> NDArray[np.bool_]:

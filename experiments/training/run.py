@@ -101,20 +101,20 @@ def _record(result: Fit, seen: dict[str, Tensor], step: Step) -> None:
     if seen:
         measured = statistics(step.outputs, step.batch.targets) | {"loss": step.losses}
         if result.last is not None:
-            measured["movement"] = _movement(result.last, step)
+            measured["movement"] = moved(result.last, step.outputs, step.batch.index)
         for name, values in seen.items():
             values[step.epoch, step.batch.index] = measured[name]
 
 
-def _movement(last: Tensor, step: Step) -> Tensor:
+def moved(last: Tensor, outputs: Tensor, index: Tensor) -> Tensor:
     """(B,) sum over classes of |p (log p - log q)|, q the last prediction (NaN at first); `last` becomes this one.
 
     A number an example and epoch instead of its probabilities (arXiv:2311.13613).
     """
-    now = step.outputs.float().log_softmax(-1)
-    moved = (now.exp() * (now - last[step.batch.index])).abs().sum(-1)
-    last[step.batch.index] = now
-    return moved
+    now = outputs.float().log_softmax(-1)
+    change = (now.exp() * (now - last[index])).abs().sum(-1)
+    last[index] = now
+    return change
 
 
 def _look_at_dev(result: Fit, task: Task, state: State, step: Step) -> None:

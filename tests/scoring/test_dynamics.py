@@ -15,8 +15,8 @@ from prune_lab.experiments.scoring import windows
 from prune_lab.experiments.scoring.dual import Dual
 from prune_lab.experiments.scoring.evidence import Given
 from prune_lab.experiments.seeds import torch_stream
-from prune_lab.experiments.training.loop import Step
-from prune_lab.experiments.training.run import OBSERVED, Fit, _movement
+from prune_lab.experiments.training.run import OBSERVED, Fit
+from prune_lab.experiments.training.run import moved as moved_since
 
 from ..scores import score
 from ..training.test_evaluation import MemoryTask, logs
@@ -87,9 +87,9 @@ def test_movement_golden() -> None:
     """From (.5, .5) to (.25, .75): .25 ln 2 + .75 ln 1.5."""
     (batch,) = MemoryTask(torch.zeros(2, 2), torch.tensor([0, 0])).batches("train", size=2)
     last = torch.full((2, 2), torch.nan)
-    first = _movement(last, Step(1, 0, batch, logs([0.5, 0.5], [0.5, 0.5]), torch.zeros(2)))
+    first = moved_since(last, logs([0.5, 0.5], [0.5, 0.5]), batch.index)
     assert first.isnan().all()
-    second = _movement(last, Step(2, 1, batch, logs([0.25, 0.75], [0.5, 0.5]), torch.zeros(2)))
+    second = moved_since(last, logs([0.25, 0.75], [0.5, 0.5]), batch.index)
     assert second.tolist() == pytest.approx([0.25 * math.log(2) + 0.75 * math.log(1.5), 0.0])
 
 
