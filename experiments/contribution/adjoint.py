@@ -9,6 +9,7 @@ products with all gradients and with the Hessian H_t together (forward over reve
 from __future__ import annotations
 
 import math
+from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -98,6 +99,12 @@ def descend(
         slope, _ = fields[step].slope(state[0], weigh(step, state[0]))
         state = update.step(step, state, slope, fields[step].decays)
         yield state
+
+
+def end_of(fields: Sequence[Field], weigh: Weigh, update: Update, start: Tensor) -> Tensor:
+    """(P,) theta_T of a run, of which nothing is held."""
+    states = descend(fields, weigh, update, 0, initial(update, start), len(fields))
+    return deque(states, maxlen=1)[0][0]
 
 
 def stride_for(steps: int, size: int, memory: float) -> int:

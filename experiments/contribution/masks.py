@@ -18,11 +18,13 @@ from typing import Literal
 import torch
 from torch import Generator, Tensor
 
-from ..contracts import Task
+from ..contracts import Batch, Task
 from ..errors import RunFailed
 from ..seeds import derive, torch_stream
 from ..store import checkpoints
-from .adjoint import first_batches, functional_losses, metagradient
+from .adjoint import end_of, first_batches, functional_losses, metagradient
+from .field import NetworkField, flat
+from .smoothness import metasmoothness
 from .updates import Update
 
 Relaxation = Literal["topk", "bernoulli"]
@@ -140,11 +142,7 @@ def _inner(
     losses, start = functional_losses(task, task.model(torch_stream(seed, "init")))
     batches = first_batches(task, batch_size, len(update.learning_rates), seed)
     scales = [1 / (keep * len(batch.index)) for batch in batches]
-    dtype = next(iter(start.values())).dtype
-    weights = [
-        (scale * mask[batch.index.cpu()]).to(batch.index.device, dtype)
-        for scale, batch in zip(scales, batches, strict=True)
-    ]
+    weights = _rows(batches, mask / keep, flat(start))
     number = task.size("dev")
 
     def target(theta: dict[str, Tensor]) -> Tensor:
@@ -156,6 +154,24 @@ def _inner(
     for scale, batch, slope in zip(scales, batches, found.slopes, strict=True):
         by_mask.index_add_(0, batch.index.cpu(), scale * slope.cpu().to(mask.dtype))
     return found.outer, by_mask
+
+
+def _rows(batches: Sequence[Batch], weights: Tensor, like: Tensor) -> list[Tensor]:
+    """(B,) for each batch, so that its weighted sum of losses is the mean over the batch of weight times loss."""
+    return [(weights[batch.index.cpu()] / len(batch.index)).to(like) for batch in batches]
+
+
+def smoothness(task: Task, update: Update, mask: Tensor, keep: float, *, batch_size: int, seed: int) -> float:
+    """Metasmoothness of an inner run under a mask (N,): whether its derivative tells what another mask does."""
+    losses, start = functional_losses(task, task.model(torch_stream(seed, "init")))
+    batches = first_batches(task, batch_size, len(update.learning_rates), seed)
+    fields = [NetworkField(losses, start, [batch]) for batch in batches]
+
+    def train(factors: Tensor) -> Tensor:
+        rows = _rows(batches, factors * mask / keep, flat(start))
+        return end_of(fields, lambda step, _: rows[step], update, flat(start))
+
+    return metasmoothness(train, mask, seed=seed)
 
 
 def _logistic(number: int, draw: Generator) -> Tensor:

@@ -8,7 +8,6 @@ never move. The paper's plain projected gradient is that without the normalisati
 
 from __future__ import annotations
 
-from collections import deque
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
@@ -17,7 +16,7 @@ from torch import Tensor
 
 from ..devices import free_memory
 from ..errors import RunFailed
-from .adjoint import Moment, Path, Target, Weigh, descend, initial, stride_for, sweep
+from .adjoint import Moment, Path, Target, Weigh, descend, end_of, initial, stride_for, sweep
 from .field import Field
 from .simplex import project
 from .smoothness import metasmoothness
@@ -101,9 +100,8 @@ def smoothness(problem: Problem, policy: Tensor) -> float:
     """Metasmoothness of the run under a policy (T, N): whether its phi can be read."""
 
     def train(factors: Tensor) -> Tensor:
-        fields, state = [problem.field] * problem.steps, initial(problem.descent, problem.start)
-        run = descend(fields, lambda step, _: policy[step] * factors, problem.descent, 0, state, problem.steps)
-        return deque(run, maxlen=1)[0][0]
+        fields = [problem.field] * problem.steps
+        return end_of(fields, lambda step, _: policy[step] * factors, problem.descent, problem.start)
 
     return metasmoothness(train, problem.uniform[0], seed=0)
 

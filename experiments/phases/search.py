@@ -230,7 +230,7 @@ def _smoothness(work: Work, problem: Problem, name: str, policy: Tensor) -> floa
 
     found = smoothness(problem, policy)
     work.decide(f"metasmoothness {found:.2f} under the {name} policy (phi is read from {READABLE:g} up)")
-    if found < READABLE:
+    if not found >= READABLE:  # NaN after divergence
         work.decide(
             f"warning: phi under the {name} policy must not be read: metasmoothness is too low, so that a derivative "
             "does not tell what a change of the weights does (a smaller recipe.learning_rate)"

@@ -53,8 +53,10 @@ class Mask(ScorerChoice):
     def learn(self, work: Work) -> dict[str, Any]:
         """A mask over the pool in place of a model: the recipe squeezed into short runs, differentiated through."""
         import pandas as pd
+        from torch import from_numpy
 
-        from ..contribution.masks import learn
+        from ..contribution.masks import learn, smoothness
+        from ..contribution.settings import READABLE
         from ..contribution.updates import update_of
 
         recipe, task = work.run.recipe, work.task
@@ -65,9 +67,17 @@ class Mask(ScorerChoice):
             f"{self.runs} runs of {steps} steps ({epochs:g} epochs of everything), "
             f"{recipe.schedule} squeezed into them; precision float32; judged by {task.size('dev')} dev examples"
         )
+        update, even = update_of(recipe, steps), from_numpy(np.full(pool, self.keep))
+        smooth = smoothness(task, update, even, self.keep, batch_size=recipe.batch_size, seed=work.seed)
+        work.decide(f"metasmoothness {smooth:.2f} of an inner run, before the mask moves (read from {READABLE:g} up)")
+        if not smooth >= READABLE:
+            work.decide(
+                "warning: the mask follows derivatives that must not be read: metasmoothness is too low "
+                "(a smaller recipe.learning_rate)"
+            )
         learned = learn(
             task,
-            update_of(recipe, steps),
+            update,
             keep=self.keep,
             steps=self.steps,
             runs=self.runs,
@@ -90,4 +100,5 @@ class Mask(ScorerChoice):
             f"outer loss {learned.outer[0]:.3f} at first, {learned.outer[-1]:.3f} at last; "
             f"{decided:.0%} of the mask within {DECIDED:g} of zero or one"
         )
-        return {"examples": pool, "outer_first": learned.outer[0], "outer_last": learned.outer[-1], "decided": decided}
+        ends = {"outer_first": learned.outer[0], "outer_last": learned.outer[-1]}
+        return {"examples": pool, "decided": decided, "metasmoothness": smooth} | ends

@@ -63,6 +63,17 @@ def learned(task: DeviceTask, checkpoint: Path | None = None, notify: Any = None
     return learn(task, Descent([0.1] * 8, 0.9), **chosen)
 
 
+def test_the_metasmoothness_of_inner_runs_tells_when_the_mask_cannot_be_read() -> None:
+    """Small steps of a perceptron are smooth in the mask; a run that diverges has none."""
+    task, _ = gaussian()
+    even = torch.full((task.size("train"),), 0.5, dtype=torch.float64)
+    found = [
+        masking.smoothness(task, Descent([rate] * 8, 0.9), even, 0.5, batch_size=35, seed=0) for rate in (0.1, 1e30)
+    ]
+    assert found[0] == pytest.approx(1, abs=0.1)
+    assert not found[1] >= 0.8
+
+
 # ---- the relaxed top-k -----------------------------------------------------------------------------------------------
 
 

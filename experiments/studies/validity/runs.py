@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from torch.nn.attention import SDPBackend, sdpa_kernel
 
 from ...contracts import Batch, Floats, Indices, Task
-from ...contribution.adjoint import Path, descend, first_batches, functional_losses, initial
+from ...contribution.adjoint import Path, end_of, first_batches, functional_losses
 from ...contribution.field import NetworkField, OfWeights, flat
 from ...contribution.smoothness import metasmoothness
 from ...contribution.updates import Update, update_of
@@ -90,10 +90,7 @@ def smoothness(run: Run, *, seed: int) -> float:
             row = factors[run.batches[step].index]
             return row / row.sum()
 
-        state = initial(run.update, run.start)
-        for state in descend(run.fields, weigh, run.update, 0, state, run.steps):  # noqa: B020
-            end = state[0]
-        return end
+        return end_of(run.fields, weigh, run.update, run.start)
 
     return metasmoothness(train, run.start.new_ones(run.size), seed=seed)
 
