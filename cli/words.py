@@ -169,7 +169,7 @@ def _meant(key: str, given: str, detail: Any, usual: Any) -> str | None:
     """What a value that cannot be was likely meant as: a percentage, a range of numbers, a word spelled otherwise."""
     limit = detail.get("ctx", {}).get("le", detail.get("ctx", {}).get("lt"))
     number = re.fullmatch(r"(\d+(?:\.\d+)?) *(%?)", given)
-    if number and (number[2] or limit == 1) and 2 <= float(number[1]) <= 100:
+    if number and (number[2] or (limit == 1 and float(number[1]) >= 10)) and 0 < float(number[1]) < 100:  # of a hundred
         return f"{key}={float(number[1]) / 100:g}"
     if span := re.fullmatch(r"(\d+) *(?:\.\.|-|:) *(\d+)", given):
         numbers = range(int(span[1]), int(span[2]) + 1)

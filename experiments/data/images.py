@@ -20,6 +20,7 @@ from .pixels import check_size, decode, resize, same_channels
 from .splits import Classes, carve
 
 VERSION = 2  # of what is made from the bytes: part of the fingerprint
+TEST = 0.2  # share split off as test, by default
 ENDINGS = (".png", ".jpg", ".jpeg", ".bmp", ".gif", ".webp", ".ppm", ".pgm", ".tif", ".tiff")
 ADVICE = "with a network, the same command again (torchvision downloads it)"
 
@@ -35,7 +36,7 @@ class ImageTask(TaskChoice):
     label_noise: Share = 0.0
     classes: Classes | None = None  # names of the classes used, renumbered in this order; null: all
     label: str | None = None  # the label's column in parquet; null: label or fine_label or class
-    test: Annotated[float, Field(gt=0, le=0.5)] = 0.2  # share split off as test where the source has no test part
+    test: Annotated[float, Field(gt=0, le=0.5)] = TEST  # share split off as test where the source has no test part
     size: Annotated[int, Field(ge=8, le=64)] | None = None  # pixels to resize to; null: as they are
 
     def fingerprint(self) -> str:
@@ -84,7 +85,7 @@ def _fingerprint(source: Source) -> str:
 
 
 def load(
-    name: str, path: str | None, *, dev: float, test: float = 0.2, label: str | None = None, size: int | None = None
+    name: str, path: str | None, *, dev: float, test: float = TEST, label: str | None = None, size: int | None = None
 ) -> Data:
     """`cifar10` or `images` as train, dev and test: inputs (N, C, H, W) uint8, targets (N,) classes.
 
@@ -106,6 +107,8 @@ def load(
         rest, held = carve(test, labels=parts["all"].targets, stream="test")
         parts = {"train": parts["all"].take(rest), "test": parts["all"].take(held)}
         notes.append(f"no test part in the source: {len(held)} of {len(rest) + len(held)} split off, by class")
+    elif test != TEST:
+        raise ConfigError(f"task.test={test:g} splits a test part off, and {source.root} has one", f"task.test={TEST}")
     rest, held = carve(dev, labels=parts["train"].targets, stream="dev")
     notes.append(f"dev: {len(held)} of {len(rest) + len(held)} training examples, by class")
     train, developed = parts["train"].take(rest), parts["train"].take(held)

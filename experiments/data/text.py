@@ -17,11 +17,12 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from ..contracts import IGNORED, Data, Examples, Indices, Split
-from ..errors import DataUnavailable, calling, renamed
+from ..errors import ConfigError, DataUnavailable, calling, renamed
 from . import digits, sources
 from .documents import ENDINGS, Documents, joined, read, standard_library, written_digits
 from .parts import files_by_part
 from .splits import carve
+from .texts import EMBEDDED, TEST
 
 if TYPE_CHECKING:
     from tokenizers import Tokenizer
@@ -34,7 +35,6 @@ CHUNK = 2048  # documents tokenized at once
 STORIES_AT = "roneneldan/TinyStories"  # on the hub
 STORIES = ("TinyStoriesV2-GPT4-train.txt", "TinyStoriesV2-GPT4-valid.txt")
 PARTS = ("train", "test", "all")  # all: where a source has no parts
-EMBEDDED = ("pydoc", "digits_as_text")
 SPLITS: tuple[Split, ...] = ("train", "dev", "test")
 MIXED = {f"task.{key}": f"task.mixed.{key}" for key in ("path", "column", "documents")}  # what errors call them
 
@@ -70,7 +70,7 @@ def load(
     path: str | None,
     *,
     dev: float,
-    test: float = 0.1,
+    test: float = TEST,
     column: str = "text",
     documents: int | None = None,
     vocabulary: int = 1024,
@@ -158,6 +158,13 @@ def parts_of(source: Source, wanted: Collection[str] = PARTS) -> tuple[dict[str,
         for part, paths in files.items()
         if part in wanted
     }, notes
+
+
+def refuse_idle_test(name: str, path: str | None, mixed: Source | None) -> None:
+    """Refuse a share to split off as test where no source lacks a test part."""
+    own = [Source(name, path), *([] if mixed is None else [mixed])]
+    if not any(one.name in EMBEDDED or "all" in find(one.name, one.path)[1] for one in own):
+        raise ConfigError(f"task.test splits a test part off, and task={name} has one", f"task.test={TEST}")
 
 
 def _documents(

@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from .text import Source
 
 BYTES = 257  # tokens of a vocabulary without merges: 256 bytes and a beginning
+TEST = 0.1  # share split off as test, by default
 EMBEDDED = ("pydoc", "digits_as_text")  # the interpreter's own documentation; a letter for each pixel of the digits
 TextName = Literal["text", "imdb", "tinystories", "pydoc", "digits_as_text"]
 
@@ -42,7 +43,7 @@ class TextTask(TaskChoice):
     examples: Count | None = None  # training windows
     dev: Annotated[float, Field(gt=0, le=0.5)] = 0.05
     column: str = "text"  # the text's column in parquet or field in jsonl
-    test: Annotated[float, Field(gt=0, le=0.5)] = 0.1
+    test: Annotated[float, Field(gt=0, le=0.5)] = TEST  # share split off as test where the source has no test part
     documents: Count | None = None  # a random sample of at most this many, of each part; null: all
     vocabulary: Annotated[int, Field(ge=BYTES, le=65536)] = 1024  # tokens of the BPE; 257: bytes, as in every text
     context: Annotated[int, Field(ge=8, le=4096)] = 64  # tokens a window
@@ -72,6 +73,8 @@ class TextTask(TaskChoice):
     def load(self) -> Data:
         from . import text
 
+        if self._given("test"):
+            text.refuse_idle_test(self.name, self.path, self._mixed())
         return text.load(
             self.name,
             self.path,

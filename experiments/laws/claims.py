@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import difflib
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -289,7 +290,11 @@ def _by_seed(point: Point, runs: pd.DataFrame) -> tuple[dict[int, float], str, i
     """
     unknown = [name for name in [*point.where, point.metric] if name not in runs.columns]
     if unknown:
-        return {}, f"no column {', '.join(unknown)} in the table", 0
+        return (
+            {},
+            f"no column {', '.join(unknown)} in the table{_near(unknown[0], runs, metric=unknown[0] == point.metric)}",
+            0,
+        )
     every = runs[_mask(runs, point.where)]
     matching = every[every[point.metric].notna()]
     if matching.empty:
@@ -301,6 +306,15 @@ def _by_seed(point: Point, runs: pd.DataFrame) -> tuple[dict[int, float], str, i
     most = int(matching.groupby("seed").size().max())
     note = f"each seed the mean of up to {most} runs that match" if most > 1 else ""
     return _seeds(matching, point.metric), note, len(every) - len(matching)
+
+
+def _near(word: str, runs: pd.DataFrame, *, metric: bool) -> str:
+    """The columns that a word may have meant: of a metric all that hold numbers and are no setting of a section."""
+    if metric:
+        numbers = map(str, runs.select_dtypes("number"))
+        return f"; there is: {', '.join(sorted(name for name in numbers if '.' not in name))}"
+    near = difflib.get_close_matches(word, map(str, runs.columns))
+    return f"; there is: {', '.join(near)}" if near else ""
 
 
 def _seeds(runs: pd.DataFrame, metric: str) -> dict[int, float]:

@@ -82,6 +82,7 @@ def test_range_sweeps_and_quoted_values() -> None:
         (["keep=50"], "to mend it: keep=0.5"),
         (["keep=50%"], "to mend it: keep=0.5"),
         (["keep=1.5"], "to mend it: keep=0.5"),  # not keep=0.015
+        (["keep=2"], "to mend it: keep=0.5"),  # not keep=0.02
         (["keep=0"], "to mend it: keep=0.5"),
         (["seed=abc"], "to mend it: seed=0"),
         (["seed=0..2"], "to mend it: seed=0,1,2"),

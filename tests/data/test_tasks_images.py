@@ -163,6 +163,8 @@ def test_class_folders_with_train_and_test(tmp_path: Path) -> None:
         f"train/{('cat', 'dog')[row % 2]}/{row}.png": (pixels[row].tobytes(), row % 2) for row in range(16)
     }
     assert sorted(data.splits["test"].ids)[0].startswith("test/cat/")
+    with pytest.raises(ConfigError, match=r"task\.test=0\.3 splits a test part off, and .*set has one"):
+        images.load("images", str(tmp_path / "set"), dev=0.25, test=0.3)
     (tmp_path / "set" / "test" / "cow").mkdir()
     (tmp_path / "set" / "test" / "cow" / "1.png").write_bytes(png(pixels[0]))
     with pytest.raises(DataUnavailable, match=r"test/cow/1\.png is cow"):

@@ -15,6 +15,7 @@ import pytest
 
 from prune_lab.experiments.contracts import IGNORED, Data
 from prune_lab.experiments.data import digits, documents, text
+from prune_lab.experiments.data.texts import AnyText
 from prune_lab.experiments.errors import ConfigError, DataUnavailable
 
 SETTINGS: dict[str, Any] = {"dev": 0.2, "test": 0.2, "vocabulary": 300, "context": 16}
@@ -133,6 +134,8 @@ def test_text_files(tmp_path: Path) -> None:
         place.write_bytes(content.encode())
     data = text.load("text", str(tmp_path / "set"), **SETTINGS)
     assert _documents(data, "test") == {f"test/pos/{row}.txt": texts[row] for row in range(15, 20)}
+    with pytest.raises(ConfigError, match=r"task\.test splits a test part off, and task=text has one"):
+        AnyText(path=str(tmp_path / "set"), test=0.2).load()
     (tmp_path / "set" / "train" / "pos" / "3.txt").write_bytes(b"caf\xe9")
     with pytest.raises(DataUnavailable, match=r"3\.txt is not UTF-8"):
         text.load("text", str(tmp_path / "set"), **SETTINGS)

@@ -114,7 +114,11 @@ def test_no_runs_says_which_setting_is_missing() -> None:
     unknown = Expectation(claim="c", source="s", point=Point(where={"rulle": "hard"}), at_least=0)
     outcome = claims.check(unknown, table_)
     assert (outcome.verdict, outcome.effect) == ("no runs", None)
-    assert "rulle" in outcome.sentence
+    assert outcome.sentence == "point: no column rulle in the table; there is: rule"
+    lost = Expectation(claim="c", source="s", point=Point(where={"rule": "hard"}, metric="acuracy"), at_least=0)
+    assert (
+        "no column acuracy in the table; there is: accuracy, balance, examples," in claims.check(lost, table_).sentence
+    )
 
 
 def test_two_data_sets_are_not_averaged() -> None:
