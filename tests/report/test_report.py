@@ -20,7 +20,7 @@ from prune_lab.experiments.figures import panels
 from prune_lab.experiments.laws import claims
 from prune_lab.experiments.laws.expectations import Expectation, Point
 from prune_lab.experiments.report.pruning import build as page
-from prune_lab.experiments.report.pruning import gains, laws, layout, scaling
+from prune_lab.experiments.report.pruning import gains, kept, laws, layout, scaling
 from prune_lab.experiments.report.pruning.runs import named, newest, points, table
 from prune_lab.experiments.report.table import write
 from prune_lab.experiments.store.folders import Store
@@ -365,3 +365,9 @@ def test_the_page_warns_of_every_choice_that_uses_the_labels_of_the_dev_split() 
     aimed = ["policy=equal_contribution", "scorer=class_error", "scorer=mask"]
     assert sorted(page.with_dev_labels(runs)) == [*aimed, "scorer=ngram_importance"]
     assert sorted(page.with_dev_labels(runs.assign(**{"scorer.target": "wiki"}))) == aimed
+
+
+def test_a_policy_that_prunes_nothing_has_no_selection_to_show(study: Store, tmp_path: Path) -> None:
+    """Runs of rs2 and infobatch have a rule of that name and no folder of a selection: the page stopped there."""
+    runs = newest(table(study)).query("task == 'cifar10' and rule == 'hard'").assign(rule="infobatch", prune="")
+    assert list(kept._smallest(study, runs, "kept.parquet")) == []

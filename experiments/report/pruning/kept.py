@@ -83,7 +83,7 @@ def _gallery(row: pd.Series[Any], rows: pd.DataFrame) -> tuple[Markup, Markup]:
 def _smallest(store: Store, runs: pd.DataFrame, file: str) -> Iterator[tuple[pd.Series[Any], pd.DataFrame]]:
     """A run of the smallest selection of each rule from its largest pool, and a table of that selection."""
     runs = named(runs)
-    pruned = runs[~runs["rule"].isin(["none", "random"])].drop_duplicates("prune")
+    pruned = runs[(runs["rule"] != "random") & (runs["prune"] != "")].drop_duplicates("prune")  # policies prune nothing
     for _, same in pruned.groupby(["task", "label_noise", "selection", "balance"], sort=True):
         for rule in selecting(same["rule"]):
             group = same[same["rule"] == rule]
