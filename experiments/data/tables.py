@@ -54,7 +54,7 @@ def _images(tables: Tables, column: str, rows: list[str], paths: list[str | None
         given: list[str | None] = [None] * len(images)
         if pa.types.is_struct(images.type):
             fields = [images.type.field(place).name for place in range(images.type.num_fields)]
-            given = images.field("path").to_pylist() if "path" in fields else given
+            given = _values(file, images.field("path")) if "path" in fields else given
             paths.extend(given)
             images = images.field("bytes")
         for row, (content, path) in enumerate(zip(images.to_pylist(), given, strict=True), start=first):
@@ -130,7 +130,7 @@ def _labels(tables: Tables, wanted: str | None) -> tuple[str, list[int | str], t
     labels: list[Any] = []
     for file, column in _batches(tables, chosen):
         names = own[file] or classes or ()
-        for value in column.to_pylist():
+        for value in _values(file, column):
             label = meant(value)
             if label is None and value is not None and value == value and value != "":  # NaN differs from NaN
                 raise ConfigError(
@@ -161,6 +161,12 @@ def _batches(tables: Tables, column: str) -> Iterator[tuple[Path, Any]]:
         with _reading(file):
             for batch in table.iter_batches(batch_size=1024, columns=[column]):
                 yield file, batch.column(0)
+
+
+def _values(file: Path, column: Any) -> list[Any]:
+    with _reading(file):  # text that is not UTF-8 shows here
+        found: list[Any] = column.to_pylist()
+    return found
 
 
 @contextmanager

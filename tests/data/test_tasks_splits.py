@@ -206,8 +206,14 @@ def test_arrays_are_built_once_and_damage_is_mended(cache: Path) -> None:
     file.write_bytes(b"x" * file.stat().st_size)
     get()
     assert len(built) == 3
+    whole = file.read_bytes()
+    file.write_bytes(whole.replace(b"(10,), }" + b" " * 12, b"(10000000000000,), }"))  # numbers that no memory holds
+    assert len(file.read_bytes()) == len(whole)
+    assert file.read_bytes() != whole
     get()
-    assert len(built) == 3
+    assert len(built) == 4
+    get()
+    assert len(built) == 4
     assert [path.name for path in file.parent.parent.iterdir()] == ["key"]  # no draft left
 
 
