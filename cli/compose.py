@@ -228,6 +228,8 @@ def _parsed(word: str) -> Any:
         if len(word) > MOST_LETTERS:
             what = f"a word of {len(word):,} letters, {said.short(word)}: at most {MOST_LETTERS:,} are read"
             raise ConfigError(what, "seed=range(0,1000) for many values, or experiment=FILE.yaml for many words")
+        if word != word.encode(errors="replace").decode():
+            raise ConfigError(f"{said.short(word)!r} is no text in UTF-8", "a name in UTF-8")
         try:
             override = _parser().parse_override(word.lstrip("+"))
             override.value()

@@ -228,7 +228,8 @@ def run() -> None:
     except Exception as error:
         if (where := registry.blame(error)) is not None:  # its author's to mend
             _fail(RunFailed(f"a plug-in broke; finished runs are kept: {where}"))
-        _fail(foreseen(error) or unforeseen("prune-lab broke; finished runs are kept", error))
+        given = "".join(f", perhaps on what {name} gave" for name in registry.loaded())
+        _fail(foreseen(error) or unforeseen(f"prune-lab broke{given}; finished runs are kept", error))
     finally:
         stdout.release()
 

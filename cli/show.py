@@ -6,6 +6,7 @@ import json
 import re
 import time
 from collections.abc import Sequence
+from contextlib import suppress
 from typing import Any
 
 from rich.console import Console
@@ -125,6 +126,7 @@ def fail(error: LabError, *, as_json: bool) -> int:
     said = readable(str(error))
     if as_json:
         content = {"status": "failed", "exit_code": error.exit_code, "error": said}
-        print(json.dumps(content), flush=True, file=stdout())
+        with suppress(OSError):  # the output itself may be what is refused
+            print(json.dumps(content), flush=True, file=stdout())
     Console(stderr=True, highlight=False).print(f"prune-lab: {said}", markup=False, soft_wrap=True)
     return error.exit_code

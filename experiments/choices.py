@@ -78,6 +78,10 @@ def _check(kind: str, name: str, cls: Any) -> None:
         raise ConfigError(
             f"{cls.__name__} is a {kind}, and no {base.__name__}", f"class {cls.__name__}({base.__name__})"
         )
+    told = {"kind", "registered", "source", "version", "plugin", "plugin_name"}  # by the registry
+    if untold := sorted(one for one in base.__class_vars__ - told if not hasattr(cls, one)):
+        kinds = "one of images, text, vectors" if untold[0] == "reads" else "some of images, text, vectors"
+        raise ConfigError(f"{word}: {cls.__name__} does not say its {untold[0]}", f"{untold[0]}, {kinds}")
     fields: Any = set(cls.model_fields)  # type: ignore[attr-defined]
     taken = {one for one in fields - set(base.model_fields) if hasattr(base, one) or one in base.__class_vars__}
     if kind == "rule":  # a rule's settings stand beside these in the recipe of a prune run

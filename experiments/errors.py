@@ -71,6 +71,8 @@ def foreseen(error: BaseException) -> LabError | None:
     if memory or "can't allocate memory" in said:  # of torch on a CPU
         what = f"this machine has too little memory: {said or 'nothing more could be allocated'}"
         return DataUnavailable(what, "a smaller model, recipe.batch_size or task.examples; or fewer launcher.workers")
+    if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT) and error.filename is None:
+        return DataUnavailable("no space is left where the output is written to", "space there, or another place")
     if isinstance(error, OSError) and error.errno is not None and error.filename is not None:
         mend = MENDS.get(error.errno, f"look at {error.filename}: it must be there, and yours to read or to write")
         return DataUnavailable(f"{error.filename}: {os.strerror(error.errno)}", mend)

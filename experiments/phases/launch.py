@@ -79,7 +79,7 @@ def work(job: Job, store: Store, watch: Watch) -> Outcome:
         if store.find(job.phase, job.key) is not None:
             return found(job, store)  # another process made it since the plan
         folder = phases.run(job, store, lambda sentence, share: watch(job, sentence, share))
-    except Exception as error:
+    except (Exception, SystemExit) as error:  # a plug-in that ends the program ends its own run
         with suppress(LabError):
             if store.find(job.phase, job.key) is not None:
                 return found(job, store)  # another process made it meanwhile, and took its checkpoints away
@@ -89,7 +89,7 @@ def work(job: Job, store: Store, watch: Watch) -> Outcome:
     return Outcome(job.phase, job.key, str(folder.path), "done", seconds, metrics, name=job.name)
 
 
-def _broken(job: Job, store: Store, error: Exception) -> LabError:
+def _broken(job: Job, store: Store, error: BaseException) -> LabError:
     """An error that nobody expected: of the machine, in a plug-in, on what a plug-in gave, or in our own code."""
     if where := choices.blame(error):
         return RunFailed(f"{job.phase} {job.key} broke in a plug-in: {where}")

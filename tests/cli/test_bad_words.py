@@ -106,6 +106,7 @@ def test_a_file_has_the_numbers_and_the_marks_that_editors_write(tmp_path: Path)
         (["keep=" + "a" * 5000], "(5,000 letters)", "keep=0.5"),
         (["task=" + "a" * 5000], "(5,000 letters)", ""),
         (["seed=[" + ",".join(["1"] * 500) + "]"], "(1,001 letters)", "seed=0"),
+        (["results=\udc80store"], "is no text in UTF-8", "a name in UTF-8"),
         (["=3"], "no setting of the form key=value", "keep=0.5"),
         ([" "], "no setting of the form key=value", "keep=0.5"),
         (["task@recipe=digits"], "no setting of the form key=value", "keep=0.5"),

@@ -93,6 +93,51 @@ def test_a_path_of_thousands_of_letters(capsys: pytest.CaptureFixture[str], word
     assert len(answer.err) < 500
 
 
+def test_an_output_without_space(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(*words: object, **named: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(show.json, "dumps", full)
+    answer = call(capsys, "choices", "rule", "--json")
+    assert (answer.code, "no space is left where the output" in answer.err) == (4, True)
+
+
+PLUGIN = """
+from prune_lab.experiments.choices import choice
+from prune_lab.experiments.contracts import ModelChoice, ScorerChoice
+
+@choice("scorer", "leaving")
+class Leaving(ScorerChoice):
+    def score(self, evidence):
+        raise SystemExit(7)
+
+@choice("scorer", "odd")
+class Odd(ScorerChoice):
+    def evidence(self, run):
+        return [1]
+"""
+
+
+@pytest.mark.parametrize(
+    ("scorer", "said"),
+    [("leaving", "broke in a plug-in: "), ("odd", "perhaps on what ")],
+)
+def test_what_a_plug_in_breaks_is_said_to_be_its_own(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path, results: str, scorer: str, said: str
+) -> None:
+    file = tmp_path / "mine.py"
+    file.write_text(PLUGIN)
+    answer = call(capsys, "score", "--plugin", str(file), f"scorer={scorer}", "task.examples=100", results)
+    assert (answer.code, f"{said}{file}" in answer.err) == (1, True)
+
+
+def test_a_choice_that_does_not_say_what_it_takes(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    file = tmp_path / "mine.py"
+    file.write_text(f'{PLUGIN}\n@choice("model", "mine")\nclass Mine(ModelChoice):\n    """A model."""\n')
+    answer = call(capsys, "choices", "--plugin", str(file))
+    assert (answer.code, "Mine does not say its takes" in answer.err) == (2, True)
+
+
 def test_a_plug_in_below_the_home_of_nobody(capsys: pytest.CaptureFixture[str]) -> None:
     answer = call(capsys, "train", "--plugin", "~nobodyhere/x.py")
     assert (answer.code, "there is no such file" in answer.err) == (4, True)
