@@ -169,6 +169,9 @@ def test_two_seeds_decide_no_form() -> None:
     runs = runs_of(constant_ct_cv=[3.0] * 3, **columns)
     assert policies.form_of(("one", "unpruned"), runs)["form"] == "exact"
     assert policies.form_of(("one", "unpruned"), runs[:2])["form"] == "undecided"
+    unread = policies.form_of(("one", "unpruned"), runs.assign(phi_readable=[0.0] + [1.0] * (len(runs) - 1)))
+    assert unread["form"] == "unread"
+    assert "in 1 φ cannot be read" in policies.supported([unread, unread | {"form": "exact"}])
 
 
 def test_the_best_step_is_chosen_by_the_stopping_set_and_judged_by_what_is_held_out() -> None:

@@ -15,15 +15,16 @@ from .marks import change, column, interval, without_changes
 FORMS = (
     "cv at the constant and at the found policy, paired by seed. Exact: φ became more equal and is more equal than CT. "
     "Printed: the same with CT and φ exchanged. Neither: both became less equal. Each by a 95 % t interval; undecided "
-    f"where one crosses 0, or with fewer than {claims.SEEDS} seeds. Gap: how far the largest φ is above the mean, over "
-    "the mean; 0 at the best policy. Held out: towards a part of the dev split that nothing was searched on; the law "
-    "is of the target that was."
+    f"where one crosses 0, or with fewer than {claims.SEEDS} seeds; unread where metasmoothness of some run is too low "
+    "for φ to mean anything. Gap: how far the largest φ is above the mean, over the mean; 0 at the best policy. Held "
+    "out: towards a part of the dev split that nothing was searched on; the law is of the target that was."
 )
 SUPPORTED = {
     "exact": "the exact form of the law (φ equal) more than the printed one (CT equal)",
     "printed": "the printed form of the law (CT equal) more than the exact one (φ equal)",
     "neither": "neither form of the law: both contributions became less equal",
     "undecided": "no form of the law: the intervals do not decide",
+    "unread": "no form of the law: φ cannot be read, as metasmoothness is too low",
 }
 TOWARDS = {-1: "fell", 0: "did not clearly change", 1: "rose"}
 BESIDE = {
@@ -32,6 +33,8 @@ BESIDE = {
     "cv of φ, found, held out": "found_held_phi_cv",
     "cv of CT, found, held out": "found_held_ct_cv",
     "mean φ / loss to fall, found": "found_phi_ratio",
+    "metasmoothness, constant": "constant_metasmoothness",
+    "metasmoothness, found": "found_metasmoothness",
 }
 
 
@@ -48,7 +51,9 @@ def form_of(setting: Any, runs: pd.DataFrame) -> dict[str, Any]:
     }
     phi, ct = (change(cv[sign, "found"], cv[sign, "constant"]) for sign in ("φ", "CT"))
     apart = change(cv["φ", "found"], cv["CT", "found"])
-    if phi.sign < 0 and apart.sign < 0:
+    if (column(runs, "phi_readable") == 0).any():
+        verdict = "unread"
+    elif phi.sign < 0 and apart.sign < 0:
         verdict = "exact"
     elif ct.sign < 0 and apart.sign > 0:
         verdict = "printed"
@@ -65,10 +70,11 @@ def supported(forms: Sequence[dict[str, Any]]) -> str:
     if all(form["seeds"] < claims.SEEDS for form in forms):
         return f"Nothing is decided: a verdict needs {claims.SEEDS} seeds or more, as in seed=0,1,2."
     if len(forms) > 1:
-        exact, printed, neither, undecided = (sum(form["form"] == name for form in forms) for name in SUPPORTED)
+        exact, printed, neither, undecided, unread = (sum(form["form"] == name for form in forms) for name in SUPPORTED)
         return (
             f"Of {len(forms)} settings, {exact} support the exact form of the law (φ equal), {printed} the printed one "
-            f"(CT equal), {neither} neither, and {undecided} are undecided."
+            f"(CT equal), {neither} neither, and {undecided} are undecided"
+            + (f"; in {unread} φ cannot be read (metasmoothness)." if unread else ".")
         )
     form = forms[0]
     moved = {
