@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import re
+from pathlib import Path
+
 import numpy as np
 import pytest
 from scipy import stats
@@ -9,6 +12,7 @@ from scipy import stats
 from prune_lab.experiments.contracts import Floats
 from prune_lab.experiments.laws.intervals import interval_of, intervals_of, welch
 
+ROOT = Path(__file__).parents[2]
 SIZES = np.log(1000 * 2.0 ** np.arange(5))
 SLOPE = (SIZES - SIZES.mean()) / np.square(SIZES - SIZES.mean()).sum()
 SHARED, OWN, TRIALS = 0.05, 0.03, 8000  # log error: a seed's luck in all of its runs, a run's own
@@ -102,3 +106,12 @@ def test_unpaired_values_have_welchs_interval() -> None:
     assert (found.low, found.high) == pytest.approx((ends.low, ends.high))
     assert np.isnan(welch(left, right[:1]).low)
     assert welch(np.ones(3), np.zeros(3)).low == 1.0
+
+
+def test_no_other_file_makes_an_interval_over_seeds() -> None:
+    made = re.compile(r"\bt\.ppf|stdtrit|confidence_interval|bootstrap\(|\bsem\(|1\.96")
+    files = (ROOT / room for room in ("cli", "experiments"))
+    found = {
+        path.name for room in files for path in room.rglob("*.py") if made.search(path.read_text(encoding="utf-8"))
+    }
+    assert found == {"intervals.py"}
