@@ -75,12 +75,14 @@ def test_tables_of_different_columns_and_images_by_path_alone(tmp_path: Path) ->
     table_of(tmp_path / "set" / "train-1.parquet", random_pixels(8, size=8), [0, 1] * 4, column="kind")
     with pytest.raises(DataUnavailable, match=r"train-1\.parquet has no column label, which train-0\.parquet has"):
         images.load("images", str(tmp_path / "set"), dev=0.25)
-    table = pa.table({"image": [{"bytes": None, "path": "a.png"}] * 4, "label": [0, 1] * 2})
-    table = table.cast(
-        pa.schema([("image", pa.struct([("bytes", pa.binary()), ("path", pa.string())])), ("label", pa.int64())])
-    )
-    pq.write_table(table, tmp_path / "x.parquet")
+    kind = pa.struct([("bytes", pa.binary()), ("path", pa.string())])
+    by_path = pa.array([{"bytes": None, "path": "a.png"}] * 4, kind)
+    pq.write_table(pa.table({"image": by_path, "label": [0, 1] * 2}), tmp_path / "x.parquet")
     with pytest.raises(DataUnavailable, match=r"(?s)by its path alone, a\.png.*metadata\.csv"):
+        images.load("images", str(tmp_path / "x.parquet"), dev=0.25)
+    broken = pa.Array.from_buffers(pa.string(), 4, pa.array([b"\xff\xfe"] * 4).buffers())
+    pq.write_table(pa.table({"image": [png(random_pixels(1, size=8)[0])] * 4, "label": broken}), tmp_path / "x.parquet")
+    with pytest.raises(DataUnavailable, match=r"x\.parquet cannot be read: 'utf-8'"):
         images.load("images", str(tmp_path / "x.parquet"), dev=0.25)
 
 
