@@ -28,7 +28,8 @@ class File(ScorerChoice):
     def score(self, evidence: Evidence) -> Floats:
         from .files import read
 
-        scores, note = read(Path(self.path), evidence.data.splits["train"].ids)
+        train = evidence.data.splits["train"]
+        scores, note = read(Path(self.path), train.ids, train.targets if evidence.data.classes else None)
         evidence.decide(note)
         return scores
 

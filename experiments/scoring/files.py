@@ -19,13 +19,14 @@ SUFFIXES = ".npy, .csv or .parquet"
 FORM = "the form that `prune-lab score export=scores.csv` writes for the same task"
 
 
-def read(path: str | Path, ids: Ids) -> tuple[Floats, str]:
+def read(path: str | Path, ids: Ids, labels: Indices | None = None) -> tuple[Floats, str]:
     """(N,) scores in the order of `ids`, and a note that says how they were aligned.
 
     .csv and .parquet have a column `id` (or `image`) and a column `score` of numbers. An id is looked up as it is, or
     else by its file name where that is unique on both sides and no folder contradicts: `1.png` is `train/cat/1.png`,
     `test/1.png` is not. More ids than the N are allowed: a larger pool's file serves.
     .npy has no ids, so it has exactly N scores, in the order of the training split.
+    Where a column `label` has other numbers than `labels` (N,), the note warns: it may be of other data.
     """
     path = Path(path)
     if not path.is_file():
@@ -38,7 +39,8 @@ def read(path: str | Path, ids: Ids) -> tuple[Floats, str]:
     elif suffix in (".csv", ".parquet"):
         found, values = _table(path)
         rows, note = _align(path, found, ids)
-        given = values.iloc[rows]
+        given = values.iloc[rows, 0]
+        note += "" if labels is None or values.shape[1] == 1 else _differing(values.iloc[rows, 1], labels)
         scores = pd.to_numeric(given, errors="coerce").to_numpy(dtype=np.float64, na_value=np.nan)
     else:
         raise ConfigError(f"{path.name} is not a score file: expected {SUFFIXES}", FORM)
@@ -73,6 +75,13 @@ def write(path: str | Path, ids: Ids, scores: Floats, labels: Indices | None) ->
         raise ConfigError(f"cannot write scores to {path.name}: expected {SUFFIXES}")
 
 
+def _differing(given: pd.Series[Any], labels: Indices) -> str:
+    """A warning where labels, as far as they are numbers, are not those of the same examples."""
+    theirs = pd.to_numeric(given, errors="coerce").to_numpy(dtype=np.float64, na_value=np.nan)
+    number = int((np.isfinite(theirs) & (theirs != labels)).sum())
+    return f"; warning: {number} of {len(labels)} labels are not the task's: is it of other data?" if number else ""
+
+
 def _array(path: Path, ids: Ids) -> Floats:
     try:
         scores = np.load(path, mmap_mode="r", allow_pickle=False)  # a header may promise more than there is
@@ -92,27 +101,27 @@ def _array(path: Path, ids: Ids) -> Floats:
     return np.array(scores, dtype=np.float64)
 
 
-def _table(path: Path) -> tuple[Ids, pd.Series[Any]]:
-    """Ids (R,) and what is given for scores (R,), in the file's order."""
+def _table(path: Path) -> tuple[Ids, pd.DataFrame]:
+    """Ids (R,), and what is given for scores and labels (R, 1 or 2), in the file's order."""
     try:
         table = _csv(path) if path.suffix.lower() == ".csv" else _parquet(path)
     except LabError:
         raise
     except Exception as error:  # the csv module, pandas and pyarrow raise a dozen types for a damaged file
         raise DataUnavailable(f"{path.name} cannot be read as {path.suffix[1:]}: {error}", FORM) from error
-    return table.iloc[:, 0].astype(str).to_numpy(dtype=np.str_), table.iloc[:, 1]
+    return table.iloc[:, 0].astype(str).to_numpy(dtype=np.str_), table.iloc[:, 1:]
 
 
 def _columns(path: Path, names: Sequence[str], rows: int) -> list[int]:
-    """Where the ids and the scores are."""
-    for name in ("id", "image", "score"):
+    """Where the ids, the scores and, if they are there, the labels are."""
+    for name in ("id", "image", "score", "label"):
         if names.count(name) > 1:
             raise ConfigError(f"{path.name} has {names.count(name)} columns called {name}", f"one column {name}")
     column = next((name for name in ("id", "image") if name in names), None)
     if column is None or "score" not in names or not rows:
         there = f"{rows} rows of the columns {', '.join(names)}"
         raise ConfigError(f"{path.name} has {there}; it needs id (or image) and score", FORM)
-    return [names.index(column), names.index("score")]
+    return [names.index(name) for name in (column, "score", "label") if name in names]
 
 
 def _parquet(path: Path) -> pd.DataFrame:

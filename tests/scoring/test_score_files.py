@@ -207,6 +207,14 @@ def test_ids_that_are_the_tables_index_are_ids(tmp_path: Path) -> None:
     assert read(tmp_path / "S.PARQUET", np.array(["a", "b"]))[0].tolist() == [2, 1]
 
 
+def test_labels_of_other_data_are_said(table) -> None:
+    ours = np.array([0, 0, 1])
+    path = table(id=list(IDS[::-1]), score=[3, 2, 1], label=[0, 0, 1])
+    assert "warning: 2 of 3 labels are not the task's" in read(path, IDS, ours)[1]
+    assert "warning" not in read(table(id=list(IDS[::-1]), score=[3, 2, 1], label=[1, 0, 0]), IDS, ours)[1]
+    assert "warning" not in read(table(id=list(IDS), score=[3, 2, 1], label=["dog", "cat", "dog"]), IDS, ours)[1]
+
+
 def test_equal_scores_rank_nothing_and_are_refused(table) -> None:
     with pytest.raises(ConfigError, match=r"(?s)all 3 scores are 0\.5.*rule=random"):
         read(table(id=list(IDS), score=[0.5] * 3), IDS)
