@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 from typer.testing import CliRunner
 
-from benchmarks import contribution, ours, plain, race, sweep, synthetic, text, training
+from benchmarks import contribution, ours, packing, plain, race, sweep, synthetic, text, training
 from benchmarks.__main__ import app
 from benchmarks.side import RACES, Measured, Side
 from prune_lab.experiments.contracts import Proxy
@@ -58,9 +58,24 @@ def test_packing_compares_seconds_for_as_many_models(monkeypatch: pytest.MonkeyP
     monkeypatch.setattr(race, "Side", SideHere)
     result = CliRunner().invoke(app, ["packing", "--quick", "--json"])
     assert result.exit_code == 0, result.output
-    (one,) = map(json.loads, result.stdout.splitlines())
-    assert (set(one), one["unit"], one["met"]) == (KEYS, "s for 32 models", None)
-    assert one["ratio"] == pytest.approx(one["baseline"] / one["ours"])
+    measured = [json.loads(line) for line in result.stdout.splitlines()]
+    units = ["s for 32 models", *["s for 10 proxies"] * 3]
+    assert [(set(one), one["unit"], one["target"]) for one in measured] == [
+        (KEYS, unit, target) for unit, target in zip(units, [None, 2.5, 2.5, None], strict=True)
+    ]
+    for one in measured:
+        assert one["ratio"] == pytest.approx(one["baseline"] / one["ours"])
+
+
+def test_both_sides_of_packed_proxies_train_as_many_steps_on_as_many_examples() -> None:
+    words = ("task=digits", "task.examples=100", "model=linear", "scorer=aum", "scorer.proxies=2", "recipe.epochs=1")
+    packed: dict[str, Any] = {}
+    alone: dict[str, Any] = {}
+    assert packing.proxies_lap(words, 2, packed=True, made=packed)() == 2
+    assert packing.proxies_lap(words, 2, packed=False, made=alone)() == 2
+    assert (len(packed), len(alone)) == (1, 2)
+    assert packed["train_0"]["steps"] == alone["train_1"]["steps"]
+    assert packed["train_0"]["examples_seen"] == sum(one["examples_seen"] for one in alone.values())
 
 
 def test_seconds_a_model_stand_beside_the_published_ones() -> None:
