@@ -12,11 +12,11 @@ from pydantic import Field
 from ..choices import choice
 from ..contracts import Count, Evidence, Floats, Indices, ProxyRun, ScorerChoice
 from ..errors import ConfigError
-from .evidence import runs, seen
+from .evidence import runs, seen, shuffled
 from .forgetting import events_of
 
 
-@choice("scorer", "d2", source="arXiv:2310.07931")
+@choice("scorer", "d2", source="arXiv:2310.07931", version=2)
 class D2(ScorerChoice):
     """D2: the turn in a greedy choice of hard examples that spares the neighbours of those chosen, the first highest.
 
@@ -41,12 +41,14 @@ class D2(ScorerChoice):
         from ..models.features import penultimate
 
         base = seen(evidence, "error") if self.base == "el2n" else events_of(evidence, "most")
-        rows = []
-        for scores, proxy in zip(base, evidence.proxies, strict=True):
-            near, distances = nearest(penultimate(evidence.task, proxy.model, "train"), self.neighbours)
+        order = shuffled(evidence, "d2")  # the first of equals and of equally near ones is drawn
+        turns = np.empty(base.shape)
+        for place, proxy in enumerate(evidence.proxies):
+            scores = base[place, order]
+            near, distances = nearest(penultimate(evidence.task, proxy.model, "train")[order], self.neighbours)
             heard = scores + (np.exp(-distances) * scores[near]).sum(1)
-            rows.append(greedy(heard, near, np.exp(-self.gamma * distances)))
-        return np.stack(rows)
+            turns[place, order] = greedy(heard, near, np.exp(-self.gamma * distances))
+        return turns
 
 
 def nearest(features: Floats, neighbours: int) -> tuple[Indices, Floats]:

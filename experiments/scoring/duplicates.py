@@ -8,13 +8,13 @@ from ..choices import choice
 from ..contracts import Count, Evidence, Floats, ProxyRun, ScorerChoice
 from ..seeds import derive
 from .clusters import centres, unit
-from .evidence import runs
+from .evidence import runs, shuffled
 
 FIRST = 2.0  # of the first of a cluster, which nothing comes before: the largest cosine distance there is
 BLOCK = 1024  # rows of similarities at once
 
 
-@choice("scorer", "duplicates", source="after SemDeDup, arXiv:2303.09540")
+@choice("scorer", "duplicates", source="after SemDeDup, arXiv:2303.09540", version=2)
 class Duplicates(ScorerChoice):
     """Cosine distance to the nearest of the own cluster that is kept before it.
 
@@ -32,12 +32,13 @@ class Duplicates(ScorerChoice):
     def score(self, evidence: Evidence) -> Floats:
         from ..models.features import penultimate
 
-        rows = []
+        order = shuffled(evidence, "duplicates")  # the first of two copies is drawn
+        scores = np.empty((len(evidence.proxies), len(order)))
         for number, proxy in enumerate(evidence.proxies):
-            directions = unit(penultimate(evidence.task, proxy.model, "train"))
+            directions = unit(penultimate(evidence.task, proxy.model, "train")[order])
             means = centres(directions, self.clusters, seed=derive(evidence.seed, "duplicates", number))
-            rows.append(distances_to_earlier(directions, means))
-        return np.stack(rows)
+            scores[number, order] = distances_to_earlier(directions, means)
+        return scores
 
 
 def distances_to_earlier(directions: Floats, means: Floats) -> Floats:

@@ -10,8 +10,9 @@ from typing import Annotated, Any, Literal
 import numpy as np
 from pydantic import Field
 
-from ..contracts import Data, Evidence, Floats, Proxy, ProxyRun
+from ..contracts import Data, Evidence, Floats, Indices, Proxy, ProxyRun
 from ..errors import ConfigError
+from ..seeds import turns
 
 Proxies = Annotated[int, Field(ge=1, le=100)]
 Epoch = Annotated[int, Field(ge=0)] | None  # of a proxy's schedule; null: derived, and said
@@ -55,6 +56,11 @@ def recorded(evidence: Evidence, proxy: Proxy, name: str) -> Floats:
     assert values.shape[0] > 0, f"trajectory {name} has no epoch"
     assert values.shape[1] == evidence.task.size("train"), f"trajectory {name} is of {values.shape[1]} examples"
     return values
+
+
+def shuffled(evidence: Evidence, name: str) -> Indices:
+    """(N,) the training examples in a random order of the score's seed, by their ids: who comes first among equals."""
+    return np.argsort(turns(evidence.seed, name, evidence.task.examples("train").ids))
 
 
 def of_text(name: str, run: Any) -> None:

@@ -11,8 +11,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import nn
 
+from prune_lab.experiments import choices
+from prune_lab.experiments.contracts import Examples
 from prune_lab.experiments.errors import ConfigError
 from prune_lab.experiments.scoring import d2 as graph
+from prune_lab.experiments.scoring.evidence import Given
 
 from ..scores import score
 from ..training.test_evaluation import MemoryTask
@@ -60,3 +63,27 @@ def test_the_greedy_choice_is_the_plain_one(size: int, neighbours: int, seed: in
         for other, weight in zip(near[taken], weights[taken], strict=True):
             left[other] -= weight * left[taken]
     assert np.argsort(-turns).tolist() == plain
+
+
+@pytest.mark.parametrize("name", ["d2", "duplicates"])
+def test_which_of_two_copies_comes_first_is_drawn_by_their_ids(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """20 pairs of copies, one in each of two folders: both folders have their share of firsts."""
+    points = np.random.default_rng(0).normal(size=(20, 4)).astype(np.float32)
+    ids = np.array([f"{label}/{number}" for label in "ab" for number in range(20)])
+    model = nn.Linear(4, 2)
+    settings = {"neighbours": 1} if name == "d2" else {"clusters": 1}
+    monkeypatch.setattr(graph, "seen", lambda *_: np.ones((1, 40)))
+
+    def scored(rows: np.ndarray, seed: int) -> np.ndarray:
+        task = MemoryTask(torch.from_numpy(np.tile(points, (2, 1))[rows]), torch.zeros(40, dtype=torch.int64))
+        monkeypatch.setattr(MemoryTask, "examples", lambda *_: Examples(points, rows, ids[rows]))
+        scorer = choices.get("scorer", name)(**settings)
+        scores = np.empty(40)
+        scores[rows] = scorer.score(Given(task, [proxy(model)], seed=seed))[0]
+        return scores
+
+    plain = [scored(np.arange(40), seed) for seed in range(20)]
+    firsts = np.array([(one[:20] > one[20:]).mean() for one in plain])
+    assert 0.4 < firsts.mean() < 0.6
+    moved = scored(np.random.default_rng(1).permutation(40), 3)
+    np.testing.assert_allclose(moved, plain[3], atol=1e-5)
