@@ -66,8 +66,7 @@ NO_EFFECT = _Effect(NOTHING, 0)
 def check(expectation: Expectation, runs: pd.DataFrame) -> Outcome:
     """Judge one expectation on its 95 % interval; fewer than 3 seeds decide nothing.
 
-    It holds where the interval is inside the bounds, fails where it is outside of them (by more than the tolerance),
-    and is undecided across one. Where a run that matches has no value (a loss level that it never reached), the others
+    It holds where the interval is inside the bounds, fails where it is outside of them, and is undecided across one. Where a run that matches has no value (a loss level that it never reached), the others
     are a selection and decide nothing.
     """
     wanted = _wanted(expectation)
@@ -264,7 +263,7 @@ def _judge(expectation: Expectation, effect: _Effect) -> tuple[Verdict, str]:
         return "undecided", "no interval"
     if least <= low and high <= most:
         return "holds", "the interval lies inside"
-    outside = high < least - expectation.tolerance or low > most + expectation.tolerance
+    outside = high < least or low > most
     return ("fails", "the interval lies outside") if outside else ("undecided", "the interval crosses the bound")
 
 
@@ -351,5 +350,4 @@ def _same(value: Any, wanted: Any) -> bool:
 
 def _wanted(expectation: Expectation) -> str:
     ends = {"at least": expectation.at_least, "at most": expectation.at_most}
-    wanted = " and ".join(f"{words} {end:g}" for words, end in ends.items() if end is not None)
-    return wanted + (f" (tolerance {expectation.tolerance:g})" if expectation.tolerance else "")
+    return " and ".join(f"{words} {end:g}" for words, end in ends.items() if end is not None)

@@ -27,7 +27,6 @@ class Expectation(Settings):
     versus: Point | None = None
     at_least: float | None = None
     at_most: float | None = None
-    tolerance: Annotated[float, Field(ge=0)] = 0.0  # the interval must be this far outside for the claim to fail
 
     @model_validator(mode="after")
     def _bounded(self) -> Expectation:
