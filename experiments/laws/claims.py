@@ -66,8 +66,9 @@ NO_EFFECT = _Effect(NOTHING, 0)
 def check(expectation: Expectation, runs: pd.DataFrame) -> Outcome:
     """Judge one expectation on its 95 % interval; fewer than 3 seeds decide nothing.
 
-    It holds where the interval is inside the bounds, fails where it is outside of them, and is undecided across one. Where a run that matches has no value (a loss level that it never reached), the others
-    are a selection and decide nothing.
+    It holds where the interval is inside the bounds, fails where it is outside of them, and is undecided across one.
+    Where a run that matches has no value (a loss level that it never reached), the others are a selection and decide
+    nothing.
     """
     wanted = _wanted(expectation)
 
