@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import getpass
+import os
 import subprocess
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -84,7 +84,7 @@ class Queue:
     def _look(self) -> None:
         """One call for all jobs. A controller that does not answer says nothing about them."""
         self._looked = time.monotonic()
-        command = ["squeue", "--noheader", "--array", "--states=all", f"--user={getpass.getuser()}", "--format=%i %T"]
+        command = ["squeue", "--noheader", "--array", "--states=all", f"--user={os.getuid()}", "--format=%i %T"]
         try:
             said = subprocess.run(command, capture_output=True, text=True, timeout=60, check=True).stdout
         except (OSError, subprocess.SubprocessError):

@@ -32,7 +32,7 @@ def evaluate(work: Work) -> dict[str, Any]:
     metrics, examples = measured("model")
     test = task.examples("test")
     table = pd.DataFrame({"index": np.arange(len(test.ids)), "id": test.ids} | examples)
-    best = measured("best")[0] if (trained.path / "best.safetensors").exists() else metrics
+    best = measured("best")[0] if trained.has("best.safetensors") else metrics
     metrics |= {f"{name}_best": best[name] for name in BEST if name in best}
     table.to_parquet(work.folder / "examples.parquet", index=False)
     (work.folder / "metrics.json").write_text(json.dumps(metrics, indent=1) + "\n")

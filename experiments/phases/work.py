@@ -154,7 +154,7 @@ def kept_of(folder: Folder, ids: NDArray[np.str_]) -> Indices:
 def proxies_of(folder: Folder, task: Any) -> list[Proxy]:
     """The trained proxies of a folder, with what was recorded of every example along the way."""
     path, asked = folder.path / "trajectory.npz", folder.record["recipe"]["proxy"]
-    recorded = files.arrays(path) if path.exists() else {}  # (epochs, N); of a pack (M, epochs, N)
+    recorded = files.arrays(path) if folder.has(path.name) else {}  # (epochs, N); of a pack (M, epochs, N)
     if any(values.shape[-1:] != (task.size("train"),) for values in recorded.values()):
         raise files.damage(folder.path, "trajectory.npz is not of this training pool")
     if "numbers" in asked:

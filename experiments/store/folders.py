@@ -75,6 +75,10 @@ class Folder:
         """Whether the record carries hashes; older ones do not."""
         return "files" in self.record
 
+    def has(self, name: str) -> bool:
+        """Whether the run wrote this file. One that came later is not its own."""
+        return name in self.record["files"] if self.is_hashed else (self.path / name).is_file()
+
     def check(self, *names: str) -> None:
         """Compare files, or every one, with their hashes; RunFailed where one is not as it was published."""
         known = self.record.get("files", {})

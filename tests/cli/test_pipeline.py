@@ -323,6 +323,8 @@ def test_damage_is_found_before_use_and_by_verify_and_its_mend_mends(
     at = ["--results", str(tmp_path / "results")]
     train, other = (Path(made["path"]) for made in call(capsys, "train", *TINY, "seed=0,1", "--json", results).objects)
     assert call(capsys, "runs", "--verify", *at).code == 0
+    (train / "best.safetensors").write_text("a file that the run did not write")
+    assert not Store(tmp_path / "results").get("train", train.name).has("best.safetensors")
     old = json.loads((other / "record.json").read_text())
     (other / "record.json").write_text(json.dumps({name: old[name] for name in {*old} - {"files", "digest"}}))
     (train / "model.safetensors").write_bytes((other / "model.safetensors").read_bytes())
