@@ -12,7 +12,7 @@ from matplotlib.axes import Axes
 from ...contribution.settings import READABLE
 from ...figures.axes import log_axis, name_axes
 from ...figures.panels import Drawing, Figures
-from ...figures.style import BLUE, GREEN, GREY, INK, ORANGE
+from ...figures.style import BLUE, GREEN, GREY, INK, MARKERS, ORANGE
 from ...laws.intervals import interval_of
 from . import setup_of
 
@@ -99,7 +99,7 @@ def figures(tables: Tables) -> Iterator[Figures]:
         "of the examples, with the run's own seed. Vertical dashes: how well two retrainings of the same sets under "
         "different seeds agree, which bounds what anything that does not know the seed can reach in fresh runs. Means "
         "and 95 % intervals over seeds.",
-        [Drawing(str(setup), "LDS by estimator and optimiser", f"LDS of each estimator, {setup}",
+        [Drawing(str(setup), "by estimator; optimiser and learning rate", f"LDS of each estimator, {setup}",
                  partial(_by_estimator, own)) for setup, own in usual.groupby("setup", sort=False)],
         height=4.6,
     )  # fmt: skip
@@ -108,11 +108,11 @@ def figures(tables: Tables) -> Iterator[Figures]:
         "Each dot is a run. Metasmoothness is measured by five trainings, before any contribution. The line: below it "
         "prune-lab says that φ is not to be read.",
         [
-            Drawing("φ", "LDS against metasmoothness", "LDS of phi against metasmoothness",
+            Drawing("φ by metasmoothness", "a dot a run", "LDS of phi against metasmoothness",
                     lambda axes: _against(axes, found, "phi", "metasmoothness")),
-            Drawing("φ", "LDS against the learning rate", "LDS of phi against the learning rate",
+            Drawing("φ by learning rate", "a dot a run", "LDS of phi against the learning rate",
                     lambda axes: _against(axes, found, "phi", "learning_rate")),
-            Drawing("CT, summed", "LDS against the learning rate", "LDS of CT against the learning rate",
+            Drawing("CT by learning rate", "summed over steps, a dot a run", "LDS of CT against the learning rate",
                     lambda axes: _against(axes, found, "ct", "learning_rate")),
         ],
     )  # fmt: skip
@@ -127,7 +127,8 @@ def _by_estimator(own: pd.DataFrame, axes: Axes) -> None:
         means = np.array([one.value for one in each])
         heights = np.arange(len(names)) + 0.22 * ((len(optimizers) - 1) / 2 - place)
         reach = np.nan_to_num([[one.value - one.low for one in each], [one.high - one.value for one in each]])
-        axes.errorbar(means, heights, xerr=reach, fmt="o", markersize=4, color=COLOURS[optimizer], label=optimizer)
+        rate = f"{optimizer}, {rows['learning_rate'].iloc[0]:g}"
+        axes.errorbar(means, heights, xerr=reach, fmt="o", markersize=4, color=COLOURS[optimizer], label=rate)
         axes.axvline(rows["ceiling"].mean(), color=COLOURS[optimizer], linewidth=1, linestyle=(0, (3, 2)))
     axes.set_yticks(range(len(names)), [NAMES[name] for name in names])
     axes.axvline(0, color=INK, linewidth=0.8)
@@ -136,9 +137,16 @@ def _by_estimator(own: pd.DataFrame, axes: Axes) -> None:
 
 
 def _against(axes: Axes, found: pd.DataFrame, estimator: str, name: str) -> None:
+    """A dot for each run; colours are optimisers, and forms are networks with their data."""
     rows = found[found["estimator"] == estimator]
-    for optimizer, own in rows.groupby("optimizer", sort=False):
-        axes.plot(own[name], own["lds"], "o", markersize=4, alpha=0.75, color=COLOURS[str(optimizer)], label=optimizer)
+    setups = list(dict.fromkeys(found["setup"]))
+    for (optimizer, setup), own in rows.groupby(["optimizer", "setup"], sort=False):
+        form = MARKERS[setups.index(setup) % len(MARKERS)]
+        axes.plot(own[name], own["lds"], form, markersize=4.5, alpha=0.75, color=COLOURS[str(optimizer)])
+    for optimizer in [one for one in COLOURS if (rows["optimizer"] == one).any()]:
+        axes.plot([], [], "o", color=COLOURS[optimizer], label=optimizer)
+    for place, setup in enumerate(setups):
+        axes.plot([], [], MARKERS[place % len(MARKERS)], color=GREY, label=setup)
     axes.axhline(0, color=INK, linewidth=0.8)
     if name == "metasmoothness":
         axes.axvline(READABLE, color=GREY, linewidth=1, linestyle=(0, (4, 2)))
