@@ -24,6 +24,7 @@ SAME_DATA = (
     "The data (splits, training pool and wrong labels) are the same for all seeds, and intervals are conditional on "
     "them."
 )
+SAME = 1.01  # examples a step that differ by less are called equal
 DECISIONS = 12  # derived settings shown at most
 
 
@@ -35,11 +36,24 @@ def of_runs(store: Store, runs: pd.DataFrame, command: str) -> dict[str, Any]:
     others = proxies - set(runs["train"])
     records += [folder.record for folder in store.folders("train") if folder.key in others]
     return origin(records, command) | {
-        "budgets": [BUDGET[name] for name in BUDGET if (runs["budget"] == name).any()],
+        "budgets": budgets(runs),
         "seeds": ", ".join(str(seed) for seed in sorted(runs["seed"].unique())),
         "intervals": randomness(runs),
         "settings": _settings(runs),
     }
+
+
+def budgets(runs: pd.DataFrame) -> list[str]:
+    """What was held equal; under equal steps also how many examples a step saw, where batches are rounded."""
+    said = [BUDGET[name] for name in BUDGET if (runs["budget"] == name).any()]
+    equal = runs[runs["budget"] == "steps"]
+    seen = (equal["examples_seen"].astype(float) / equal["steps"].astype(float)).dropna()
+    if len(seen) and seen.max() > SAME * seen.min():
+        said.append(
+            f"Equal steps are not equal examples: a set is split into batches of near-equal size, and a step saw "
+            f"{seen.min():.0f} to {seen.max():.0f} examples on average over a run. The tables say the examples seen."
+        )
+    return said
 
 
 def randomness(runs: pd.DataFrame) -> str:

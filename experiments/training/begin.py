@@ -30,7 +30,8 @@ def begin(work: Work, model: nn.Module, visited: int, *, budget: str = "epochs")
     early = "" if duration.stop == duration.steps else f", the first of a schedule of {duration.steps}"
     work.decide(
         f"to train: {duration.stop} steps{early}; {duration.stop / duration.steps_per_epoch:g} epochs of {visited} "
-        f"examples in batches of about {recipe.batch_size}"
+        f"examples in batches of about {visited / duration.steps_per_epoch:.4g}, "
+        f"about {round(duration.stop * visited / duration.steps_per_epoch):,} examples in all"
     )
     parameters = sum(weight.numel() for weight in model.parameters())
     adapted = getattr(model, "adapted", None)

@@ -19,6 +19,7 @@ from prune_lab.experiments.figures import axes as readable
 from prune_lab.experiments.figures import panels
 from prune_lab.experiments.laws import claims
 from prune_lab.experiments.laws.expectations import Expectation, Point
+from prune_lab.experiments.report import provenance
 from prune_lab.experiments.report.pruning import build as page
 from prune_lab.experiments.report.pruning import gains, kept, laws, layout, scaling
 from prune_lab.experiments.report.pruning.runs import named, newest, points, table
@@ -76,6 +77,16 @@ def built(study: Store, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path,
     rows = table(study)
     keys = list(rows[rows["task"] == "cifar10"]["evaluate"])
     return folder, page.build(study, keys, folder, title="A <b>title</b>", command=COMMAND, expectations=wanted)
+
+
+def test_examples_seen_stand_beside_equal_steps(built: tuple[Path, dict[str, Any]]) -> None:
+    """Batches are of near-equal size: a step of a nominal 128 may see 74 examples, or 148."""
+    runs = pd.DataFrame({"budget": ["steps", "steps", "both"], "steps": [40, 40, 40], "examples_seen": [2960, 5920, 1]})
+    said = provenance.budgets(runs)
+    assert "a step saw 74 to 148 examples" in said[-1]
+    assert len(said) == 3
+    assert len(provenance.budgets(runs.assign(examples_seen=5120))) == 2
+    assert "<th>examples seen</th>" in re.sub(r"<th[^>]*>", "<th>", (built[0] / "index.html").read_text())
 
 
 def test_metrics_say_what_came_out(built: tuple[Path, dict[str, Any]]) -> None:

@@ -208,13 +208,13 @@ def setting(row: pd.Series[Any], columns: Sequence[str]) -> dict[str, str]:
 
 
 def _run(row: pd.Series[Any]) -> dict[str, str]:
-    shown = setting(row, (*SHOWN, "seed", "steps", "epochs"))
+    shown = setting(row, (*SHOWN, "seed", "steps", "epochs", "examples_seen"))
     shown |= {words: cell(row[name], "{:.4f}") for name, words in MEASURED.items() if name in row}
     return shown | {"seconds": cell(round(row["seconds"], 1)), "evaluate": str(row["evaluate"])}
 
 
 def _point(row: pd.Series[Any]) -> dict[str, str]:
-    shown = setting(row, SHOWN) | {"n": f"{row['n']}{' (few)' if row['few'] else ''}"}
+    shown = setting(row, (*SHOWN, "steps", "examples_seen")) | {"n": f"{row['n']}{' (few)' if row['few'] else ''}"}
     for name, words in MEASURED.items():
         if name in row:
             mean, low, high = (row[one] for one in (name, f"{name}_low", f"{name}_high"))
