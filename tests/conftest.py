@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -14,7 +15,9 @@ from prune_lab.experiments.store import disk
 
 @pytest.fixture(autouse=True)
 def own_world(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("PRUNE_LAB_CACHE", str(tmp_path_factory.getbasetemp() / "cache"))
+    base = tmp_path_factory.getbasetemp()
+    base = base.parent if "PYTEST_XDIST_WORKER" in os.environ else base  # what one worker has read, the others have
+    monkeypatch.setenv("PRUNE_LAB_CACHE", str(base / "cache"))
     monkeypatch.delenv("PRUNE_LAB_DATA", raising=False)
     monkeypatch.delenv("PRUNE_LAB_PLUGINS", raising=False)
 

@@ -8,24 +8,28 @@ from __future__ import annotations
 import ast
 import inspect
 import json
+import sys
 import sysconfig
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from heapq import nsmallest
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from ..errors import ConfigError, DataUnavailable
 from ..seeds import derive
 from . import sources
 
 LETTERS = "abcdefghijklmnopq"  # of the pixels 0..16 of digits
-ENDINGS = (".parquet", ".jsonl", ".txt")  # the first kind found is the one read
+ENDINGS = (".parquet", ".jsonl", ".txt")  # the kind with the most bytes is the one read
 STORY_END = "<|endoftext|>"  # what separates the stories of TinyStories
 TOPICS = "pydoc_data.topics"  # the texts of `help("if")` and the like; each is split for itself
 NAMED = ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef
+LIBRARY = 1  # version of what is read of the standard library: part of the cache's key
 SHORTEST = 40  # characters: shorter docstrings say next to nothing
 UNREAD = {"test", "tests", "idlelib", "lib2to3", "site-packages", "dist-packages", "turtledemo", "ensurepip"}
 
@@ -54,9 +58,9 @@ def read(files: tuple[Path, ...], root: Path, part: str, *, column: str, limit: 
             notes.append(f"{', '.join(file.name for file in files)}: one file, split into documents {where}")
             texts = (text for file in files for text in _pieces(file, STORY_END if stories else None))
         elif ending == ".jsonl":
-            texts = (text for file in files for text in _jsonl(file, column))
+            texts = (text for file in files for text in _jsonl(file, column, files[0]))
         else:
-            texts = (text for file in files for text in _parquet(file, column))
+            texts = (text for file in files for text in _parquet(file, column, files[0]))
         rows = ((f"{part}/{number:05}", text) for number, text in enumerate(texts))
     empty = 0
 
@@ -71,7 +75,11 @@ def read(files: tuple[Path, ...], root: Path, part: str, *, column: str, limit: 
     documents = drawn(filled(), limit, f"documents of {part}")
     documents.notes[:0] = notes
     if empty:
-        documents.notes.append(f"{empty} empty documents of {part} skipped")
+        lacking = f" (records without {column} among them)" if ending == ".jsonl" else ""
+        documents.notes.append(f"{empty} empty documents of {part} skipped{lacking}")
+    if not documents.ids:
+        listed = ", ".join(map(str, files[:3])) + (", …" if len(files) > 3 else "")
+        raise DataUnavailable(f"there is no text in {listed}", "task.path=FOLDER_OR_FILE, or task.column=COLUMN")
     return documents
 
 
@@ -103,7 +111,7 @@ def _decode(file: Path) -> str:
 
 
 def _undecodable(file: Path, error: UnicodeError) -> DataUnavailable:
-    return DataUnavailable(f"{file} is not UTF-8 ({error})", "iconv -t UTF-8 writes it anew")
+    return DataUnavailable(f"{file} is not UTF-8 ({error})", "iconv -f ENCODING -t UTF-8 writes it anew")
 
 
 def _lines(file: Path) -> Iterator[str]:
@@ -130,50 +138,99 @@ def _pieces(file: Path, separator: str | None) -> Iterator[str]:
         yield text
 
 
-def _jsonl(file: Path, column: str) -> Iterator[str]:
+def _jsonl(file: Path, column: str, first: Path) -> Iterator[str]:
+    """The text of each record; a record without the field counts as empty, and one of all must have it."""
+    lacking: tuple[str, dict[str, Any]] | None = None
+    found = False
     for number, line in enumerate(_lines(file), start=1):
         if not line.strip():
             continue
         where = f"line {number} of {file}"
         try:
             record = json.loads(line)
-        except ValueError as error:
-            raise DataUnavailable(f"{where} is not JSON ({error})", "mend the line or take it out") from error
+        except (ValueError, RecursionError) as error:
+            raise DataUnavailable(f"{where:.300} is not JSON ({error})", "mend the line or take it out") from error
         if not isinstance(record, dict):
-            raise DataUnavailable(f"{where} is not an object with fields", "mend the line or take it out")
-        text = record[sources.choose(column, (), list(record), where, "task.column")]
-        yield _text(text, where)
+            raise DataUnavailable(f"{where} is not an object with fields", "write each object in a line of its own")
+        fields = _fields(record)
+        if column in fields:
+            found = True
+            yield _text(fields[column], where, [name for name, value in fields.items() if isinstance(value, str)])
+        else:
+            lacking = lacking or (where, fields)
+            yield ""
+    if lacking is not None and not found:
+        _differs(file, column, first)
+        where, fields = lacking
+        texts = [name for name, value in fields.items() if isinstance(value, str)]
+        sources.choose(column, (), list(fields), where, "task.column", texts)
 
 
-def _parquet(file: Path, column: str) -> Iterator[str]:
+def _fields(record: Mapping[str, Any], inside: str = "") -> dict[str, Any]:
+    """Every field by its name; one inside another is `outer.inner`."""
+    found: dict[str, Any] = {}
+    for name, value in record.items():
+        found[inside + name] = value
+        if isinstance(value, dict):
+            found |= _fields(value, f"{inside}{name}.")
+    return found
+
+
+def _differs(file: Path, column: str, first: Path) -> None:
+    """Refuse a file without the column that the first has."""
+    if file != first:
+        what = f"{file} has no text in {column}, and {first.name} has"
+        raise DataUnavailable(what, "give every file the same columns, or take this one out")
+
+
+def _parquet(file: Path, column: str, first: Path) -> Iterator[str]:
     import pyarrow as pa
     import pyarrow.parquet as pq
 
+    def flat(table: Any) -> Any:
+        """A field of a struct is a column `outer.inner`."""
+        while any(pa.types.is_struct(field.type) for field in table.schema):
+            table = table.flatten()
+        return table
+
     try:
         table = pq.ParquetFile(file)
-        kinds = {field.name: field.type for field in table.schema_arrow}
-        texts = [name for name, kind in kinds.items() if pa.types.is_string(kind) or pa.types.is_large_string(kind)]
-        sources.choose(column, (), list(kinds), file.name, "task.column", texts)
+        kinds = {field.name: field.type for field in flat(table.schema_arrow.empty_table()).schema}
+        texts = [name for name, kind in kinds.items() if _holds_text(kind)]
         if column not in texts:
+            _differs(file, column, first)
+            names = list(dict.fromkeys([*table.schema_arrow.names, *kinds]))
+            sources.choose(column, (), names, file.name, "task.column", texts)
             mend = sources.offer("task.column", texts)
-            raise ConfigError(f"column {column} of {file.name} holds {kinds[column]}, not text", mend)
-        first = 0
+            held = kinds.get(column) or table.schema_arrow.field(column).type
+            raise ConfigError(f"column {column} of {file.name} holds {held}, not text", mend)
+        row = 0
         for batch in table.iter_batches(batch_size=1024, columns=[column]):
-            for row, text in enumerate(batch.column(0).to_pylist(), start=first):
-                yield _text(text, f"row {row} of {file}")
-            first += len(batch)
+            for text in flat(pa.Table.from_batches([batch])).column(column).to_pylist():
+                yield _text(text, f"row {row} of {file}", texts)
+                row += 1
     except UnicodeDecodeError as error:
         raise _undecodable(file, error) from error
     except (pa.ArrowException, OSError) as error:
         raise DataUnavailable(f"{file} cannot be read: {error}", "copy the file again") from error
 
 
-def _text(value: Any, where: str) -> str:
+def _holds_text(kind: Any) -> bool:
+    """Whether a type of arrow is of strings, however they are laid out."""
+    import pyarrow as pa
+
+    if pa.types.is_dictionary(kind):
+        kind = kind.value_type
+    return any(test(kind) for test in (pa.types.is_string, pa.types.is_large_string, pa.types.is_string_view))
+
+
+def _text(value: Any, where: str, texts: Sequence[str]) -> str:
     """A text that UTF-8 can hold; null counts as empty."""
     if value is None:
         return ""
     if not isinstance(value, str):
-        raise DataUnavailable(f"the text of {where} is {type(value).__name__}, not text", "task.column=COLUMN")
+        what = f"the text of {where} is {type(value).__name__}, not text"
+        raise DataUnavailable(what, sources.offer("task.column", texts))
     try:
         value.encode()
     except UnicodeEncodeError as error:
@@ -208,7 +265,12 @@ def standard_library(limit: int | None) -> Documents:
     Docstrings of one module stay together when they are split, and a text that occurs twice is read once.
     """
     root = Path(sysconfig.get_path("stdlib"))
-    documents = drawn(_library(root), limit, "docstrings and help topics")
+
+    def library() -> sources.Arrays:
+        return {"rows": np.frombuffer(json.dumps(_library(root)).encode(), np.uint8)}
+
+    found = sources.cached_arrays(sources.key_of("library", LIBRARY, sys.version, str(root)), library)
+    documents = drawn(map(tuple, json.loads(found["rows"].tobytes())), limit, "docstrings and help topics")
     if not documents.ids:
         raise DataUnavailable(f"this interpreter has no sources of its standard library in {root}", "task=text")
     return documents

@@ -52,7 +52,7 @@ def carve(
         if len(np.unique(groups)) < 2:
             raise DataUnavailable(
                 f"there is only {len(np.unique(groups))} document: too few to split off {stream}",
-                "more documents: a .txt file is one, and copies count once",
+                "more documents: a .txt file is one (alone it is divided at blank lines), and copies count once",
             )
         chosen = deal(groups, sizes, (1 - fraction, fraction), seed=seed, stream=f"carve {stream}") == 1
     else:

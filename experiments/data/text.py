@@ -5,9 +5,10 @@ A document is `[BOS] + tokens`, cut into windows of `context`; every token is th
 
 from __future__ import annotations
 
+import re
 import sys
 from collections import Counter
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 from importlib.metadata import version
@@ -31,6 +32,7 @@ VERSION = 2  # of what is made from the bytes: part of the fingerprint
 BOS = 0  # begins every document and pads inputs; the tokenizer's own tokens are shifted by one
 FEWEST = 8  # target tokens: shorter windows are no training examples
 SAMPLE = 32_000_000  # characters that the BPE is trained on: more would take minutes and change few merges
+LONG_WORD = re.compile(r"\S{1000}")
 CHUNK = 2048  # documents tokenized at once
 STORIES_AT = "roneneldan/TinyStories"  # on the hub
 STORIES = ("TinyStoriesV2-GPT4-train.txt", "TinyStoriesV2-GPT4-valid.txt")
@@ -111,11 +113,20 @@ def find(name: str, path: str | None) -> tuple[Path, dict[str, tuple[Path, ...]]
         (_download, "pip install 'prune-lab[hub]' and a network") if name == "tinystories" else (None, None)
     )
     root, found = sources.locate(name, path, download=download, advice=advice)
-    for ending in ENDINGS:
-        if files := sources.list_files(root, (ending,)):
-            parts, notes = files_by_part(files, root)
-            return root, parts, [found, *notes]
-    raise DataUnavailable(f"{root} has no {', '.join(ENDINGS)} files", "task.path=FOLDER_OR_FILE")
+    kinds: dict[str, list[Path]] = {}
+    for file in sources.list_files(root, ENDINGS):
+        kinds.setdefault(file.suffix.lower(), []).append(file)
+    if not kinds:
+        raise DataUnavailable(f"{root} has no {', '.join(ENDINGS)} files", "task.path=FOLDER_OR_FILE")
+    ending, *others = sorted(kinds, key=lambda kind: (-_bytes(kinds[kind]) if len(kinds) > 1 else 0, kind))
+    parts, notes = files_by_part(kinds[ending], root)
+    said = [f"{len(kinds[kind])} {kind} not read, for the {ending} files have more bytes" for kind in others]
+    return root, parts, [found, *said, *notes]
+
+
+def _bytes(files: Sequence[Path]) -> int:
+    """Of all of them; what is not there has none, and the fingerprint says so."""
+    return sum(file.stat().st_size for file in files if file.exists())
 
 
 def _found(source: Source) -> list[str]:
@@ -248,8 +259,18 @@ def _train(texts: Sequence[str], vocabulary: int) -> Tokenizer:
     trainer = trainers.BpeTrainer(
         vocab_size=vocabulary - 1, initial_alphabet=pre_tokenizers.ByteLevel.alphabet(), show_progress=False
     )
-    tokenizer.train_from_iterator(texts, trainer)
+    tokenizer.train_from_iterator(_without_long_words(texts), trainer)
     return tokenizer
+
+
+def _without_long_words(texts: Sequence[str]) -> Iterator[str]:
+    """The texts, each in pieces where a word is longer than any: the time that merges take is its length squared."""
+    for text in texts:
+        start = 0
+        for word in LONG_WORD.finditer(text):
+            yield text[start : word.end()]
+            start = word.end()
+        yield text[start:]
 
 
 def encode(tokenizer: Tokenizer, documents: Documents, split: Split) -> sources.Arrays:
