@@ -86,7 +86,7 @@ def test_the_kind_of_file_with_the_most_bytes_is_the_text(tmp_path: Path) -> Non
     parts, notes = text.parts_of(text.Source("text", str(tmp_path)))
     assert len(parts["all"].texts) == 30
     assert "1 .jsonl not read, for the .txt files have more bytes" in notes
-    lines(tmp_path / "more.jsonl", *({"text": content * 99} for content in TEXTS))
+    lines(tmp_path / "metadata.jsonl", *({"text": content * 99} for content in TEXTS))
     assert len(read(tmp_path).texts[0]) > 2000
 
 
