@@ -192,8 +192,8 @@ def simulate_job(run: Run) -> Job:
 
 def search_job(run: Run) -> Job:
     """The near-optimal policy over what is kept, and the law measured along the way; all in float32."""
-    if run.recipe.batch_size < FULL:
-        raise ConfigError("a policy is searched over descent on the whole set at every step", "recipe=flow")
+    if run.recipe.batch_size < FULL or run.recipe.steps is None:
+        raise ConfigError("a policy is searched over a number of steps, each on the whole set", "recipe=flow")
     full = run.recipe.model_copy(update={"precision": "float32", "batch_size": FULL})
     recipe = _data(run) | {"model": run.model, "recipe": full, "seed": run.seed, "search": run.search}
     usual = run if run.search.features is None else run.model_copy(update={"recipe": run.search.features})

@@ -4,14 +4,22 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
+from typing import Any
 
 import pytest
+from pydantic import ValidationError
 
 from prune_lab.cli import compose
-from prune_lab.experiments import precision
-from prune_lab.experiments.errors import ConfigError
+from prune_lab.experiments import choices, precision
+from prune_lab.experiments.contracts import ScorerChoice
+from prune_lab.experiments.errors import ConfigError, LabError
+from prune_lab.experiments.phases import run as phases
 from prune_lab.experiments.phases.plan import Job, closure, job_of
+from prune_lab.experiments.phases.settings import Run
+from prune_lab.experiments.store.folders import Store
+from prune_lab.experiments.training.recipes import FULL, Recipe
 
 
 def job(*words: str, phase: str = "train") -> Job:
@@ -42,7 +50,7 @@ def test_the_precision_that_auto_means_here_is_in_every_key_of_a_trained_model(p
     assert fast.key == job(*words, "recipe.precision=bfloat16").key
     assert job(*words, "recipe.precision=float32").key == plain.key
     trained = [one for one in closure([fast]) if one.phase == "train"]
-    assert len(trained) == 5
+    assert len(trained) > 2  # proxies, the model, and the model that goes on
     assert {one.run.recipe.precision for one in trained} == {"bfloat16"}  # what runs is what the key says
     assert not {one.key for one in trained} & {one.key for one in closure([plain])}
     assert job(*words, "device=mps", "recipe.precision=float32").key == plain.key
@@ -92,3 +100,54 @@ def test_a_flag_is_no_number(word: str, mend: str | None) -> None:
 def test_what_a_text_of_ours_would_ignore_is_refused() -> None:
     with pytest.raises(ConfigError, match=r"would ignore task\.column"):
         compose.runs("prune", ["task=pydoc", "task.column=body"])
+
+
+SMALL = {
+    "task": {"name": "digits", "examples": 40}, "model": {"name": "mlp", "width": 4, "depth": 1}, "device": "cpu",
+    "recipe": {"steps": 2, "batch_size": 40, "precision": "float32"}, "scorer": {"name": "random"}, "keep": 1.0,
+}  # fmt: skip
+TRAINED = {  # the phase that trains, and what makes it short
+    "a model": ("train", {}),
+    "a search": ("search", {"recipe": {"steps": 2, "batch_size": FULL}, "search": {"epochs": 1, "looks": 2}}),
+    "mask": ("score", {"scorer": {"name": "mask", "steps": 1, "inner_steps": 2, "runs": 1}}),
+    "prototypes": ("score", {"scorer": {"name": "prototypes", "encoder": "simclr", "epochs": 1, "clusters": 2}}),
+    **{
+        name: ("score", {"scorer": {"name": name, "models": 30, "share": 0.5}})
+        for name in ("memorization", "influence_max", "influence_sum_abs")
+    },
+}
+
+
+def test_every_way_to_train_is_among_those_below() -> None:
+    own = {one.registered for one in choices.every("scorer") if one.trainer is not ScorerChoice.trainer}
+    assert own <= TRAINED.keys()
+
+
+@pytest.mark.parametrize("name", ["a model", "a search", "mask", "prototypes", "memorization"])
+def test_a_setting_of_the_recipe_that_a_run_does_not_read_is_not_in_its_key(
+    name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    phase, changes = TRAINED[name]
+
+    def trained(**recipe: Any) -> Job:
+        content = {**SMALL, **changes}
+        run = Run.model_validate({**content, "recipe": {**content["recipe"], **recipe}})
+        return next(one for one in closure([job_of(phase, run)]) if one.phase in ("train", "search"))
+
+    job, read, store = trained(), set[str](), Store(tmp_path)
+    plain = Recipe.__getattribute__
+
+    def reading(self: Recipe, attribute: str) -> Any:
+        read.add(attribute)
+        return plain(self, attribute)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(Recipe, "__getattribute__", reading)
+        phases.run(job, store, lambda *_: None)
+    others = {"precision": "bfloat16", "epochs": 3.0, "examples": 99, "batch_size": FULL + 1, "steps": 3}
+    unread = set(Recipe.model_fields) - read
+    assert len(unread) < 7
+    for setting in unread:
+        duration = {"steps": None} if setting in ("epochs", "examples") else {}
+        with suppress(ValidationError, LabError):
+            assert trained(**duration, **{setting: others[setting]}).key == job.key, setting
