@@ -43,7 +43,7 @@ def resolve_precision(name: str, device: torch.device) -> tuple[torch.dtype, str
     """float32 or bfloat16 (autocast), and why."""
     usual, why = ("bfloat16", "fast at it") if fast_bfloat16(device) else ("float32", "not faster at bfloat16")
     chosen = usual if name == "auto" else name
-    reason = f"this {device.type} is {why}" if chosen == usual else "as asked"
+    reason = f"this {device.type} is {why}" if chosen == usual else "as its command says"
     return getattr(torch, chosen), f"precision {chosen}: {reason}"
 
 

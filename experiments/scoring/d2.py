@@ -41,6 +41,8 @@ class D2(ScorerChoice):
         from ..models.features import penultimate
 
         base = seen(evidence, "error") if self.base == "el2n" else events_of(evidence, "most")
+        if unseen := int(np.isnan(base).sum()):
+            raise ConfigError(f"the proxy trained on all but {unseen} of the examples: no events", "recipe.epochs=1")
         order = shuffled(evidence, "d2")  # the first of equals and of equally near ones is drawn
         turns = np.empty(base.shape)
         for place, proxy in enumerate(evidence.proxies):

@@ -92,9 +92,9 @@ def plan(
         assert examples is not None
         whole = examples / batch_size
     total = max(1, round(whole if budget == "steps" else whole / pool_epoch * kept_epoch))
-    if stop_share is not None:
-        stop_epoch = max(1, round(stop_share * total / kept_epoch))
     stop = total if stop_epoch is None else stop_epoch * kept_epoch
+    if stop_share is not None:
+        stop = min(total, max(1, round(stop_share * total / kept_epoch)) * kept_epoch)
     if most_epochs is not None:
         stop = min(stop, most_epochs * kept_epoch)
     if stop > total:

@@ -19,7 +19,7 @@ from prune_lab.experiments.scoring.evidence import Given
 
 from ..scores import score
 from ..training.test_evaluation import MemoryTask
-from .test_scoring import proxy
+from .test_scoring import proxy, three
 
 
 def test_d2_golden(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -33,6 +33,12 @@ def test_d2_golden(monkeypatch: pytest.MonkeyPatch) -> None:
     assert scores.tolist() == [[2, 0, 1]]
     far = score("d2", task, [proxy(nn.Linear(1, 2))], neighbours=1, gamma=50.0)
     assert far.tolist() == [[2, 1, 0]]  # nothing is lost at a distance: the messages' own order
+
+
+def test_an_example_that_the_proxy_never_saw_has_no_events() -> None:
+    cut = proxy(correct=[[1.0, np.nan, 0.0]])
+    with pytest.raises(ConfigError, match="all but 1 of the examples"):
+        score("d2", three(), [cut], base="forgetting", neighbours=1)
 
 
 def test_neighbours_are_other_examples_even_where_there_are_copies() -> None:

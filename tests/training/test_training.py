@@ -162,6 +162,7 @@ def test_a_plan_counts_both_budgets() -> None:
     early = plan(1000, 1000, batch_size=50, budget="epochs", epochs=20, stop_share=0.1)
     assert (early.steps, early.stop) == (400, 40)
     assert plan(1000, 1000, batch_size=50, budget="epochs", epochs=4, stop_share=0.1).stop == 20
+    assert plan(1000, 1000, batch_size=50, budget="epochs", epochs=0.5, stop_share=0.1).stop == 10  # all of it
     assert plan(1000, 1000, batch_size=50, budget="epochs", epochs=20, most_epochs=10).stop == 200
     assert plan(1000, 1000, batch_size=50, budget="epochs", epochs=4, stop_epoch=0).stop == 0
     with pytest.raises(ConfigError, match="beyond"):
