@@ -101,13 +101,15 @@ def train(
     warmup: float,
     clip: float | None = None,
     watch: Callable[[Step], None] | None = None,
+    strict: bool = True,
 ) -> Iterator[int]:
     """Train all models in place to `plan.stop`, model m on the examples of `members[m]` (M, N); yields each step.
 
     A model's loss is the mean over its members in the batch; a batch without any moves it by momentum and decay alone.
     Under one seed all see the same batches; with a seed a model each sees its own, and `members` is None. `watch` is
     given each step, of (M, B) losses.
-    Raises RunFailed where a loss stops being finite, ConfigError for an optimiser that mixes the numbers of a tensor.
+    Raises RunFailed where a loss stops being finite (not `strict`: the other models go on), ConfigError for an
+    optimiser that mixes the numbers of a tensor.
     """
     if optimizer == "muon":
         raise ConfigError("recipe.optimizer=muon cannot train packed models", "recipe.optimizer=sgd or adamw")
@@ -135,7 +137,7 @@ def train(
             inside = counted[:, batch.index]
             losses = (inside * each).sum(1) / inside.sum(1).clamp(min=1)
         loss = losses.sum()  # no weight of one model is in the loss of another
-        if step % check == 0 and not torch.isfinite(loss):
+        if strict and step % check == 0 and not torch.isfinite(loss):
             number = int((~torch.isfinite(losses)).sum())
             raise RunFailed(
                 f"the loss of {number} of {len(losses)} models is not finite at step {step + 1} of {plan.steps}",

@@ -49,12 +49,22 @@ class Weighing:
     def restore(self, state: dict[str, torch.Tensor]) -> None: ...
 
 
-def packed(members: np.ndarray, optimizer: str = "sgd", clip: float | None = None, rate: float = 0.05) -> packing.Pack:
+def packed(
+    members: np.ndarray,
+    optimizer: str = "sgd",
+    clip: float | None = None,
+    rate: float = 0.05,
+    broken: int | None = None,
+) -> packing.Pack:
     task = image_task(flip=True, shift=1)
     pack = packing.Pack([task.model(torch_stream(3, "init", number)) for number in range(len(members))])
+    if broken is not None:
+        for weight in pack.weights.values():
+            weight.data[broken] = torch.nan
     steps = packing.train(
         task, pack, members, DURATION, seed=3, batch_size=16, precision=torch.float32, optimizer=optimizer,
         learning_rate=rate, momentum=0.9, weight_decay=0.1, schedule="linear", warmup=0.2, clip=clip,
+        strict=broken is None,
     )  # fmt: skip
     assert list(steps) == list(range(1, DURATION.steps + 1))
     return pack
@@ -108,6 +118,14 @@ def test_a_model_without_an_example_in_a_batch_stays_finite() -> None:
     members = MEMBERS.copy()
     members[0] = np.arange(90) == 7
     assert all(weight.isfinite().all() for weight in packed(members).weights.values())
+
+
+def test_a_model_that_diverged_leaves_the_others_alone() -> None:
+    whole, others = packed(MEMBERS), packed(MEMBERS, broken=1)
+    for name, weight in others.weights.items():
+        assert weight[1].isnan().any()
+        for place in (0, 2):
+            torch.testing.assert_close(weight[place], whole.weights[name][place])
 
 
 def test_what_cannot_be_packed_is_refused_with_what_can() -> None:
