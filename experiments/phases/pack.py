@@ -69,7 +69,8 @@ def _trained(work: Work, seeds: Sequence[int], duration: Plan, precision: torch.
     models, epochs, size = len(seeds), math.ceil(duration.stop / duration.steps_per_epoch), task.size("train")
     names = () if not asks.get("observe") else (*OBSERVED, "movement") if asks.get("movement") else OBSERVED
     seen = {name: torch.full((models, epochs, size), torch.nan, device=task.device) for name in names}
-    last = torch.full((models * size, len(task.classes)), torch.nan, device=task.device)
+    rows = models * size if "movement" in names else 0
+    last = torch.full((rows, len(task.classes)), torch.nan, device=task.device)
     first = torch.arange(models, device=task.device).unsqueeze(1)  # (M, 1)
     examples = 0
 

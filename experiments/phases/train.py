@@ -16,13 +16,13 @@ from .work import Work, drawn_from, say_if_guessing, say_if_shared
 def train(work: Work) -> dict[str, Any]:
     """Train the run's model on what is kept under the run's policy; a proxy on its fold, and until it stops."""
     run, asks = work.run, work.asks
-    trainer = run.scorer.trainer(asks) if asks else None
-    if trainer is not None:
-        return trainer(work)
     if "numbers" in asks:
         from .pack import train_packed
 
         return train_packed(work)
+    trainer = run.scorer.trainer(asks) if asks else None
+    if trainer is not None:
+        return trainer(work)
     from safetensors.torch import save_model
 
     from ..devices import resolve_precision
