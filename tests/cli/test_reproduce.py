@@ -60,6 +60,7 @@ def test_an_expectation_that_fails_ends_with_exit_5(
     monkeypatch.setattr(panels, "save", lambda drawings, stem, **_: None)  # once is enough, and it takes seconds
     experiment.write_text(EXPERIMENT % 0.999)
     compose._groups.cache_clear()  # a process reads its configs once
+    compose._section.cache_clear()
     failed = call(capsys, *words, "--check")
     assert failed.code == 5
     assert "it learns" in failed.err
@@ -124,10 +125,13 @@ def test_an_experiment_of_ones_own_is_a_file_anywhere(
     assert broken.code == 2
     assert "mine.yaml, line 3" in broken.err
     compose._groups.cache_clear()
-    for content in ("", "- a\n", "keep: 0.5\n"):
+    compose._section.cache_clear()
+    no_section, no_mapping = "has no section experiment", "is a mapping of names to values"
+    for content, sentence in {"": no_section, "- a\n": no_mapping, "keep: 0.5\n": no_section}.items():
         experiment.write_text(content)
+        compose._section.cache_clear()
         empty = call(capsys, "reproduce", f"experiment={experiment}", results)
-        assert (empty.code, "has no section experiment" in empty.err) == (2, True)
+        assert (empty.code, sentence in empty.err) == (2, True)
     experiment.write_text("defaults:\n  - override /task: nope\nexperiment:\n  name: mine\n")
     nested = call(capsys, "reproduce", f"experiment={experiment}", results)
     assert (nested.code, "nope" in nested.err) == (2, True)

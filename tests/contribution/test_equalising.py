@@ -156,7 +156,7 @@ def test_resumed_the_weights_and_the_model_are_the_same_to_the_bit(tmp_path: Pat
 MODELS = {
     "convnet": ["task=digits", "task.examples=100", "model=convnet", "model.width=0.0625", "recipe=images"],
     "mlp": ["task=digits", "task.examples=100", "model=mlp"],
-    "gpt": ["task=pydoc", "task.documents=40", "task.context=16", "model.width=16", "model.heads=2", "model.depth=1"],
+    "gpt": ["task=pydoc", "task.documents=100", "task.context=16", "model.width=16", "model.heads=2", "model.depth=1"],
 }
 
 
