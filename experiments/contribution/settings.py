@@ -9,7 +9,10 @@ from pydantic import Field
 from ..contracts import Settings
 from ..training.recipes import Recipe
 
-READABLE = 0.8  # metasmoothness below which phi is not read: experiment=validity shows what it predicts on either side
+READABLE = 0.8
+"""Metasmoothness below which phi is not read. By experiment=validity, an MLP on digits at ten pairs of optimiser and
+learning rate: below .65 phi predicts nothing (LDS at most .13), from .92 up a good deal (.43 to .75), from .98 up
+nearly all (.69 to 1.0). It is necessary and not sufficient: what is removed must be small, too."""
 
 
 class Search(Settings):
