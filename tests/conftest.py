@@ -7,10 +7,14 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
 
 from prune_lab.cli import stdout
 from prune_lab.experiments import choices
 from prune_lab.experiments.store import disk
+
+settings.register_profile("same", derandomize=True)  # the same examples in every run
+settings.load_profile("same")
 
 
 @pytest.fixture(autouse=True)
