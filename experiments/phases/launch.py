@@ -21,7 +21,7 @@ from typing import Any, Literal, Protocol
 
 from .. import choices
 from ..errors import LabError, RunFailed, foreseen, unforeseen
-from ..store.folders import Store
+from ..store.folders import TRACEBACK, Store
 from ..store.provenance import quiet
 from .cluster import PLACES, submitting
 from .plan import Job
@@ -96,7 +96,7 @@ def _broken(job: Job, store: Store, error: BaseException) -> LabError:
     if (known := foreseen(error)) is not None:
         return known
     whose = f" on what {', '.join(job.plugins)} gave" if job.plugins else ""
-    file = store.path(job.phase, job.key).with_suffix(".traceback.txt")
+    file = store.path(job.phase, job.key).with_suffix(TRACEBACK)
     return unforeseen(f"{job.phase} {job.key} broke{whose}", error, file)
 
 

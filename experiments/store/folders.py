@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
 PHASES = ("score", "prune", "train", "evaluate", "simulate", "search")
+TRACEBACK = ".traceback.txt"  # after a key: what no line expected of a run
 RECORD = "record.json"
 KEY_LENGTH = 16
 KEY = re.compile(rf"[0-9a-f]{{{KEY_LENGTH}}}")
@@ -203,11 +204,13 @@ class Store:
         shutil.rmtree(hidden, ignore_errors=True)
 
     def leftovers(self) -> list[Path]:
-        """Damaged folders, by hashes too; and drafts, checkpoints and removals that nobody is at work on."""
+        """Damaged folders, by hashes too; drafts, checkpoints and removals that nobody is at work on; tracebacks."""
         damaged = [path for path, found in self.looked_at(hashes=True) if isinstance(found, RunFailed)]
         found = self._hidden()
         at_work = {_subject(path, match) for path, match in found.items() if _may_run(match)}
-        return [*damaged, *(path for path, match in found.items() if _subject(path, match) not in at_work)]
+        told = [file for phase in PHASES for file in sorted((self.root / phase).glob(f"*{TRACEBACK}"))]
+        idle = [path for path, match in found.items() if _subject(path, match) not in at_work]
+        return [*damaged, *idle, *(file for file in told if KEY.fullmatch(file.name.removesuffix(TRACEBACK)))]
 
     def elsewhere(self) -> dict[Path, str]:
         """Drafts of other hosts, and which: whether somebody is at work on them cannot be seen from here."""

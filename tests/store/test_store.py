@@ -162,6 +162,16 @@ def test_what_a_person_keeps_in_the_store_is_never_removed(tmp_path: Path) -> No
     assert list(store.clean()) == []
 
 
+def test_the_traceback_of_a_run_is_removed_with_what_else_it_left(tmp_path: Path) -> None:
+    store = Store(tmp_path)
+    publish(store, "whole")
+    told, own = (tmp_path / "train" / f"{name}.traceback.txt" for name in (KEY, "mine"))
+    for file in (told, own):
+        file.write_text("Traceback")
+    assert list(store.clean()) == [f"removed {told}"]
+    assert own.exists()
+
+
 def test_files_are_on_the_disk_before_their_folder_has_its_name(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
