@@ -315,6 +315,16 @@ def test_one_seed_of_large_p_does_not_hide_the_others() -> None:
     assert report._measures(rows.assign(p=0.3))["stratified", 0.5, "mmd2"].verdict == "chance"
 
 
+def test_measures_without_a_test_have_no_p_at_any_number_of_seeds() -> None:
+    """They are judged by the random control's ends, also where several seeds have selections of their own."""
+    row = {"measure": "coverage_mean", "kept": 0.9, "random": 0.5, "low": 0.4, "high": 0.6, "rule": "hard",
+           "keep": 0.5, "p": math.nan}  # fmt: skip
+    for seeds in (1, 2, 5):
+        cell = report._measures(pd.DataFrame([row] * seeds))["hard", 0.5, "coverage_mean"]
+        assert cell.verdict == "worse"
+        assert math.isnan(cell.p)
+
+
 def test_the_worst_class_is_compared_with_random_by_seed() -> None:
     """Two intervals of single means overlap here: 0.2 to 0.5 and 0.25 to 0.55."""
     random = [0.25, 0.35, 0.45]

@@ -212,8 +212,8 @@ def joint(p: Floats) -> float:
     other in ways that nobody knows: Fisher's method asks for independence. This holds its level however they depend,
     and one seed of large p does not hide what all others show, as it does in the mean.
     """
-    if len(p) == 1:
-        return float(p[0])
+    if len(p) == 1 or np.isnan(p).any():  # without a test: no p, not a p of 1
+        return float(p.mean())
     return float(min(1.0, max(2.0, np.e * np.log(len(p))) / np.mean(1 / p)))
 
 
