@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ..contracts import Data, ModelChoice, TaskChoice
-from ..errors import ConfigError
+from ..errors import ConfigError, RunFailed
 from .texts import SecondText
 
 if TYPE_CHECKING:
@@ -26,6 +26,7 @@ def load_data(task: TaskChoice) -> Data:
     """The three splits: of the classes wanted, the training pool cut to size, its labels made noisy where asked."""
     from .splits import flip_labels, of_classes, pool
 
+    _loaded_from[task] = task.fingerprint()
     data = task.load()
     if len(set(data.classes)) < len(data.classes):
         again = [name for place, name in enumerate(data.classes) if name in data.classes[:place]]
@@ -42,6 +43,26 @@ def load_data(task: TaskChoice) -> Data:
     if noise := getattr(task, "label_noise", 0.0):
         train = flip_labels(train, noise)
     return replace(data, splits={**data.splits, "train": train})
+
+
+_loaded_from: dict[TaskChoice, str] = {}  # the fingerprint of what load_data read
+
+
+def data_of(task: TaskChoice, fingerprint: str) -> Data:
+    """The data that a run was planned for; RunFailed where the files have changed since."""
+    data = load_data(task)
+    if _loaded_from[task] != fingerprint:  # read before the change, for an earlier run of this process
+        load_data.cache_clear()
+        _build_task.cache_clear()
+        data = load_data(task)
+    unchanged(_loaded_from[task], fingerprint, f"the data of task={task.name}")
+    return data
+
+
+def unchanged(found: object, planned: object, what: str) -> None:
+    """Refuse to read what is no longer what the run's key says."""
+    if found != planned:
+        raise RunFailed(f"{what} changed since the run was planned", "the same command again")
 
 
 def _copies(task: TaskChoice, data: Data) -> list[str]:

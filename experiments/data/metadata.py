@@ -31,7 +31,11 @@ def labels(tables: Sequence[Path], root: Path, column: str | None) -> dict[str, 
             if (label := meant(given)) is None:
                 what = "has no label" if given in (None, "") else f"has no label but {given!s:.40}"
                 raise DataUnavailable(f"{where} {what}", "a whole number or a name, or take the row and the image out")
-            found[os.path.normpath(os.path.join(folder, name)).replace(os.sep, "/")] = label
+            image = os.path.normpath(os.path.join(folder, name)).replace(os.sep, "/")
+            if found.setdefault(image, label) != label:
+                raise DataUnavailable(
+                    f"{where} labels {image} {label}, and one before it {found[image]}", "one row for it"
+                )
     return found
 
 

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from ..data.load import shifted_task
+from ..data.load import second_fingerprint, shifted_task, unchanged
 from .work import Work, model_of
 
 BEST = ("accuracy", "error", "loss", "bits_per_byte", "shifted_loss", "shifted_bits_per_byte")  # of the best dev epoch
@@ -44,6 +44,7 @@ def _second_task(work: Work, task: Any) -> Any:
     run = work.run
     if run.shifted is None:
         return None
+    unchanged(second_fingerprint(run.shifted), work.job.settings["shifted_fingerprint"], "the second text")
     second, notes = shifted_task(run.task, run.model, run.shifted, task.device)
     number = second.size("test")
     work.decide(f"second text: {'; '.join(notes)}; {number:,} windows in the tokens of {run.task.name}")

@@ -44,7 +44,9 @@ def train_packed(work: Work) -> dict[str, Any]:
         if part is None:
             part = _trained(work, own, duration, precision, start / len(seeds))
             checkpoints.write(path, part)
-        parts.append(part)
+        with checkpoints.taken(path):
+            model.load_state_dict({name: stacked[len(own) - 1] for name, stacked in part["weights"].items()})
+            parts.append({name: part[name] for name in ("weights", "seen", "examples")})
     found: list[dict[str, float]] = []
     for place in range(len(seeds)):
         weights = parts[place // size]["weights"]

@@ -12,7 +12,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
-from ..contracts import Choice, ProxyRun, Settings, TaskChoice
+from ..contracts import Choice, ProxyRun, ScorerChoice, Settings, TaskChoice
 from ..data.load import second_fingerprint
 from ..data.texts import SecondText
 from ..errors import ConfigError
@@ -134,12 +134,17 @@ def score_job(run: Run) -> Job:
         whole = run.task.model_copy(update={"examples": None})
         run = run.model_copy(update={"task": whole})
     asked = run.scorer.evidence(run)
+    if any("number" not in one.asks for one in asked):  # it draws the proxy apart from the model that is judged
+        raise ConfigError(f"scorer={run.scorer.name} asks for a proxy without a number", 'ProxyRun({"number": 0})')
     proxies = {f"train_{places[0]}": _proxy_job(run, [asked[one] for one in places]) for places in packs(run)}
-    scorer = run.scorer.recipe()
-    if not isinstance(scorer, Choice):
-        scorer = dict(scorer) | _made_by(run.scorer)
     seed = _score_seed(run) if proxies or run.scorer.draws else {}
-    return Job("score", _data(run) | {"scorer": scorer} | seed, proxies, run)
+    return Job("score", _data(run) | {"scorer": scorer_recipe(run.scorer)} | seed, proxies, run)
+
+
+def scorer_recipe(scorer: ScorerChoice) -> Any:
+    """What a score is besides its proxies: the scorer, or what it says in its place, as of a file's content."""
+    recipe = scorer.recipe()
+    return recipe if isinstance(recipe, Choice) else dict(recipe) | _made_by(scorer)
 
 
 def prune_job(run: Run) -> Job:
@@ -212,8 +217,9 @@ def packs(run: Run) -> list[list[int]]:
     found: dict[Any, list[int]] = {}
     for place, proxy in enumerate(run.scorer.evidence(run)):
         asks = {name: value for name, value in proxy.asks.items() if name != "number"}
+        optimizer = proxy.recipe.get("optimizer", run.recipe.optimizer)
         plain = not proxy.sections and "fold" not in asks and run.scorer.trainer(proxy.asks) is None
-        alone = not (plain and run.model.packs and run.recipe.optimizer != "muon")
+        alone = not (plain and run.model.packs and optimizer != "muon")
         found.setdefault(place if alone else str((sorted(asks.items()), sorted(proxy.recipe.items()))), []).append(
             place
         )
@@ -226,7 +232,7 @@ def _proxy_job(run: Run, proxies: Sequence[ProxyRun]) -> Job:
     if len(proxies) > 1:
         asks = {"numbers": [one.asks["number"] for one in proxies]} | asks
         del asks["number"]
-    run = run.model_copy(update={"recipe": run.recipe.model_copy(update=dict(proxy.recipe))})
+    run = run.model_copy(update={"recipe": run.recipe.model_copy(update=dict(proxy.recipe)).decided(run.device)})
     recipe = _data(run) | _training(run) | _score_seed(run) | {"proxy": asks}
     if run.scorer.trainer(proxy.asks) is None:
         if unknown := sorted(set(proxy.asks) - ASKED):

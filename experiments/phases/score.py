@@ -7,7 +7,9 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from ..data.load import unchanged
 from ..errors import LabError
+from .plan import scorer_recipe
 from .work import Evidence, Work, say_if_equal
 
 
@@ -15,6 +17,7 @@ def score(work: Work) -> dict[str, Any]:
     scorer, data = work.run.scorer, work.data
     train, evidence = data.splits["train"], Evidence(work)
     judged = np.atleast_2d(np.asarray(scorer.score(evidence), dtype=np.float64))  # (proxies, N)
+    unchanged(scorer_recipe(scorer), work.job.settings["scorer"], f"what scorer={scorer.name} reads")
     if judged.ndim != 2 or judged.shape[1] != len(train.ids):
         raise LabError(f"scorer={scorer.name} returned scores of shape {judged.shape} for {len(train.ids)} examples")
     if np.isinf(judged).any():

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..contracts import Data, Floats, Indices, Proxy
-from ..data.load import build_task, load_data
+from ..data.load import build_task, data_of
 from ..data.splits import fold_of
 from ..errors import LabError
 from ..seeds import derive, torch_stream
@@ -70,7 +70,8 @@ class Work:
     @cached_property
     def data(self) -> Data:
         """The run's data, with the notes on them said."""
-        data = load_data(self.run.task)
+        planned = self.job if "fingerprint" in self.job.settings else self.job.inputs["train"]  # evaluate
+        data = data_of(self.run.task, planned.settings["fingerprint"])
         for note in data.notes:
             self.decide(note)
         return data

@@ -104,6 +104,13 @@ def test_labels_from_metadata_beside_flat_parts(tmp_path: Path, jsonl: bool) -> 
     assert data.classes == ("cat", "dog")
     assert joined(data, "train", "dev") == {f"Train/{row}.png": (pixels[row].tobytes(), row % 2) for row in range(16)}
     assert len(data.splits["test"].ids) == 8
+    if not jsonl:
+        table = tmp_path / "set" / "Train" / "metadata.csv"
+        rows = table.read_text()
+        table.write_text(rows + "0.png,dog\n")
+        with pytest.raises(DataUnavailable, match=r"row 17 of .* labels Train/0\.png dog, and one before it cat"):
+            images.load("images", str(tmp_path / "set"), dev=0.25)
+        table.write_text(rows)
     (tmp_path / "set" / "Train" / "another.png").write_bytes(png(pixels[0]))
     with pytest.raises(DataUnavailable, match=r"Train/another\.png is in no class folder and has no row in metadata"):
         images.load("images", str(tmp_path / "set"), dev=0.25)

@@ -8,18 +8,21 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 from pydantic import ValidationError
 
 from prune_lab.cli import compose
 from prune_lab.experiments import choices, precision
 from prune_lab.experiments.contracts import ScorerChoice
-from prune_lab.experiments.errors import ConfigError, LabError
+from prune_lab.experiments.errors import ConfigError, LabError, RunFailed
 from prune_lab.experiments.phases import run as phases
 from prune_lab.experiments.phases.plan import Job, closure, job_of
 from prune_lab.experiments.phases.settings import Run
 from prune_lab.experiments.store.folders import Store
 from prune_lab.experiments.training.recipes import FULL, Recipe
+
+from ..image_files import png
 
 
 def job(*words: str, phase: str = "train") -> Job:
@@ -151,3 +154,23 @@ def test_a_setting_of_the_recipe_that_a_run_does_not_read_is_not_in_its_key(
         duration = {"steps": None} if setting in ("epochs", "examples") else {}
         with suppress(ValidationError, LabError):
             assert trained(**duration, **{setting: others[setting]}).key == job.key, setting
+
+
+def test_what_changes_after_a_run_was_planned_is_not_read_under_its_key(tmp_path: Path) -> None:
+    rows = [f"{name}/{row}.png" for name in ("cat", "dog") for row in range(8)]
+    for number, name in enumerate(rows):
+        (tmp_path / "set" / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / "set" / name).write_bytes(png(np.full((3, 8, 8), number, np.uint8)))
+    (run,) = compose.runs("prune", ["task=images", f"task.path={tmp_path / 'set'}", "keep=0.5", "rule=random"])
+    planned, store = job_of("prune", run), Store(tmp_path / "results")
+    (tmp_path / "set" / rows[0]).write_bytes(png(np.full((3, 8, 8), 99, np.uint8)))
+    with pytest.raises(RunFailed, match="the data of task=images changed since the run was planned"):
+        phases.run(planned, store, lambda *_: None)
+    scores = tmp_path / "scores.csv"
+    scores.write_text("id,score\n" + "".join(f"{name},{number}\n" for number, name in enumerate(rows)))
+    words = ["task=images", f"task.path={tmp_path / 'set'}", "scorer=file", f"scorer.path={scores}"]
+    planned = job(*words, phase="score")
+    scores.write_text(scores.read_text().replace("png,3", "png,33"))
+    with pytest.raises(RunFailed, match="what scorer=file reads changed since the run was planned"):
+        phases.run(planned, store, lambda *_: None)
+    phases.run(job(*words, phase="score"), store, lambda *_: None)

@@ -10,13 +10,16 @@ import torch
 
 from prune_lab.cli import compose
 from prune_lab.experiments import choices
-from prune_lab.experiments.contracts import Proxy
+from prune_lab.experiments.contracts import Proxy, ProxyRun
 from prune_lab.experiments.data.load import build_task
+from prune_lab.experiments.errors import ConfigError
 from prune_lab.experiments.phases import pack
 from prune_lab.experiments.phases.plan import job_of, packs
 from prune_lab.experiments.phases.work import Evidence, Work
+from prune_lab.experiments.store import checkpoints
 from prune_lab.experiments.store.folders import Store
 from prune_lab.experiments.training import packing
+from prune_lab.experiments.training.recipes import Recipe
 
 from ..command_line import TINY, call
 
@@ -103,3 +106,32 @@ def test_an_interrupted_score_loses_one_pack(
         whole.append([(folder.path / f"model_{place}.safetensors").read_bytes() for place in range(4)])
     assert whole[0] == whole[1]
     assert Store(tmp_path / "cut").leftovers() == []
+
+
+def test_a_pack_of_other_code_is_removed_and_the_run_starts_over(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    words = ["score", *MLP, "scorer=loss", "scorer.proxies=2"]
+    (run,) = compose.runs("score", words[1:])
+    key = job_of("score", run).inputs["train_0"].key
+    path = Store(tmp_path).resume_folder("train", key) / "proxies_0.pt"
+    checkpoints.write(path, {"weights": {"other": torch.zeros(2, 3)}, "seen": {}, "examples": 0})
+    answer = call(capsys, *words, f"results={tmp_path}")
+    assert (answer.code, "does not fit this run" in answer.err) == (1, True), answer.err
+    assert call(capsys, *words, f"results={tmp_path}").code == 0
+
+
+def test_a_scorer_numbers_its_proxies_and_may_change_their_optimiser(monkeypatch: pytest.MonkeyPatch) -> None:
+    (run,) = compose.runs("score", ["task=digits", "model=mlp", "scorer=loss", "recipe.momentum=0.5"])
+
+    def asks(*asked: ProxyRun) -> None:
+        monkeypatch.setattr(choices.get("scorer", "loss"), "evidence", lambda self, run: asked)
+
+    asks(ProxyRun({"share": 0.5}))
+    with pytest.raises(ConfigError, match="a proxy without a number"):  # it would have the seed of the model it judges
+        job_of("score", run)
+    asks(*[ProxyRun({"number": number}, {"optimizer": "muon"}) for number in range(2)])
+    assert packs(run) == [[0], [1]]
+    asks(ProxyRun({"number": 0}, {"optimizer": "adamw"}))
+    (job,) = job_of("score", run).inputs.values()
+    assert job.run.recipe.momentum == Recipe.model_fields["momentum"].default  # adamw reads none
