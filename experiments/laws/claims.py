@@ -262,6 +262,8 @@ def _judge(expectation: Expectation, effect: _Effect) -> tuple[Verdict, str]:
     low, high = effect.over.low, effect.over.high
     if not math.isfinite(low + high):
         return "undecided", "no interval"
+    if expectation.versus is not None and low == high == 0 and 0 in (least, most):
+        return "undecided", "both sides are equal in every seed, and neither beats the other"
     if least <= low and high <= most:
         return "holds", "the interval lies inside"
     outside = high < least or low > most
@@ -303,8 +305,11 @@ def _by_seed(point: Point, runs: pd.DataFrame) -> tuple[dict[int, float], str, i
     if len(sets) > 1:
         named = " and ".join(f"fingerprint={fingerprint} ({task})" for fingerprint, task in sets.items())
         return {}, f"the runs that match are of {len(sets)} data sets: their mean says nothing; name one of {named}", 0
-    most = int(matching.groupby("seed").size().max())
-    note = f"each seed the mean of up to {most} runs that match" if most > 1 else ""
+    number = matching.groupby("seed").size()
+    least, most = int(number.min()), int(number.max())
+    note = f"each seed the mean of {most} runs that match" if most > 1 else ""
+    if least < most:  # and not of the same settings
+        note = f"each seed the mean of {least} to {most} runs that match"
     return _seeds(matching, point.metric), note, len(every) - len(matching)
 
 

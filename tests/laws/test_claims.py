@@ -60,6 +60,19 @@ def test_a_claim_holds_where_the_whole_interval_is_inside(wanted: Expectation, v
     assert (outcome.n, outcome.low) == (3, pytest.approx(0.92 - 4.302653 * 0.01 / 3**0.5))
 
 
+@pytest.mark.parametrize("wanted", [expect(0.0, versus=True), expect(at_most=0.0, versus=True)])
+def test_equal_sides_beat_nothing(wanted: Expectation) -> None:
+    """Where keep=1, or every accuracy is 1, the interval of the difference is [0, 0]."""
+    same = [0.98, 1.0, 1.0]
+    assert claims.check(wanted, runs({"hard": same, "random": same})).verdict == "undecided"
+
+
+def test_seeds_of_other_numbers_of_runs_are_said() -> None:
+    both = pd.concat([runs({"hard": [0.9, 0.91, 0.92]}), runs({"hard": [0.9, 0.91]}, width=128)])
+    assert "each seed the mean of 1 to 2 runs" in claims.check(expect(0.8), both).sentence
+    assert "each seed the mean of 2 runs" in claims.check(expect(0.8), both[both["seed"] < 2]).sentence
+
+
 def test_bounds_that_nothing_meets_are_refused() -> None:
     with pytest.raises(ValueError, match=r"at_least: 0\.9 above at_most: 0\.5"):
         expect(0.9, 0.5)

@@ -82,10 +82,12 @@ def built(study: Store, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path,
 def test_examples_seen_stand_beside_equal_steps(built: tuple[Path, dict[str, Any]]) -> None:
     """Batches are of near-equal size: a step of a nominal 128 may see 74 examples, or 148."""
     runs = pd.DataFrame({"budget": ["steps", "steps", "both"], "steps": [40, 40, 40], "examples_seen": [2960, 5920, 1]})
+    runs["setup"] = "a"
     said = provenance.budgets(runs)
     assert "a step saw 74 to 148 examples" in said[-1]
     assert len(said) == 3
     assert len(provenance.budgets(runs.assign(examples_seen=5120))) == 2
+    assert len(provenance.budgets(runs.assign(setup=["a", "b", "a"]))) == 2  # another batch size is no rounding
     assert "<th>examples seen</th>" in re.sub(r"<th[^>]*>", "<th>", (built[0] / "index.html").read_text())
 
 
@@ -257,6 +259,17 @@ def test_setups_that_differ_in_one_setting_are_named_by_it(tmp_path: Path) -> No
     both = pd.concat([runs, other], ignore_index=True)
     names = [panel.setup for panel in laws.panels(both, claims.advantage(both))]
     assert names == ["cifar10 · convnet 0.25, epochs 12", "cifar10 · convnet 0.25, epochs 24"]
+
+
+def test_ways_to_choose_that_words_do_not_tell_apart_keep_their_hash() -> None:
+    """Of one name, the page's table of distributions would take them for seeds of one."""
+    runs = pd.DataFrame({"selection": ["a1", "b2", "c3"], "scorer": ["el2n", "el2n", "grand"]})
+    names = laws._named(runs, ["selection"], ["scorer"], ("scorer.",))
+    assert names == {("a1",): "el2n (a1)", ("b2",): "el2n (b2)", ("c3",): "grand"}
+    shared = laws._named(
+        runs.assign(**{"scorer.shared_seed": [None, 7, None]}), ["selection"], ["scorer"], ("scorer.",)
+    )
+    assert shared["b2",] == "el2n, shared seed 7"
 
 
 @pytest.mark.usefixtures("_page_alone")

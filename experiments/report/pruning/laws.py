@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator, Sequence
 
 import numpy as np
@@ -126,7 +127,8 @@ def _named(
             given = {name.split(".", 1)[1].replace("_", " "): _word(row[name]) for name in differing}
             more = [f"{name} {value}" for name, value in given.items() if value]
             names[tuple(row[name] for name in key)] = ", ".join([str(text), *more])
-    return names
+    taken = Counter(names.values())  # of the same words: told by the hash, so that nothing puts them together
+    return {one: words if taken[words] == 1 else f"{words} ({one[0]})" for one, words in names.items()}
 
 
 def _word(value: object) -> str:

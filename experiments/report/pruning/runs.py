@@ -174,7 +174,8 @@ def _row(family: Mapping[str, Folder]) -> dict[str, Any]:
         "created": str(evaluate.record.get("created", "")),
         "commit": str(evaluate.record.get("code", {}).get("commit", "")),
     }
-    settings = {"task": task, "model": model, "recipe": recipe["recipe"], "scorer": scorer}
+    settings = {"task": task, "model": model, "recipe": recipe["recipe"]}
+    settings["scorer"] = scorer | ({"shared_seed": scoring["seed"]} if shared else {})
     settings |= {"policy": policy, "search": search, "shifted": shifted, "finetune": second}
     settings["prune"] = without(pruning, "task", "fingerprint") | {"scored": selection.get("scored")}
     return row | dict(dotted(settings))
