@@ -48,9 +48,9 @@ def budgets(runs: pd.DataFrame) -> list[str]:
     said = [BUDGET[name] for name in BUDGET if (runs["budget"] == name).any()]
     equal = runs[runs["budget"] == "steps"]
     seen = (equal["examples_seen"].astype(float) / equal["steps"].astype(float)).dropna()
-    ends = seen.groupby(equal["setup"]).agg(["min", "max"])  # in one setup: another may have another batch size
-    if (ends["max"] > SAME * ends["min"]).any():
-        least, most = ends.loc[(ends["max"] / ends["min"]).idxmax()]
+    ends = [(one.min(), one.max()) for _, one in seen.groupby(equal["setup"])]  # another setup: another batch size
+    least, most = max(ends, key=lambda one: one[1] / one[0], default=(1, 1))
+    if most > SAME * least:
         said.append(
             f"Equal steps are not equal examples: a set is split into batches of near-equal size, and a step saw "
             f"{least:.0f} to {most:.0f} examples on average over a run. The tables say the examples seen."
