@@ -14,6 +14,7 @@ from pydantic import ValidationError
 from prune_lab.cli import compose
 from prune_lab.experiments import choices
 from prune_lab.experiments.contracts import StudyChoice
+from prune_lab.experiments.phases.plan import job_of
 from prune_lab.experiments.studies.validity import Validity
 from prune_lab.experiments.studies.validity.measuring import spearman
 
@@ -40,7 +41,7 @@ def measured(**changes: Any) -> tuple[pd.DataFrame, dict[str, float]]:
         decide=print,
         notify=lambda *_: None,
     )
-    tables, metrics = study.measure(work)
+    tables, metrics = study.simplified().measure(work)
     return tables["lds"].groupby("estimator")["lds"].mean(), dict(metrics)  # type: ignore[return-value]
 
 
@@ -92,6 +93,17 @@ def test_the_data_are_part_of_the_key() -> None:
     (run,) = compose.runs("simulate", ["study=validity"])
     assert isinstance(run.study, Validity)
     assert run.study.simplified().fingerprint == run.study.chosen_task.fingerprint() != ""
+    assert run.study.simplified().made_by == ""
+
+
+def test_the_code_of_what_is_chosen_is_part_of_the_key(monkeypatch: pytest.MonkeyPatch) -> None:
+    (run,) = compose.runs("simulate", ["study=validity"])
+    before = job_of("simulate", run).key
+    monkeypatch.setattr(choices.get("model", "mlp"), "plugin", "0123456789abcdef")
+    changed = job_of("simulate", run).key
+    monkeypatch.setattr(choices.get("model", "mlp"), "plugin", None)
+    monkeypatch.setattr(choices.get("task", "digits"), "version", 2)
+    assert len({before, changed, job_of("simulate", run).key}) == 3
 
 
 def test_its_page(capsys: pytest.CaptureFixture[str], results: str) -> None:

@@ -8,7 +8,7 @@ from pydantic import Field, model_validator
 
 from ... import choices
 from ...choices import choice
-from ...contracts import Count, ModelChoice, Settings, StudyChoice, TaskChoice, Work
+from ...contracts import Choice, Count, ModelChoice, StudyChoice, TaskChoice, Work
 from ...training.recipes import Recipe
 
 if TYPE_CHECKING:
@@ -40,6 +40,7 @@ class Validity(StudyChoice):
     repeats: Annotated[int, Field(ge=0)] = 1  # retrainings of every set under another seed
     dimension: Count = 256  # of TRAK's projected gradients
     fingerprint: str = ""  # of the task's bytes; filled in
+    made_by: str = ""  # versions and plug-ins of the task and the models, beyond the first; filled in
 
     @model_validator(mode="after")
     def _chosen(self) -> Self:
@@ -80,8 +81,14 @@ class Validity(StudyChoice):
         )
 
     def simplified(self) -> Self:
-        """With the fingerprint of the data, which their settings alone do not tell."""
-        return self.model_copy(update={"fingerprint": self.chosen_task.fingerprint()})
+        """With the fingerprint of the data, and the code of what is chosen, which their settings alone do not tell."""
+        task, body = self.chosen_task, [] if self.body is None else [_of("model", self.body)]
+        made_by = ", ".join(
+            f"{one.registered} {one.plugin or one.version}"
+            for one in (task, self.chosen_model, *body)
+            if one.plugin is not None or one.version > 1
+        )
+        return self.model_copy(update={"fingerprint": task.fingerprint(), "made_by": made_by})
 
     def title(self) -> str:
         return f"{self.setup}, {self.optimizer}, rate {self.learning_rate:g}"
@@ -132,7 +139,7 @@ def setup_of(task: str, model: str, body: str | None) -> str:
     return f"{model} on {task}" if body is None else f"{model} on {body} features of {task}"
 
 
-def _of(kind: str, settings: Mapping[str, Any]) -> Settings:
+def _of(kind: choices.Kind, settings: Mapping[str, Any]) -> Choice:
     """The choice that the settings name."""
     name = str(settings.get("name", ""))
     if name not in choices.names(kind):

@@ -109,10 +109,10 @@ def _notify(work: Work, start: float, share: float, done: float) -> None:
 
 def _task(study: Validity, seed: int, device: torch.device) -> DeviceTask:
     """The task on the device with the model that is trained on it; of a body's features where there is one."""
-    from ...data.load import load_data
+    from ...data.load import data_of
     from ...data.task import DeviceTask
 
-    data, model = load_data(study.chosen_task), study.chosen_model
+    data, model = data_of(study.chosen_task, study.fingerprint), study.chosen_model
     if study.body is not None:
         data = _features(study, data, seed, device)
     return DeviceTask(data, partial(model.build, data), device=device)
