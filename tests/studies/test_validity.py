@@ -116,3 +116,22 @@ def test_its_page(capsys: pytest.CaptureFixture[str], results: str) -> None:
     assert set(found["estimator"]) >= {"phi", "ct", "cosine", "trak", "el2n", "random"}
     assert (found["setup"] == "perceptron on perceptron").all()
     assert found[found["estimator"] == "phi"]["lds"].iloc[0] > 0.8
+
+
+def test_other_settings_are_no_seeds() -> None:
+    """Every setting tells settings apart, also those that no column of the page names."""
+    study = choices.get("study", "validity")
+    assert issubclass(study, Validity)
+    settings = {"task.name": "digits", "model.name": "mlp", "optimizer": "sgd", "learning_rate": 0.1, "removed": 0.1}
+    keys = [settings | {"epochs": epochs, "model.width": 8, "seed": seed} for epochs in (4.0, 8.0) for seed in (1, 2)]
+    own = [key | {"estimator": "phi", "target": target} for key in keys for target in "abc"]
+    tables = {
+        "runs": pd.DataFrame([key | {"metasmoothness": 1.0, "readable": 1.0, "ceiling": 0.5} for key in keys]),
+        "lds": pd.DataFrame([row | {"lds": row["epochs"] / 10, "fresh": 0.1} for row in own]),
+    }
+    runs = study.runs(tables)
+    assert len(runs) == 4
+    assert set(runs["setup"]) == {"mlp on digits, epochs 4", "mlp on digits, epochs 8"}
+    points = study.points(runs)
+    assert points["seeds"].tolist() == [2, 2]
+    assert points["lds"].tolist() == pytest.approx([0.4, 0.8])

@@ -14,7 +14,7 @@ from ...figures.axes import log_axis, name_axes
 from ...figures.panels import Drawing, Figures
 from ...figures.style import BLUE, GREEN, GREY, INK, MARKERS, ORANGE
 from ...laws.intervals import interval_of
-from . import setup_of
+from . import Validity, setup_of
 
 NAMES = {
     "phi": "φ, whole run",
@@ -97,8 +97,8 @@ def figures(tables: Tables) -> Iterator[Figures]:
         "lds", "Does a contribution predict the loss without the example?",
         "Each dot: the rank correlation (LDS) of predicted and measured losses after retraining without a random part "
         "of the examples, with the run's own seed. Vertical dashes: how well two retrainings of the same sets under "
-        "different seeds agree, which bounds what anything that does not know the seed can reach in fresh runs. Means "
-        "and 95 % intervals over seeds.",
+        "different seeds agree (the ceiling). What does not know the seed reaches at most about its square root in "
+        "retrainings with any one seed. Means and 95 % intervals over seeds.",
         [Drawing(str(setup), "by estimator; optimiser and learning rate", f"LDS of each estimator, {setup}",
                  partial(_by_estimator, own)) for setup, own in usual.groupby("setup", sort=False)],
         height=4.6,
@@ -163,9 +163,21 @@ def _usual(rates: pd.Series[float]) -> float:
 
 
 def _with_setup(table: pd.DataFrame) -> pd.DataFrame:
+    """With what a run is but for POINT's other columns and the seed: networks, data, and each setting that differs."""
     bodies = table["body.name"] if "body.name" in table else pd.Series(None, index=table.index, dtype=object)
     triples = zip(table["task.name"], table["model.name"], bodies, strict=True)
-    return table.assign(setup=[setup_of(*map(_text, triple)) for triple in triples])  # type: ignore[arg-type]
+    table = table.assign(setup=[setup_of(*map(_text, triple)) for triple in triples])  # type: ignore[arg-type]
+    settings = [name for name in table if name.split(".")[0] in Validity.model_fields and name not in POINT]
+    words = table["setup"].copy()
+    for _, same in table.groupby("setup"):
+        for name in settings:
+            if same[name].nunique(dropna=False) > 1:
+                words[same.index] += [f", {name} {_plain(value)}" for value in same[name]]
+    return table.assign(setup=words)
+
+
+def _plain(value: object) -> str:
+    return f"{value:g}" if isinstance(value, float) else str(value)
 
 
 def _text(value: object) -> str | None:
