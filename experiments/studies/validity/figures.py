@@ -167,7 +167,8 @@ def _with_setup(table: pd.DataFrame) -> pd.DataFrame:
     bodies = table["body.name"] if "body.name" in table else pd.Series(None, index=table.index, dtype=object)
     triples = zip(table["task.name"], table["model.name"], bodies, strict=True)
     table = table.assign(setup=[setup_of(*map(_text, triple)) for triple in triples])  # type: ignore[arg-type]
-    settings = [name for name in table if name.split(".")[0] in Validity.model_fields and name not in POINT]
+    names = [str(name) for name in table if name not in POINT]
+    settings = [name for name in names if name.split(".")[0] in Validity.model_fields]
     words = table["setup"].copy()
     for _, same in table.groupby("setup"):
         for name in settings:
