@@ -15,6 +15,11 @@ learning rate: below .65 phi predicts nothing (LDS at most .13), from .92 up a g
 nearly all (.69 to 1.0). It is necessary and not sufficient: what is removed must be small, too."""
 
 
+def readable(*metasmoothness: float) -> bool:
+    """Whether phi is read of runs of these values; of a run that diverged (NaN) it is not."""
+    return all(value >= READABLE for value in metasmoothness)
+
+
 class Search(Settings):
     """Read by the phase `search` alone, whose runs follow the whole set at every step: recipe=flow."""
 

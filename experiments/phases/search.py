@@ -41,7 +41,7 @@ LEAST = 4  # examples of each part of the dev split
 
 def search(work: Work) -> dict[str, Any]:
     from ..contribution import search as engine
-    from ..contribution.settings import READABLE
+    from ..contribution.settings import readable
 
     settings, task = work.run.search, work.task
     kept = work.kept()
@@ -112,7 +112,7 @@ def search(work: Work) -> dict[str, Any]:
     known: dict[str, Any] = {"examples": len(rows), "steps": problem.steps, "best_epoch": state.best_epoch}
     known |= {"late_mass_hardest": findings.late_mass(best, difficulty)}
     known |= {f"{name}_metasmoothness": value for name, value in smooth.items()}
-    known |= {"phi_readable": float(min(smooth.values()) >= READABLE)}
+    known |= {"phi_readable": float(readable(*smooth.values()))}
     known |= findings.of_curves(curves, unit) | findings.of_law(law)
     return known if groups is None else known | findings.of_groups(looked, best, names, groups)
 
@@ -226,11 +226,11 @@ def _check(work: Work, losses: Sequence[float]) -> None:
 def _smoothness(work: Work, problem: Problem, name: str, policy: Tensor) -> float:
     """Metasmoothness under a policy, before its phi is read; says where it must not be."""
     from ..contribution.search import smoothness
-    from ..contribution.settings import READABLE
+    from ..contribution.settings import READABLE, readable
 
     found = smoothness(problem, policy)
     work.decide(f"metasmoothness {found:.2f} under the {name} policy (phi is read from {READABLE:g} up)")
-    if not found >= READABLE:  # NaN after divergence
+    if not readable(found):
         work.decide(
             f"warning: phi under the {name} policy must not be read: metasmoothness is too low, so that a derivative "
             "does not tell what a change of the weights does (a smaller recipe.learning_rate)"

@@ -56,7 +56,7 @@ class Mask(ScorerChoice):
         from torch import from_numpy
 
         from ..contribution.masks import learn, smoothness
-        from ..contribution.settings import READABLE
+        from ..contribution.settings import READABLE, readable
         from ..contribution.updates import update_of
 
         recipe, task = work.run.recipe, work.task
@@ -70,7 +70,7 @@ class Mask(ScorerChoice):
         update, even = update_of(recipe, steps), from_numpy(np.full(pool, self.keep))
         smooth = smoothness(task, update, even, self.keep, batch_size=recipe.batch_size, seed=work.seed)
         work.decide(f"metasmoothness {smooth:.2f} of an inner run, before the mask moves (read from {READABLE:g} up)")
-        if not smooth >= READABLE:
+        if not readable(smooth):
             work.decide(
                 "warning: the mask follows derivatives that must not be read: metasmoothness is too low "
                 "(a smaller recipe.learning_rate)"

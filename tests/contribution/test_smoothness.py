@@ -13,6 +13,7 @@ from prune_lab.experiments.contracts import Batch
 from prune_lab.experiments.contribution.adjoint import functional_losses
 from prune_lab.experiments.contribution.field import NetworkField, flat
 from prune_lab.experiments.contribution.search import Problem, smoothness
+from prune_lab.experiments.contribution.settings import readable
 from prune_lab.experiments.contribution.smoothness import agreement, metasmoothness
 from prune_lab.experiments.contribution.updates import Descent
 from prune_lab.experiments.seeds import torch_stream
@@ -26,6 +27,14 @@ def test_agreement_golden() -> None:
     assert math.isnan(agreement(ends[0], ends[1], torch.tensor([torch.nan, 1.0])))  # diverged
     with_still = [torch.cat([end, torch.zeros(5)]) for end in ends]  # what does not move does not count
     assert agreement(*with_still) == pytest.approx(0.5)
+
+
+def test_phi_of_a_run_that_diverged_is_not_read() -> None:
+    """The least of a number and NaN is the number, where it comes first."""
+    assert readable(0.9, 0.8)
+    assert not readable(0.9, 0.79)
+    assert not readable(0.9, math.nan)
+    assert not readable(math.nan, 0.9)
 
 
 def test_a_line_is_smooth_and_chaos_is_not() -> None:

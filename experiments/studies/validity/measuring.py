@@ -24,7 +24,7 @@ SHOWN = ("phi", "ct", "cosine")  # whose predictions are kept, for the picture
 
 def measure(study: Validity, work: Work) -> tuple[dict[str, pd.DataFrame], dict[str, float]]:
     """Everything of one seed; see Validity.measure."""
-    from ...contribution.settings import READABLE
+    from ...contribution.settings import READABLE, readable
     from ...training.packing import subset
     from .estimators import contributions
     from .runs import followed, losses_of, retrained, smoothness
@@ -57,7 +57,7 @@ def measure(study: Validity, work: Work) -> tuple[dict[str, pd.DataFrame], dict[
     )
     metrics |= {
         "metasmoothness": smooth,
-        "readable": float(smooth >= READABLE),
+        "readable": float(readable(smooth)),
         "replay_error": float(replayed),
         "loss": float(measured[0][0].mean()),
         "steps": float(run.steps),
