@@ -12,12 +12,14 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
+from pydantic import ValidationError
+
 from ..contracts import Choice, ProxyRun, ScorerChoice, Settings, TaskChoice
 from ..data.load import second_fingerprint
 from ..data.texts import SecondText
 from ..errors import ConfigError
 from ..store.folders import key_of
-from ..training.recipes import FULL
+from ..training.recipes import FULL, Recipe
 from .settings import DEFAULT, Run
 
 PHASE_VERSION = {
@@ -136,6 +138,8 @@ def score_job(run: Run) -> Job:
     asked = run.scorer.evidence(run)
     if any("number" not in one.asks for one in asked):  # it draws the proxy apart from the model that is judged
         raise ConfigError(f"scorer={run.scorer.name} asks for a proxy without a number", 'ProxyRun({"number": 0})')
+    if any(one in asked[:place] for place, one in enumerate(asked)):
+        raise ConfigError(f"scorer={run.scorer.name} asks for the same proxy twice", "another number for each")
     proxies = {f"train_{places[0]}": _proxy_job(run, [asked[one] for one in places]) for places in packs(run)}
     seed = _score_seed(run) if proxies or run.scorer.draws else {}
     return Job("score", _data(run) | {"scorer": scorer_recipe(run.scorer)} | seed, proxies, run)
@@ -232,7 +236,14 @@ def _proxy_job(run: Run, proxies: Sequence[ProxyRun]) -> Job:
     if len(proxies) > 1:
         asks = {"numbers": [one.asks["number"] for one in proxies]} | asks
         del asks["number"]
-    run = run.model_copy(update={"recipe": run.recipe.model_copy(update=dict(proxy.recipe)).decided(run.device)})
+    try:
+        own = Recipe.model_validate(dict(run.recipe) | dict(proxy.recipe))
+    except ValidationError as error:
+        wrong = "; ".join(f"{'.'.join(map(str, one['loc']))}: {one['msg']}" for one in error.errors())
+        raise ConfigError(
+            f"scorer={run.scorer.name} asks for a proxy of no recipe: {wrong}", "ProxyRun.recipe"
+        ) from None
+    run = run.model_copy(update={"recipe": own.decided(run.device)})
     recipe = _data(run) | _training(run) | _score_seed(run) | {"proxy": asks}
     if run.scorer.trainer(proxy.asks) is None:
         if unknown := sorted(set(proxy.asks) - ASKED):

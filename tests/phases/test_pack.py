@@ -130,6 +130,13 @@ def test_a_scorer_numbers_its_proxies_and_may_change_their_optimiser(monkeypatch
     asks(ProxyRun({"share": 0.5}))
     with pytest.raises(ConfigError, match="a proxy without a number"):  # it would have the seed of the model it judges
         job_of("score", run)
+    asks(ProxyRun({"number": 0}), ProxyRun({"number": 0}))
+    with pytest.raises(ConfigError, match="the same proxy twice"):
+        job_of("score", run)
+    for recipe in ({"learning_rat": 0.1}, {"learning_rate": -1.0}, {"steps": 5}):  # no name, no rate, two durations
+        asks(ProxyRun({"number": 0}, recipe))
+        with pytest.raises(ConfigError, match="of no recipe: "):
+            job_of("score", run)
     asks(*[ProxyRun({"number": number}, {"optimizer": "muon"}) for number in range(2)])
     assert packs(run) == [[0], [1]]
     asks(ProxyRun({"number": 0}, {"optimizer": "adamw"}))
