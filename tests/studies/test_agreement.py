@@ -13,7 +13,7 @@ THEORY, SPREAD, DRAWS = 0.2, 0.01, 20
 
 def students(generator: np.random.Generator, deviations: list[float]) -> pd.DataFrame:
     """A point for each deviation from the theory, as a share of its error."""
-    known = {"rule": "hard", "theta": 0, "margin": "abs", "keep": 0.5, "theory": THEORY}
+    known = {"rule": "hard", "theta": 0, "margin": "abs", "keep": 0.5, "dimension": 200, "theory": THEORY}
     rows = [
         known | {"alpha": alpha, "draw": draw, "error": THEORY * (1 + deviation) + generator.normal(0, SPREAD)}
         for alpha, deviation in enumerate(deviations) for draw in range(DRAWS)
@@ -34,3 +34,10 @@ def test_a_deviation_that_the_draws_show_is_no_agreement() -> None:
     assert agreeing.tolist() == [True, False, True]
     assert "agree with the theory at 2 of 3 points" in verdict(found)
     assert found.groupby("alpha")["deviation"].mean().to_numpy() == pytest.approx([0, 0.05, 0], abs=0.03)
+
+
+def test_students_of_two_dimensions_are_two_points() -> None:
+    draws = students(np.random.default_rng(2), [0.0])
+    found = points(judged(pd.concat([draws, draws.assign(dimension=20, error=draws["error"] + 0.1)])))
+    assert found["draws"].tolist() == [DRAWS, DRAWS]
+    assert found.set_index("dimension")["agrees"].to_dict() == {20: False, 200: True}

@@ -16,7 +16,7 @@ from ...figures.style import BLUE, GREY, INK, ORANGE, name_of, percent_label, sh
 from ...laws.intervals import LEVEL, interval_of, worded
 from .theory import KEEPS, Rule, crossover, generalization_error, information_gain
 
-POINT = ("keep", "rule", "theta", "margin", "alpha")
+POINT = ("keep", "rule", "theta", "margin", "dimension", "alpha")
 SHOWN = 4.0  # alpha at which the effect of the fraction kept is drawn
 Tables = Mapping[str, pd.DataFrame]  # theory: alpha, error; simulated: alpha, draw, error; and the settings of both
 
