@@ -65,7 +65,7 @@ def randomness(runs: pd.DataFrame) -> str:
     each = "initialisation and order of batches" + (", and proxies for its score" if own.any() else "")
     words = [f"Over seeds: each has its own {each}."]
     for rows, why in ((shared, "One set of proxies scored the examples for all seeds"),
-                      (scored["score_seed"].isna(), "The scores draw nothing and are the same for all seeds")):  # fmt: skip
+                      (scored["score_seed"].isna(), "Scores that draw nothing are the same for all seeds")):  # fmt: skip
         if rows.any():
             names = ", ".join(sorted(scored.loc[rows, "scorer"].unique()))
             words.append(f"{why} ({names}): these intervals are conditional on it.")
