@@ -64,8 +64,11 @@ def randomness(runs: pd.DataFrame) -> str:
     own, shared = scored["score_seed"].notna() & ~scored["score_shared"], scored["score_shared"]
     each = "initialisation and order of batches" + (", and proxies for its score" if own.any() else "")
     words = [f"Over seeds: each has its own {each}."]
-    for rows, why in ((shared, "One set of proxies scored the examples for all seeds"),
-                      (scored["score_seed"].isna(), "Scores that draw nothing are the same for all seeds")):  # fmt: skip
+    same = {
+        "One set of proxies scored the examples for all seeds": shared,
+        "Scores that draw nothing are the same for all seeds": scored["score_seed"].isna(),
+    }
+    for why, rows in same.items():
         if rows.any():
             names = ", ".join(sorted(scored.loc[rows, "scorer"].unique()))
             words.append(f"{why} ({names}): these intervals are conditional on it.")
