@@ -38,6 +38,7 @@ def test_a_deviation_that_the_draws_show_is_no_agreement() -> None:
 
 def test_students_of_two_dimensions_are_two_points() -> None:
     draws = students(np.random.default_rng(2), [0.0])
-    found = points(judged(pd.concat([draws, draws.assign(dimension=20, error=draws["error"] + 0.1)])))
+    other = draws.assign(dimension=20, error=draws["error"] + 0.1)
+    found = points(judged(pd.concat([draws, other], ignore_index=True)))
     assert found["draws"].tolist() == [DRAWS, DRAWS]
     assert found.set_index("dimension")["agrees"].to_dict() == {20: False, 200: True}
