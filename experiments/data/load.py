@@ -26,7 +26,10 @@ def load_data(task: TaskChoice) -> Data:
     """The three splits: of the classes wanted, the training pool cut to size, its labels made noisy where asked."""
     from .splits import flip_labels, of_classes, pool
 
-    _loaded_from[task] = task.fingerprint()
+    found = task.fingerprint()
+    if _loaded_from.setdefault(task, found) != found:
+        _build_task.cache_clear()  # tasks of what was there before
+    _loaded_from[task] = found
     data = task.load()
     if len(set(data.classes)) < len(data.classes):
         again = [name for place, name in enumerate(data.classes) if name in data.classes[:place]]
@@ -53,7 +56,6 @@ def data_of(task: TaskChoice, fingerprint: str) -> Data:
     data = load_data(task)
     if _loaded_from[task] != fingerprint:  # read before the change, for an earlier run of this process
         load_data.cache_clear()
-        _build_task.cache_clear()
         data = load_data(task)
     unchanged(_loaded_from[task], fingerprint, f"the data of task={task.name}")
     return data

@@ -10,11 +10,13 @@ from typing import Any
 
 import numpy as np
 import pytest
+import torch
 from pydantic import ValidationError
 
 from prune_lab.cli import compose
 from prune_lab.experiments import choices, precision
 from prune_lab.experiments.contracts import ScorerChoice
+from prune_lab.experiments.data.load import build_task, data_of
 from prune_lab.experiments.errors import ConfigError, LabError, RunFailed
 from prune_lab.experiments.phases import run as phases
 from prune_lab.experiments.phases.plan import Job, closure, job_of
@@ -174,3 +176,9 @@ def test_what_changes_after_a_run_was_planned_is_not_read_under_its_key(tmp_path
     with pytest.raises(RunFailed, match="what scorer=file reads changed since the run was planned"):
         phases.run(planned, store, lambda *_: None)
     phases.run(job(*words, phase="score"), store, lambda *_: None)
+    (run,) = compose.runs("score", words)
+    assert (build_task(run, torch.device("cpu")).examples("train").inputs < 100).all()
+    for name in rows:
+        (tmp_path / "set" / name).write_bytes(png(np.full((3, 8, 8), 250, np.uint8)))
+    data_of(run.task, run.task.fingerprint())  # in this very process
+    assert (build_task(run, torch.device("cpu")).examples("train").inputs == 250).all()
