@@ -129,6 +129,8 @@ def test_other_settings_are_no_seeds() -> None:
         "runs": pd.DataFrame([key | {"metasmoothness": 1.0, "readable": 1.0, "ceiling": 0.5} for key in keys]),
         "lds": pd.DataFrame([row | {"lds": row["epochs"] / 10, "fresh": 0.1} for row in own]),
     }
+    said = study.caveat(tables | {"runs": tables["runs"].iloc[:-1].assign(removals=100, targets=3)})
+    assert "1 or 2 seeds a setting" in said
     runs = study.runs(tables)
     assert len(runs) == 4
     assert set(runs["setup"]) == {"mlp on digits, epochs 4", "mlp on digits, epochs 8"}

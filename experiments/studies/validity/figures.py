@@ -83,10 +83,11 @@ def verdict(runs: pd.DataFrame) -> str:
 
 def caveat(tables: Tables) -> str:
     by_run = tables["runs"]
+    seeds = sorted(set(_with_setup(by_run).groupby(POINT)["seed"].nunique()))
     return (
         f"LDS: Spearman over {_one(by_run, 'removals')} random removals, the mean over {_one(by_run, 'targets')} "
         f"target examples, of retrainings with the run's own seed; 'fresh' is that of retrainings with another seed. "
-        f"{by_run['seed'].nunique()} seeds; 95 % t intervals over seeds."
+        f"{' or '.join(map(str, seeds))} seeds a setting; 95 % t intervals over seeds."
     )
 
 
