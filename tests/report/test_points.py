@@ -10,6 +10,7 @@ from types import SimpleNamespace
 from typing import Any, Literal, get_args, get_origin
 
 import pandas as pd
+import pytest
 from pydantic import BaseModel, ValidationError
 
 from prune_lab.experiments import choices
@@ -17,6 +18,7 @@ from prune_lab.experiments.contribution.settings import Search
 from prune_lab.experiments.errors import LabError
 from prune_lab.experiments.laws import claims
 from prune_lab.experiments.laws.runs import newest, runs_of
+from prune_lab.experiments.phases import plan
 from prune_lab.experiments.phases.plan import Job, closure, job_of
 from prune_lab.experiments.phases.settings import Run
 from prune_lab.experiments.report.pruning import runs
@@ -118,3 +120,22 @@ def test_a_seed_makes_no_point_and_an_older_run_of_it_no_second_seed(tmp_path: P
     assert runs.points(every).set_index("keep")["n"].to_dict() == {0.4: 1, 0.5: 2}
     study = pd.DataFrame({"seed": [0, 0], "accuracy": [0.1, 0.2]})
     assert newest(study) is study
+
+
+def test_scores_of_an_older_version_are_no_seeds_of_todays_points(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Their proxies were the same for all seeds: mixed with scores of each seed they would narrow the interval."""
+    today = rows(of({"seed": 1}))
+    own = plan.score_job
+
+    def older(run: Run) -> Job:
+        job = own(run)
+        return Job("score", {name: one for name, one in job.settings.items() if name != "seed"}, job.inputs, run)
+
+    monkeypatch.setattr(plan, "score_job", older)
+    before = rows(of({"seed": 2}))
+    assert before["point"][0] != today["point"][0]
+    assert before["selection"][0] != today["selection"][0]
+    assert before["score_shared"].tolist() == [True]
+    assert today["score_shared"].tolist() == [False]
+    drawn_by_none = rows(of({"seed": 3, "scorer": {"name": "input_norm"}}))
+    assert drawn_by_none["score_shared"].tolist() == [False]

@@ -107,6 +107,8 @@ def _row(family: Mapping[str, Folder]) -> dict[str, Any]:
     pruning, scoring = (
         completed(family[phase].record["recipe"]) if phase in family else {} for phase in ("prune", "score")
     )
+    if scoring and "seed" not in scoring and family["score"].record["inputs"]:
+        scoring["shared"] = True  # of an older version, whose proxies were the same for all seeds
     task, model, policy = recipe["task"], recipe["model"], recipe.get("policy", {})
     scorer = dict(scoring.get("scorer", {}))
     if "keep" in scorer and scorer["keep"] == pruning.get("keep"):
@@ -165,8 +167,10 @@ def _row(family: Mapping[str, Folder]) -> dict[str, Any]:
         selection["own"] = own
     if scoring and scoring["task"].get("examples") != task.get("examples"):
         selection["scored"] = "everything"
+    recipes = {phase: seedless(folder.record["recipe"]) for phase, folder in family.items()}
+    recipes |= {"score": seedless(scoring)} if scoring else {}
     row |= {
-        "point": key_of({phase: seedless(folder.record["recipe"]) for phase, folder in family.items()})[:12],
+        "point": key_of(recipes)[:12],
         "score_seed": scoring.get("seed", np.nan),
         "score_shared": shared,
         "setup": key_of(setup)[:6],
@@ -175,7 +179,7 @@ def _row(family: Mapping[str, Folder]) -> dict[str, Any]:
         "commit": str(evaluate.record.get("code", {}).get("commit", "")),
     }
     settings = {"task": task, "model": model, "recipe": recipe["recipe"]}
-    settings["scorer"] = scorer | ({"shared_seed": scoring["seed"]} if shared else {})
+    settings["scorer"] = scorer | ({"shared_seed": scoring.get("seed", "none")} if shared else {})
     settings |= {"policy": policy, "search": search, "shifted": shifted, "finetune": second}
     settings["prune"] = without(pruning, "task", "fingerprint") | {"scored": selection.get("scored")}
     return row | dict(dotted(settings))
