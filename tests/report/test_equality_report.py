@@ -281,3 +281,19 @@ def test_data_drawn_anew_for_each_seed_are_no_setting(drawn_from: list[tuple[int
 def test_settings_of_several_values_are_one_cell() -> None:
     nested = {"task": {"classes": ("automobile", "horse")}, "search": {"multiples": (2.0, 5.0)}}
     assert dict(dotted(nested, number)) == {"task.classes": "automobile,horse", "search.multiples": "2,5"}
+
+
+def test_phi_that_cannot_be_read_is_not_counted_as_more_equal() -> None:
+    """The control's phi counts as much: a difference to what says nothing says nothing."""
+    rows = [
+        {"setup": "a", "kept": rule, "rule": rule, "keep": 0.5, "seed": seed, "gain": 0.1, "phi_readable": 1.0,
+         "constant_phi_ess@0.5": value + 0.01 * seed}
+        for rule, value in (("random", 0.3), ("hard", 0.5), ("easy", 0.2)) for seed in range(3)
+    ]  # fmt: skip
+    runs = pd.DataFrame(rows)
+    assert "equal (ESS) in 1 and less equal in 1 of 2 subsets" in subsets.pruned(subsets.rows(runs))
+    runs.loc[runs["rule"] == "hard", "phi_readable"] = [1.0, 1.0, 0.0]
+    said = subsets.pruned(subsets.rows(runs))
+    assert "in 0 and less equal in 1 of 1 subsets chosen by score; in 1 more φ cannot be read" in said
+    runs["phi_readable"] = 0.0
+    assert subsets.pruned(subsets.rows(runs)) == "In 2 subsets chosen by score φ cannot be read (metasmoothness)."

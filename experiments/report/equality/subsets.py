@@ -99,7 +99,8 @@ TABLE = (
     "Gain: the share of the constant policy's area that the found one saves, on the held-out part and on the target "
     "set that the search looked at: where they differ much, it learnt the target by heart. ESS and signal: under the "
     "constant policy when the target loss first falls to the level. Late: in the run's second half; 0.25 under the "
-    "constant policy. Differences are paired by seed."
+    "constant policy. φ is not read where metasmoothness of some run, of the control too, is too low. Differences are "
+    "paired by seed."
 )
 COMPARED = (0.5, 0.75)  # of the first target loss, the first of them that every run of a setup reached
 
@@ -118,6 +119,7 @@ def rows(runs: pd.DataFrame) -> list[dict[str, Any]]:
         for kept, own in group.groupby("kept", sort=False):
             random = group[(group["rule"] == "random") & (group["keep"] == own["keep"].iloc[0])]
             control = random if own["rule"].iloc[0] not in ("none", "random") else random[:0]
+            unread = any((column(side, "phi_readable") == 0).any() for side in (own, control))
             changes = {name: _against(own, control, of) for name, of in (("ess", ess), ("gain", "gain"))}
             found.append(
                 {
@@ -129,6 +131,7 @@ def rows(runs: pd.DataFrame) -> list[dict[str, Any]]:
                     "level": "none reached" if math.isnan(level) else f"{100 * level:g} %",
                     "ESS of φ": interval(column(own, ess)),
                     "signal of φ": interval(column(own, signal)),
+                    "φ read": "no" if unread else "yes",
                     "ESS minus random's": str(changes["ess"]),
                     "gain minus random's": str(changes["gain"]),
                     "changes": changes,
@@ -139,12 +142,15 @@ def rows(runs: pd.DataFrame) -> list[dict[str, Any]]:
 
 def pruned(rows: Sequence[dict[str, Any]]) -> str:
     """How often choosing by score made phi more equal than a random choice did; nothing where none was compared."""
-    signs = [row["changes"]["ess"].sign for row in rows if row["changes"]["ess"].n]
+    compared = [row for row in rows if row["changes"]["ess"].n]
+    signs = [row["changes"]["ess"].sign for row in compared if row["φ read"] == "yes"]
+    unread = len(compared) - len(signs)
     if not signs:
-        return ""
+        return f"In {unread} subsets chosen by score φ cannot be read (metasmoothness)." if unread else ""
     return (
         f"Against random subsets of the same size, at equal loss and under the constant policy, φ is more equal (ESS) "
-        f"in {signs.count(1)} and less equal in {signs.count(-1)} of {len(signs)} subsets chosen by score."
+        f"in {signs.count(1)} and less equal in {signs.count(-1)} of {len(signs)} subsets chosen by score"
+        + (f"; in {unread} more φ cannot be read (metasmoothness)." if unread else ".")
     )
 
 
