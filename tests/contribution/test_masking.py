@@ -199,7 +199,7 @@ def selection(keep: float, learned_for: float) -> tuple[str, Any]:
     """What the table calls the selection, and its column of the mask's own fraction."""
     task = {"name": "digits"}
     recipes: dict[str, Any] = {
-        "score": {"task": task, "scorer": {"name": "mask", "keep": learned_for}},
+        "score": {"task": task, "scorer": {"name": "mask", "keep": learned_for}, "seed": 0},
         "prune": {"task": task, "keep": keep, "rule": "hard"},
         "train": {"task": task, "model": {"name": "mlp"}, "recipe": {}, "seed": 0},
         "evaluate": {"split": "test"},
