@@ -17,7 +17,7 @@ from ..store.folders import Folder, Store
 from . import page
 from .parts import Section, cells, details, shown
 from .provenance import origin
-from .table import cell, dotted, without
+from .table import cell, completed, dotted, without
 
 
 def build(
@@ -64,7 +64,7 @@ def tables_of(folders: Sequence[Folder]) -> dict[str, pd.DataFrame]:
     """Every table of the folders under each other, with the settings of each run in its rows; `runs`: the metrics."""
     blocks: dict[str, list[pd.DataFrame]] = {}
     for one in folders:
-        recipe = one.record["recipe"]
+        recipe = completed(one.record["recipe"])
         settings = dict(dotted(without(recipe["study"], "name"))) | {"seed": recipe["seed"]}
         metrics = {name: value for name, value in one.record["metrics"].items() if not isinstance(value, dict | list)}
         blocks.setdefault("runs", []).append(pd.DataFrame([settings | metrics | {"simulate": one.key}]))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
@@ -15,6 +16,7 @@ from prune_lab.cli import compose
 from prune_lab.experiments import choices
 from prune_lab.experiments.contracts import StudyChoice
 from prune_lab.experiments.phases.plan import job_of
+from prune_lab.experiments.report.study import tables_of
 from prune_lab.experiments.studies.validity import Validity
 from prune_lab.experiments.studies.validity.measuring import spearman
 
@@ -137,3 +139,10 @@ def test_other_settings_are_no_seeds() -> None:
     points = study.points(runs)
     assert points["seeds"].tolist() == [2, 2]
     assert points["lds"].tolist() == pytest.approx([0.4, 0.8])
+
+
+def test_a_run_of_before_a_setting_came_has_its_default(tmp_path: Path) -> None:
+    """Else it and a run of today, which have one key, would be two settings of the page."""
+    recipes = [{"study": {"name": "validity", "epochs": 4} | more, "seed": 1} for more in ({}, {"made_by": ""})]
+    folders: Any = [SimpleNamespace(record={"recipe": one, "metrics": {}}, key="", path=tmp_path) for one in recipes]
+    assert tables_of(folders)["runs"]["made_by"].tolist() == ["", ""]

@@ -170,8 +170,6 @@ def _with_setup(table: pd.DataFrame) -> pd.DataFrame:
     table = table.assign(setup=[setup_of(*map(_text, triple)) for triple in triples])  # type: ignore[arg-type]
     names = [str(name) for name in table if name not in POINT]
     settings = [name for name in names if name.split(".")[0] in Validity.model_fields]
-    if "made_by" in table:  # runs of before this setting, and those of a choice of ours
-        table = table.fillna({"made_by": ""})
     words = table["setup"].copy()
     for _, same in table.groupby("setup"):
         for name in settings:
