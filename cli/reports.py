@@ -105,7 +105,8 @@ def _page(
     alone = phase if phase in ("search", "simulate") else "report"
     verb = "reproduce" if expect or any(word.startswith("experiment=") for word in words) else alone
     plugins = [word for plugin in loaded() for word in ("--plugin", os.path.relpath(plugin))]
-    command = shlex.join(["prune-lab", verb, *words, *plugins])
+    placeless = [word for word in words if not word.startswith("results=")]  # the page is the same in any store
+    command = shlex.join(["prune-lab", verb, *placeless, *plugins])
     with store.page(name) as folder:
         build = {"simulate": study.build, "search": equality.build}.get(phase, pruning.build)
         metrics = build(store, keys, folder, title=title, command=command, expectations=expect)

@@ -56,7 +56,9 @@ def test_an_expectation_that_fails_ends_with_exit_5(
         "record.json",
         "figures",
     }
-    assert json.loads((page / "record.json").read_text())["command"].startswith("prune-lab reproduce")
+    command = json.loads((page / "record.json").read_text())["command"]
+    assert command.startswith("prune-lab reproduce")
+    assert "results=" not in command  # the path of this store is nobody else's
     monkeypatch.setattr(panels, "save", lambda drawings, stem, **_: None)  # once is enough, and it takes seconds
     experiment.write_text(EXPERIMENT % 0.999)
     compose._groups.cache_clear()  # a process reads its configs once
