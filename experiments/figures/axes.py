@@ -96,9 +96,10 @@ def legend_below(axes: Axes) -> None:
     handles, labels = axes.get_legend_handles_labels()
     first = {"unpruned": 0, "random": 1}
     order = sorted(range(len(labels)), key=lambda row: first.get(labels[row].split(",")[0], 2))
+    longest = max(map(len, labels), default=0)
     axes.legend(
         [handles[row] for row in order], [labels[row] for row in order], loc="upper left",
-        bbox_to_anchor=(-0.16, -0.17), ncols=3 if max(map(len, labels), default=0) < 20 else 2, handlelength=1.5,
+        bbox_to_anchor=(-0.16, -0.17), ncols=3 if longest < 20 else 2 if longest < 32 else 1, handlelength=1.5,
         labelspacing=0.3, columnspacing=1.0, handletextpad=0.5, borderaxespad=0,
     )  # fmt: skip
 
