@@ -16,6 +16,8 @@ from matplotlib.figure import Figure
 
 from .style import HEIGHT, MUTED, SETTINGS, VARIABLES, WIDTH
 
+FONTS = "'DejaVu Sans', Verdana, sans-serif"  # of the second, letters are about as wide as of the first
+
 
 @dataclass(frozen=True, slots=True)
 class Drawing:
@@ -59,19 +61,22 @@ def save(drawings: Sequence[Drawing | None], stem: Path, *, columns: int, height
 
 
 def inline(drawing: Drawing, prefix: str, *, height: float = HEIGHT) -> str:
-    """The panel as an SVG element for a page: its own ids, the theme's colours, no XML prolog."""
-    with mpl.rc_context(cast("Any", SETTINGS)):
+    """The panel as an SVG element for a page: its own ids, the theme's colours, text as text, no XML prolog."""
+    with mpl.rc_context(cast("Any", SETTINGS | {"svg.fonttype": "none"})):
         figure = Figure(figsize=(WIDTH, height), layout="constrained")
         _paint(drawing, figure.subplots())
         file = io.StringIO()
         figure.savefig(file, format="svg", metadata={"Date": None}, transparent=True)
     text = file.getvalue()
     text = re.sub(r"<metadata>.*?</metadata>|<!--.*?-->", "", text[text.index("<svg") :], flags=re.DOTALL)
+    text = re.sub(r"\n\s+", "\n", text)
     text = re.sub(r'(\bid="|href="#|url\(#)', rf"\1{prefix}-", text)
+    text = text.replace("font-family: 'DejaVu Sans'; ", "")
+    text = re.sub(r"<[^>]+>", lambda tag: re.sub(r"(\.\d\d)\d+", r"\1", tag[0]), text)  # hundredths of a point
     for colour, variable in VARIABLES.items():
         text = text.replace(colour, f"var(--{variable}, {colour})")
     opening, rest = text.split(">", 1)
-    return re.sub(r' (width|height)="[^"]+"', "", opening) + ">" + rest
+    return re.sub(r' (width|height)="[^"]+"', "", opening) + f' font-family="{FONTS}">' + rest
 
 
 def _paint(drawing: Drawing, axes: Axes) -> None:
