@@ -40,9 +40,10 @@ def intervals_of(runs: Any, statistic: Callable[[Floats], Any] = np.asarray, *, 
     """(4, ...) the statistic of the means over seeds, its standard error, and the ends of its t interval.
 
     `runs` (S, ...) has a row for each seed, NaN where a run is missing; `statistic` takes their means (...).
-    Jackknife over seeds: the statistic is computed again without each seed, and t has one degree of freedom fewer than
-    the fewest runs of any column. Of a linear statistic without missing runs this is the t interval of its values by
-    seed. Where a column has m of S runs its means move by less, so that its own standard error stays that of m runs.
+    Jackknife over seeds: the statistic is computed again without each seed, and t has S - 1 degrees of freedom; where
+    runs are missing, Welch and Satterthwaite's (`_freedom`). Of a linear statistic without missing runs this is the t
+    interval of its values by seed. Where a column has m of S runs its means move by less, so that its own standard
+    error stays that of m runs.
     """
     from scipy.special import stdtrit
 
@@ -59,8 +60,33 @@ def intervals_of(runs: Any, statistic: Callable[[Floats], Any] = np.asarray, *, 
     weight = np.sqrt(seeds / ((seeds - 1) * number * (number - 1)))  # of a seed: 1 / (S - 1) where none is missing
     without = np.array([statistic(means + weight * row) for row in np.where(there, means - values, 0)])
     error = np.sqrt((seeds - 1) / seeds * np.square(without - without.mean(0)).sum(0))
-    reach = stdtrit(fewest - 1, 0.5 + level / 2) * error
+    freedom: Any = seeds - 1
+    if not there.all():
+        freedom = _freedom(statistic, value, np.where(there, values - means, np.nan), means, weight)
+    reach = stdtrit(freedom, 0.5 + level / 2) * error
     return np.stack([value, error, value - reach, value + reach])
+
+
+def _freedom(statistic: Callable[[Floats], Any], value: Floats, apart: Floats, means: Floats, weight: Floats) -> Any:
+    """The statistic's degrees of freedom, as Welch and Satterthwaite: (sum of v_j)^2 / sum of v_j v_k c_jk.
+
+    v_j: what column j (last axis) adds to the variance, each moved alone by its jackknife's root mean square; c_jk: what
+    two columns share, 1 / (m - 1) where they have the same m runs, 0 where they have none in common. `apart` (S, ...):
+    runs less their means. One fewer than the fewest runs where that cannot be computed.
+    """
+    there = ~np.isnan(apart)
+    number = there.sum(0)
+    if means.ndim == 0:
+        return number - 1
+    step = weight * np.sqrt(np.nansum(np.square(apart), axis=0))
+    moved = np.array([statistic(means + step * alone) for alone in np.eye(means.shape[-1])]) - value
+    added = np.moveaxis(np.square(moved), 0, -1).reshape(*means.shape[:-1], -1, means.shape[-1])
+    both = np.einsum("s...j,s...k->...jk", there.astype(float), there)
+    each, other = number[..., :, None], number[..., None, :]
+    shared = both * (1 - 1 / each - 1 / other + both / (each * other)) / ((each - 1) * (other - 1))
+    with np.errstate(invalid="ignore"):
+        freedom = np.square(added.sum(-1)) / ((added @ shared) * added).sum(-1)
+    return np.where(np.isfinite(freedom), freedom, number.min() - 1).reshape(value.shape)
 
 
 def interval_of(values: Any, metric: str = "", *, level: float = LEVEL) -> Interval:
