@@ -70,7 +70,7 @@ def intervals_of(runs: Any, statistic: Callable[[Floats], Any] = np.asarray, *, 
 def _freedom(statistic: Callable[[Floats], Any], value: Floats, apart: Floats, means: Floats, weight: Floats) -> Any:
     """The statistic's degrees of freedom, as Welch and Satterthwaite: (sum of v_j)^2 / sum of v_j v_k c_jk.
 
-    v_j: what column j (last axis) adds to the variance, each moved alone by its jackknife's root mean square. c_jk: what
+    v_j: what column j (last axis) adds to the variance, each moved alone by its jackknife's step. c_jk: what
     two columns share, 1 / (m - 1) where they have the same m runs and 0 where they have none in common. `apart`
     (S, ...): runs less their means. One fewer than the fewest runs where that cannot be computed.
     """
