@@ -75,6 +75,27 @@ def build(
     return store
 
 
+def with_examples(store: Store, number: int = 24) -> Store:
+    """The store with tables of some examples: the scores of every score, and what every prune kept."""
+    for folder in store.folders("score"):
+        draw = np.random.default_rng(folder.record["recipe"]["task"]["examples"])
+        ids, labels = [f"{folder.key}/{place}" for place in range(number)], np.arange(number) % 10
+        scores = {"index": range(number), "id": ids, "score": draw.random(number), "label": labels, "spread": 0.1}
+        pd.DataFrame(scores).to_parquet(folder.path / "scores.parquet", index=False)
+    for folder in store.folders("prune"):
+        keep, key = round(number * folder.record["recipe"]["keep"]), folder.record["inputs"].get("score")
+        places = np.arange(keep)
+        if key is not None:
+            scored = pd.read_parquet(store.path("score", key) / "scores.parquet")["score"]
+            places = np.sort(np.argsort(-scored if folder.record["recipe"]["rule"] == "hard" else scored)[:keep])
+        kept = {
+            "index": places,
+            "id": [f"{key}/{place}" for place in places],
+        }  # of random selection the pool is not said
+        pd.DataFrame(kept).to_parquet(folder.path / "kept.parquet", index=False)
+    return store
+
+
 def error_of(pool: int, keep: float, rule: str, budget: str | None, text: bool) -> float:
     """The law that the made-up runs follow."""
     kept = keep * pool

@@ -19,6 +19,7 @@ FLOORS = (  # a room imports from the floors below it; on the ground there are f
     ("contribution", "pruning"),
     ("scoring", "studies"),
     ("phases", "report"),
+    ("read",),
 )
 FLOOR = {room: floor for floor, rooms in enumerate(FLOORS) for room in rooms}
 
@@ -62,7 +63,7 @@ def test_what_plans_judges_and_draws_runs_without_torch() -> None:
     """Every choice, the rooms of laws, figures and pages, the store, and the planner."""
     rooms = [path for room in ("laws", "figures", "report") for path in files(f"experiments/{room}")]
     modules = {".".join(path.relative_to(ROOT / "experiments").with_suffix("").parts) for path in rooms}
-    modules |= {"store.folders", "phases.plan", "phases.launch"}
+    modules |= {"store.folders", "phases.plan", "phases.launch", "read"}
     code = (
         "import sys, importlib; from prune_lab.experiments import choices\n"
         "for kind in choices.KINDS: list(choices.every(kind))\n"

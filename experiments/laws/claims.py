@@ -111,7 +111,7 @@ def advantage(runs: pd.DataFrame) -> pd.DataFrame:
     for key, group in runs[~runs["rule"].isin(["none", "random"])].groupby(names, dropna=False, sort=True):
         setting = dict(zip(names, key, strict=True))
         where = {name: setting[name] for name in COMPARED if name != "balance"}
-        random = runs[runs["rule"].isin(["random", "none"]) & _mask(runs, where)]  # none: where everything is kept
+        random = runs[runs["rule"].isin(["random", "none"]) & rows_with(runs, where)]  # none: where everything is kept
         same_balance = random[random["balance"] == setting["balance"]]
         random = random[random["balance"] == 0] if same_balance.empty else same_balance
         row = setting | {"examples": float(group["examples"].mean())} | _gain(group, random)
@@ -297,7 +297,7 @@ def _by_seed(point: Point, runs: pd.DataFrame) -> tuple[dict[int, float], str, i
             f"no column {', '.join(unknown)} in the table{_near(unknown[0], runs, metric=unknown[0] == point.metric)}",
             0,
         )
-    every = runs[_mask(runs, point.where)]
+    every = runs[rows_with(runs, point.where)]
     matching = every[every[point.metric].notna()]
     if matching.empty:
         return {}, "no run matches " + ", ".join(f"{name}={value}" for name, value in point.where.items()), 0
@@ -329,7 +329,7 @@ def _seeds(runs: pd.DataFrame, metric: str) -> dict[int, float]:
     return {int(str(seed)): float(value) for seed, value in means.items()}
 
 
-def _mask(runs: pd.DataFrame, where: Mapping[str, Any]) -> pd.Series[bool]:
+def rows_with(runs: pd.DataFrame, where: Mapping[str, Any]) -> pd.Series[bool]:
     """Rows in which every setting matches. An unpruned run is of both budgets."""
     import pandas as pd
 
