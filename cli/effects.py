@@ -11,7 +11,15 @@ from prune_lab.experiments.precision import resolved
 
 from . import compose
 
-ELSEWHERE = ("results", "launcher", "device", "export", "hydra", "experiment")  # they say where, and change no result
+ELSEWHERE = (
+    "results",
+    "launcher",
+    "device",
+    "export",
+    "links",
+    "hydra",
+    "experiment",
+)  # they say where, and change no result
 MOST = 200  # points that are looked at for a word: of more, none is said to have no effect
 
 Points = Sequence[tuple[str, ...]]

@@ -4,11 +4,10 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Any
 
 from prune_lab.experiments.contribution.settings import Search
-from prune_lab.experiments.errors import ConfigError, DataUnavailable
+from prune_lab.experiments.errors import ConfigError
 from prune_lab.experiments.phases import launch
 from prune_lab.experiments.phases.launch import Outcome
 from prune_lab.experiments.phases.plan import Job, closure, job_of, one_look
@@ -24,7 +23,8 @@ def run(phase: str, runs: Sequence[Run], show: Show, *, dry_run: bool) -> list[O
     store = Store(runs[0].results)
     with one_look():
         targets = {job.key: job for job in (job_of(phase, run) for run in runs)}
-    _check_export(runs[0].export, phase, len(targets))
+    if runs[0].export is not None:
+        _check_export(runs[0], phase, len(targets))
     _check_search(phase, runs)
     jobs = closure(targets.values())
     todo = [job for job in jobs if store.find(job.phase, job.key) is None]
@@ -48,11 +48,11 @@ def run(phase: str, runs: Sequence[Run], show: Show, *, dry_run: bool) -> list[O
 
 
 def export(phase: str, run: Run, show: Show) -> None:
-    """Write what a finished score or prune run says of each example to the file that `export` names."""
+    """Write what a finished score or prune run found to the file or folder that `export` names."""
     from prune_lab.experiments.phases import export as exporting
 
     store, job = Store(run.results), job_of(phase, run)
-    show.say(exporting.export(store, store.get(phase, job.key), run.task, Path(str(run.export))))
+    show.say(exporting.export(store, store.get(phase, job.key), run))
 
 
 def _check_search(phase: str, runs: Sequence[Run]) -> None:
@@ -64,18 +64,13 @@ def _check_search(phase: str, runs: Sequence[Run]) -> None:
         )
 
 
-def _check_export(path: str | None, phase: str, number: int) -> None:
+def _check_export(run: Run, phase: str, number: int) -> None:
     """Refuse what could not be exported before anything runs."""
-    if path is None:
-        return
-    if phase not in ("score", "prune"):
-        raise ConfigError("export= writes what score or prune found", "the same words after prune-lab prune")
+    from prune_lab.experiments.phases import export as exporting
+
+    exporting.check(phase, run)
     if number > 1:
-        raise ConfigError(f"export={path} is one file, and these settings span {number} {phase} runs")
-    if phase == "prune" and path.endswith(".npy"):
-        raise ConfigError(f"export={path} has no place for ids", f"export={path.removesuffix('.npy')}.csv")
-    if not Path(path).parent.is_dir() or Path(path).is_dir():
-        raise DataUnavailable(f"export={path} is no file in a folder that is there", "export=scores.csv")
+        raise ConfigError(f"export={run.export} is one, and these settings span {number} {phase} runs")
 
 
 def _planned(job: Job, store: Store, show: Show, *, asked_for: bool) -> Outcome:

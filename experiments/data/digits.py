@@ -17,6 +17,7 @@ from .splits import Classes, carve
 
 VERSION = 2
 TEST = 0.2  # share of the whole
+NUMBER = 1797
 BRIGHTEST = 16  # the file's pixels count 0..16
 
 
@@ -49,8 +50,7 @@ def load(*, dev: float) -> Data:
     table = np.loadtxt(_file(), delimiter=",")
     images = np.rint(table[:, :-1] * (255 / BRIGHTEST)).astype(np.uint8).reshape(-1, 1, 8, 8)
     labels = table[:, -1].astype(np.int64)
-    names = np.array([f"digits/{row:05}" for row in range(len(labels))])
-    everything = Examples(images, labels, names)
+    everything = Examples(images, labels, np.array(names()))
     rest, held = carve(TEST, labels=labels, stream="test")
     train, test = everything.take(rest), everything.take(held)
     kept, developed = carve(dev, labels=train.targets, stream="dev")
@@ -61,6 +61,11 @@ def load(*, dev: float) -> Data:
     )
     splits: dict[Split, Examples] = {"train": train.take(kept), "dev": train.take(developed), "test": test}
     return Data("digits", "images", splits, tuple("0123456789"), notes)
+
+
+def names() -> list[str]:
+    """The ids, in the order of the file."""
+    return [f"digits/{row:05}" for row in range(NUMBER)]
 
 
 def pixels() -> Indices:

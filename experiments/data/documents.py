@@ -50,13 +50,13 @@ def read(files: tuple[Path, ...], root: Path, part: str, *, column: str, limit: 
     ending = files[0].suffix.lower()
     if ending == ".txt" and column != "text":
         raise ConfigError(f"task.column={column} names a field, and .txt files have none", "task.column=text")
-    if ending == ".txt" and len(files) > 1 and not stories:
+    if apart(files, stories=stories):
         rows = ((file.relative_to(root).as_posix(), _decode(file)) for file in files)
     else:
         if ending == ".txt":
             where = f"at {STORY_END}" if stories else "at blank lines"
             notes.append(f"{', '.join(file.name for file in files)}: one file, split into documents {where}")
-            texts = (text for file in files for text in _pieces(file, STORY_END if stories else None))
+            texts = (text for file in files for text in pieces(file, STORY_END if stories else None))
         elif ending == ".jsonl":
             texts = (text for file in files for text in _jsonl(file, column, files[0]))
         else:
@@ -81,6 +81,11 @@ def read(files: tuple[Path, ...], root: Path, part: str, *, column: str, limit: 
         listed = ", ".join(map(str, files[:3])) + (", …" if len(files) > 3 else "")
         raise DataUnavailable(f"there is no text in {listed}", "task.path=FOLDER_OR_FILE, or task.column=COLUMN")
     return documents
+
+
+def apart(files: Sequence[Path], *, stories: bool) -> bool:
+    """Whether each file is one document."""
+    return files[0].suffix.lower() == ".txt" and len(files) > 1 and not stories
 
 
 def drawn(rows: Iterable[tuple[str, str, str | None]], limit: int | None, what: str) -> Documents:
@@ -114,7 +119,7 @@ def _undecodable(file: Path, error: UnicodeError) -> DataUnavailable:
     return DataUnavailable(f"{file} is not UTF-8 ({error})", "iconv -f ENCODING -t UTF-8 writes it anew")
 
 
-def _lines(file: Path) -> Iterator[str]:
+def lines(file: Path) -> Iterator[str]:
     try:
         with file.open(encoding="utf-8-sig", newline="\n") as stream:
             yield from stream
@@ -124,10 +129,10 @@ def _lines(file: Path) -> Iterator[str]:
         raise DataUnavailable(f"{file} cannot be read ({error.strerror})") from error
 
 
-def _pieces(file: Path, separator: str | None) -> Iterator[str]:
+def pieces(file: Path, separator: str | None) -> Iterator[str]:
     """A text file cut at a separator, or at blank lines."""
     gathered: list[str] = []
-    for line in _lines(file):
+    for line in lines(file):
         ended, *more = line.split(separator) if separator else ([line] if line.strip() else ["", ""])
         gathered.append(ended)
         for begun in more:
@@ -142,7 +147,7 @@ def _jsonl(file: Path, column: str, first: Path) -> Iterator[str]:
     """The text of each record; a record without the field counts as empty, and one of all must have it."""
     lacking: tuple[str, dict[str, Any]] | None = None
     found = False
-    for number, line in enumerate(_lines(file), start=1):
+    for number, line in enumerate(lines(file), start=1):
         if not line.strip():
             continue
         where = f"line {number} of {file}"

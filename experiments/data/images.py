@@ -76,7 +76,7 @@ class Source:
 
 def fingerprint(name: str, path: str | None) -> str:
     """16 hexadecimal digits: the bytes of the files and the version of their reading."""
-    return _fingerprint(_find(name, path))
+    return _fingerprint(find(name, path))
 
 
 def _fingerprint(source: Source) -> str:
@@ -91,7 +91,7 @@ def load(
 
     `dev` is a share of the training part; `test` one of the whole, where the source has no test part of its own.
     """
-    source = _find(name, path)
+    source = find(name, path)
     if label is not None and source.layout != "parquet" and not source.tables:
         raise ConfigError(
             f"task.label={label} names a column of a table, and {source.root} holds {source.layout}", "task.label=null"
@@ -122,7 +122,7 @@ def load(
 # ---- finding ---------------------------------------------------------------------------------------------------------
 
 
-def _find(name: str, path: str | None) -> Source:
+def find(name: str, path: str | None) -> Source:
     """The files and their layout."""
     if name == "cifar10":
         root, found = sources.locate(name, path, download=cifar.download, advice=ADVICE)

@@ -25,12 +25,7 @@ def read(
     files: tuple[Path, ...], part: str, label: str | None, size: int | None, shape: tuple[int, int] | None
 ) -> tuple[Part, str, tuple[str, ...] | None, set[str]]:
     """A part's rows, the label's column, its classes' names where a schema has them, and the images' formats."""
-    tables: Tables = []
-    for file in files:
-        with _reading(file):
-            import pyarrow.parquet as pq
-
-            tables.append((file, pq.ParquetFile(file)))
+    tables = _opened(files)
     number = sum(table.metadata.num_rows for _, table in tables)
     if number == 0:
         names = ", ".join(file.name for file in files)
@@ -41,8 +36,40 @@ def read(
     _alike(tables, column, chosen)
     paths: list[str | None] = []
     pixels, formats = decode(_images(tables, column, rows, paths), number, size, shape)
-    unique = None not in paths and len(set(paths)) == len(paths) == number
-    return Part(pixels, labels, [str(path) for path in paths] if unique else rows), chosen, classes, formats
+    return Part(pixels, labels, _named(paths, rows)), chosen, classes, formats
+
+
+def ids(files: tuple[Path, ...], part: str) -> list[str]:
+    """What `read` calls each row, found without reading an image."""
+    tables = _opened(files)
+    rows = numbered_ids(part, sum(table.metadata.num_rows for _, table in tables))
+    column = _image_column(tables[0][1].schema_arrow, files[0])
+    if not _has_paths(tables[0][1].schema_arrow.field(column).type):
+        return rows
+    found = _batches(tables, f"{column}.path")
+    return _named([path for file, images in found for path in _values(file, images.field("path"))], rows)
+
+
+def _opened(files: tuple[Path, ...]) -> Tables:
+    tables: Tables = []
+    for file in files:
+        with _reading(file):
+            import pyarrow.parquet as pq
+
+            tables.append((file, pq.ParquetFile(file)))
+    return tables
+
+
+def _named(paths: list[str | None], rows: list[str]) -> list[str]:
+    """The images' own paths where each has one of its own, else their rows' numbers."""
+    unique = None not in paths and len(set(paths)) == len(paths) == len(rows)
+    return [str(path) for path in paths] if unique else rows
+
+
+def _has_paths(kind: Any) -> bool:
+    import pyarrow as pa
+
+    return bool(pa.types.is_struct(kind) and kind.get_field_index("path") >= 0)
 
 
 def _images(tables: Tables, column: str, rows: list[str], paths: list[str | None]) -> Iterator[tuple[str, bytes]]:
@@ -53,8 +80,7 @@ def _images(tables: Tables, column: str, rows: list[str], paths: list[str | None
     for file, images in _batches(tables, column):
         given: list[str | None] = [None] * len(images)
         if pa.types.is_struct(images.type):
-            fields = [images.type.field(place).name for place in range(images.type.num_fields)]
-            given = _values(file, images.field("path")) if "path" in fields else given
+            given = _values(file, images.field("path")) if _has_paths(images.type) else given
             paths.extend(given)
             images = images.field("bytes")
         for row, (content, path) in enumerate(zip(images.to_pylist(), given, strict=True), start=first):

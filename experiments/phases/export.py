@@ -1,36 +1,67 @@
-"""What score and prune found, as a file to read elsewhere: scores, or which examples go."""
+"""What score and prune found, to use elsewhere: scores, which examples go, and the kept part of the data themselves."""
 
 from __future__ import annotations
 
+import filecmp
+import json
 import tempfile
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 import pandas as pd
 
-from ..contracts import TaskChoice
+from ..contracts import Data, TaskChoice
+from ..data import records
 from ..data.load import load_data
 from ..errors import ConfigError, DataUnavailable
 from ..scoring.files import write
 from ..store import files
 from ..store.folders import Folder, Store
+from .settings import Run, is_folder
 from .work import kept_of
 
+INDEX = (".npy", ".json")
+Form = Literal["table", "index", "data"]
 
-def export(store: Store, folder: Folder, task: TaskChoice, path: Path) -> str:
-    """Write a score or prune folder to `path`, in the training split's order; says what was written.
 
-    A score is id, score and label (.npy: scores alone); a prune is id, label, class, score and kept. A file of other
-    content is not replaced.
+def check(phase: str, run: Run) -> None:
+    """Refuse what could not be exported, before anything runs."""
+    export = str(run.export)
+    if phase not in ("score", "prune"):
+        raise ConfigError("export= writes what score or prune found", "the same words after prune-lab prune")
+    path, folder = Path(export), is_folder(export)
+    if not path.parent.is_dir() or (path.is_dir() and not folder):
+        raise DataUnavailable(f"export={export} is not in a folder that is there", "export=scores.csv")
+    if phase == "score":
+        if folder or path.suffix not in (".csv", ".parquet", ".npy"):
+            raise ConfigError(f"export={export} holds what is kept, and score keeps nothing", "prune-lab prune")
+    elif (form := _form(run)) != "table":
+        if _by_window(run.task):
+            what = f"export={export} holds whole documents, and windows of them are chosen"
+            raise ConfigError(what, "export=kept.csv, a table of windows")
+        source = records.of(run.task)
+        if form == "data":
+            records.check(source, run.task, export, folder=folder)
+
+
+def export(store: Store, folder: Folder, run: Run) -> str:
+    """Write a score or prune folder to `run.export`, in the training split's order; says what was written.
+
+    A score is id, score and label (.npy: scores alone). A prune is id, label, class, score and kept (.csv), the places
+    of what is kept (.npy, .json), or the kept records as they were read: one file, or a folder of files. What is there
+    already with other content is not replaced.
     """
+    path = Path(str(run.export))
     try:
         with tempfile.TemporaryDirectory(dir=path.parent, prefix=".export") as draft:
             written = Path(draft, path.name)
             pruned = folder.record["phase"] == "prune"
-            said = _kept(store, folder, task, written) if pruned else _scores(folder, written)
-            if path.exists() and path.read_bytes() != written.read_bytes():
+            said = _kept(store, folder, run, written) if pruned else _scores(folder, written)
+            if _is_new(path):
+                written.replace(path)
+            elif not _same(path, written):
                 raise ConfigError(f"export={path} is there already, with other content", "another name, or remove it")
-            written.replace(path)
     except OSError as error:
         raise DataUnavailable(f"export={path}: {error.strerror or error}", "export=scores.csv") from error
     return f"{said} written to {path}"
@@ -43,8 +74,32 @@ def _scores(folder: Folder, path: Path) -> str:
     return f"{len(table)} scores"
 
 
-def _kept(store: Store, folder: Folder, task: TaskChoice, path: Path) -> str:
-    data = load_data(task)
+def _kept(store: Store, folder: Folder, run: Run, path: Path) -> str:
+    data, form = load_data(run.task), _form(run)
+    train = data.splits["train"]
+    kept = kept_of(folder, train.ids)
+    apart = " and ".join(f"{len(part.ids)} of {name}" for name, part in data.splits.items() if name != "train")
+    said = f"{len(kept)} kept and {len(train.ids) - len(kept)} dropped ({apart} were not judged, and are left out)"
+    if form == "table":
+        table = _table(store, folder, data)
+        table["kept"] = np.isin(np.arange(len(table)), kept)
+        table.to_csv(path, index=False) if path.suffix == ".csv" else table.to_parquet(path, index=False)
+        return f"{said}: a table of both"
+    source, names = records.of(run.task), train.ids[kept].tolist()
+    if form == "data":
+        records.write(source, names, path, folder=is_folder(str(run.export)), linked=run.links)
+        links = {"hard": " (hard links to the same files)", "symbolic": " (symbolic links)", "no": ""}[run.links]
+        return f"{said}: what is kept, as it was read,{'' if source.ending else links}"
+    places, number = records.index(source, names)
+    if path.suffix == ".npy":
+        np.save(path, places)
+    else:
+        path.write_text(json.dumps(places.tolist()))
+    return f"{said}: the places of what is kept, among the {number} of {source.reader},"
+
+
+def _table(store: Store, folder: Folder, data: Data) -> pd.DataFrame:
+    """Id, label, class and score of the training pool."""
     train = data.splits["train"]
     table = pd.DataFrame({"id": train.ids})
     if data.classes:
@@ -53,11 +108,31 @@ def _kept(store: Store, folder: Folder, task: TaskChoice, path: Path) -> str:
         scored = store.get("score", folder.record["inputs"]["score"])
         scored.check("scores.parquet")
         table["score"] = files.rows(scored.path / "scores.parquet", train.ids, ["score"])["score"].to_numpy()
-    kept = kept_of(folder, train.ids)
-    table["kept"] = np.isin(np.arange(len(table)), kept)
-    if path.suffix == ".csv":
-        table.to_csv(path, index=False)
-    else:
-        table.to_parquet(path, index=False)
-    apart = " and ".join(f"{len(part.ids)} of {name}" for name, part in data.splits.items() if name != "train")
-    return f"{len(kept)} kept and {len(table) - len(kept)} dropped ({apart} are judged by nothing, and left out),"
+    return table
+
+
+def _form(run: Run) -> Form:
+    """What a prune is written out as: `.parquet` is the data where they are parquet, else a table."""
+    path = Path(str(run.export))
+    if is_folder(str(run.export)) or path.suffix == ".jsonl":
+        return "data"
+    if path.suffix == ".parquet" and not _by_window(run.task) and records.are_parquet(run.task):
+        return "data"
+    return "index" if path.suffix in INDEX else "table"
+
+
+def _by_window(task: TaskChoice) -> bool:
+    return task.reads == "text" and getattr(task, "unit", "window") == "window"
+
+
+def _is_new(path: Path) -> bool:
+    """Whether there is nothing to lose: no file, or an empty folder."""
+    return not path.exists() or (path.is_dir() and not any(path.iterdir()))
+
+
+def _same(one: Path, other: Path) -> bool:
+    """Whether two files have the same content, or two folders the same files."""
+    if one.is_file() or other.is_file():
+        return one.is_file() and other.is_file() and filecmp.cmp(one, other, shallow=False)
+    mine, theirs = ({file.relative_to(root) for file in root.rglob("*") if file.is_file()} for root in (one, other))
+    return mine == theirs and all(filecmp.cmp(one / name, other / name, shallow=False) for name in mine)

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Annotated, Any, Literal, get_args
 
-from pydantic import BaseModel, Field, GetCoreSchemaHandler, model_validator
+from pydantic import AfterValidator, BaseModel, Field, GetCoreSchemaHandler, model_validator
 from pydantic_core import CoreSchema, PydanticCustomError, core_schema
 
 from .. import choices
@@ -28,6 +29,21 @@ from ..training.recipes import FULL, Recipe
 
 Budget = Literal["epochs", "steps"]
 DEFAULT: dict[choices.Kind, str] = {"rule": "hard", "policy": "uniform"}  # where a run says nothing else
+
+
+EXPORTS = (".csv", ".parquet", ".jsonl", ".npy", ".json")
+
+
+def is_folder(export: str) -> bool:
+    """Whether an export is a folder: its name has no ending, or a stroke after it."""
+    return export.endswith("/") or "." not in Path(export).name
+
+
+def _known(export: str) -> str:
+    if not is_folder(export) and Path(export).suffix not in EXPORTS:
+        ends = f"{', '.join(EXPORTS[:-1])} or {EXPORTS[-1]}"
+        raise ValueError(f"export={export} ends in none of {ends}; a folder: export={export}/")
+    return export
 
 
 class Of:
@@ -102,7 +118,8 @@ class Run(Settings):
     seed: Annotated[int, Field(ge=0)] = 0
     device: Annotated[str, Field(pattern=r"^(auto|cpu|mps|cuda(:\d+)?)$")] = "auto"
     results: Place = "results"
-    export: Annotated[str, Field(pattern=r"\.(npy|csv|parquet)$")] | None = None  # score, prune: also write it there
+    export: Annotated[Place, AfterValidator(_known)] | None = None  # score, prune: also write it there
+    links: Literal["hard", "symbolic", "no"] = "hard"  # prune export=FOLDER: links to files, or copies (no)
     launcher: Launcher = Launcher()
     policy: Annotated[PolicyChoice, Of("policy")] = Field(default_factory=lambda: _default("policy"))
     shifted: SecondText | None = None  # evaluate: a second text to measure as well
