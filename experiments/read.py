@@ -83,9 +83,8 @@ def scores(results: Path | str = "results", where: Where | None = None) -> pd.Da
 
     Higher is harder; `spread` is the standard deviation over proxies. `index` is the place in the training pool.
     """
-    return pd.concat(
-        [_of(one, "scores.parquet", ("key", "task", "scorer", "seed")) for one in _some(results, "score", where)]
-    )
+    known = ("key", "task", "scorer", "seed")
+    return pd.concat([_of(one, "scores.parquet", known) for one in _some(results, "score", where)], ignore_index=True)
 
 
 def kept(results: Path | str = "results", where: Where | None = None) -> pd.DataFrame:
@@ -112,7 +111,9 @@ def contributions(results: Path | str = "results", where: Where | None = None) -
     loss at once (ct) and until the end of training (phi), and its mean loss under uniform weights.
     """
     known = ("key", "task", "model", "rule", "keep", "seed")
-    return pd.concat([_of(one, "contributions.parquet", known) for one in _some(results, "search", where)])
+    return pd.concat(
+        [_of(one, "contributions.parquet", known) for one in _some(results, "search", where)], ignore_index=True
+    )
 
 
 def claims(results: Path | str = "results") -> pd.DataFrame:

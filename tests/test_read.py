@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from pathlib import Path
 from typing import Any
@@ -18,18 +19,19 @@ from prune_lab.experiments.report.pruning.runs import table
 from prune_lab.experiments.store import disk
 from prune_lab.experiments.store.folders import Store
 
+from . import notebook
 from .laws.test_claims import runs as made_up
-from .synthetic_store import build, publish, with_examples
+from .synthetic_store import publish
 
 EFFECT = ["effect", "low", "high", "n", "paired"]
 
 
 @pytest.fixture(scope="module")
 def store(tmp_path_factory: pytest.TempPathFactory) -> Store:
-    root = tmp_path_factory.mktemp("results")
+    root = tmp_path_factory.mktemp("read")
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(disk, "flush", lambda path: None)
-        return with_examples(build(root, pools=(2000, 8000), keeps=(0.2,), rules=("random", "hard")))
+        return notebook.made_up(root / "results")
 
 
 def test_a_comparison_has_the_numbers_of_the_page(store: Store) -> None:
@@ -37,11 +39,11 @@ def test_a_comparison_has_the_numbers_of_the_page(store: Store) -> None:
     page = claims.advantage(table(store))
     found = read.compare(runs, {"rule": "hard"}, {"rule": "random"})
     both = found.merge(page, on=["pool", "keep", "budget"], suffixes=("", "_page"))
-    assert len(both) == len(page) == len(found) == 4
+    assert len(both) == len(page) == len(found) == 8
     for name in EFFECT:
         np.testing.assert_array_equal(both[name], both[f"{name}_page"])
     assert (both["verdict"] == both["verdict_page"].replace({"better": "higher", "worse": "lower"})).all()
-    where = {"pool": 8000, "keep": 0.2, "budget": "epochs"}
+    where = {"pool": 32_000, "keep": 0.2, "budget": "epochs"}
     sides = where | {"rule": "hard"}, where | {"rule": "random"}
     claim = Expectation(
         claim="c", source="s", point=Point(where=sides[0], metric="error"),
@@ -156,3 +158,12 @@ def test_the_published_pages_are_read() -> None:
     runs = read.runs(read.published() / "demo")
     compared = read.compare(runs, {"rule": "hard"}, {"rule": "random"})
     assert set(compared["verdict"]) <= {"higher", "lower", "undecided"}
+
+
+def test_the_notebook_shows_what_its_cells_give(store: Store) -> None:
+    """Outputs that are stale are written anew by `python -m tests.notebook`."""
+    written = json.loads(notebook.NOTEBOOK.read_text())
+    found = [notebook.plain(one) for one in notebook.outputs(written, store.root)]
+    assert found == [notebook.plain(cell["outputs"]) for cell in notebook.code(written)]
+    assert [cell["execution_count"] for cell in notebook.code(written)] == list(range(1, len(found) + 1))
+    assert (written["nbformat"], len({cell["id"] for cell in written["cells"]})) == (4, len(written["cells"]))
