@@ -43,7 +43,7 @@ class Examples:
     ids: NDArray[np.str_]  # (N,) what a person calls the example; unique within a split
     groups: Indices | None = None  # (N,) what splits and folds keep together: copies, a module
     units: Mapping[str, Indices] = field(default_factory=dict)  # {"tokens": (N,), "bytes": (N,)} for text
-    noisy: NDArray[np.bool_] | None = None  # (N,) labels that we made wrong on purpose; None where there are none
+    noisy: NDArray[np.bool_] | None = None  # (N,) labels that are known to be wrong; None where nothing is known
 
     def take(self, rows: Indices) -> Examples:
         """The same split with only these rows, in this order."""
@@ -239,7 +239,7 @@ class Choice(Settings):
 
 
 class TaskChoice(Choice):
-    """A data set: how it is found, identified and read. `examples`, `classes` and `label_noise` are applied for it."""
+    """A data set: how it is found, identified and read. `examples classes labels label_noise` are applied for it."""
 
     reads: ClassVar[Kind]  # what its examples are
     embedded: ClassVar[bool] = False  # whether it needs no files

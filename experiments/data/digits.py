@@ -10,8 +10,9 @@ import numpy as np
 from pydantic import Field
 
 from ..choices import choice
-from ..contracts import Count, Data, Examples, Indices, Kind, Share, Split, TaskChoice
+from ..contracts import Count, Data, Examples, Indices, Kind, Place, Share, Split, TaskChoice
 from ..errors import DataUnavailable
+from . import relabel
 from .sources import fingerprint_files, key_of
 from .splits import Classes, carve
 
@@ -31,10 +32,11 @@ class Digits(TaskChoice):
     examples: Count | None = None  # size of the training pool; null: all of it
     dev: Annotated[float, Field(gt=0, le=0.5)] = 0.1  # share of the training data carved out as dev
     label_noise: Share = 0.0  # share of training labels replaced by another class
+    labels: Place | None = None  # a file with other labels, by id; those that differ count as label noise
     classes: Classes | None = None  # names of the classes used, renumbered in this order; null: all
 
     def fingerprint(self) -> str:
-        return fingerprint()
+        return relabel.fingerprint(fingerprint(), self.labels)
 
     def load(self) -> Data:
         return load(dev=self.dev)

@@ -13,7 +13,7 @@ from pydantic import Field, model_validator
 from ..choices import choice
 from ..contracts import Count, Data, Examples, Kind, Place, Share, TaskChoice
 from ..errors import ConfigError, DataUnavailable
-from . import cifar, metadata, sources, tables
+from . import cifar, metadata, relabel, sources, tables
 from .labels import Part, number, numbered_ids
 from .parts import Names, divide, files_by_part, named_parts, names_of
 from .pixels import check_size, decode, resize, same_channels
@@ -34,13 +34,14 @@ class ImageTask(TaskChoice):
     examples: Count | None = None
     dev: Annotated[float, Field(gt=0, le=0.5)] = 0.1
     label_noise: Share = 0.0
+    labels: Place | None = None  # a file with other labels, by id; those that differ count as label noise
     classes: Classes | None = None  # names of the classes used, renumbered in this order; null: all
     label: str | None = None  # the label's column in parquet; null: label or fine_label or class
     test: Annotated[float, Field(gt=0, le=0.5)] = TEST  # share split off as test where the source has no test part
     size: Annotated[int, Field(ge=8, le=64)] | None = None  # pixels to resize to; null: as they are
 
     def fingerprint(self) -> str:
-        return fingerprint(self.name, self.path)
+        return relabel.fingerprint(fingerprint(self.name, self.path), self.labels)
 
     def load(self) -> Data:
         return load(self.name, self.path, dev=self.dev, test=self.test, label=self.label, size=self.size)

@@ -24,6 +24,7 @@ TARGET = {"task.path": "scorer.target", "task.column": "scorer.column"}
 @lru_cache(maxsize=2)
 def load_data(task: TaskChoice) -> Data:
     """The three splits: of the classes wanted, the training pool cut to size, its labels made noisy where asked."""
+    from .relabel import relabelled
     from .splits import flip_labels, of_classes, pool
 
     found = task.fingerprint()
@@ -36,6 +37,8 @@ def load_data(task: TaskChoice) -> Data:
         raise ConfigError(f"task={task.name} has two classes of one name: {', '.join(dict.fromkeys(again))}")
     if task.plugin is not None:
         _check(task, data)
+    if (labels := getattr(task, "labels", None)) is not None:
+        data = relabelled(data, task, labels)
     if (classes := getattr(task, "classes", None)) is not None:
         data = of_classes(data, classes)
     train = data.splits["train"]

@@ -30,7 +30,7 @@ PHASE_VERSION = {
     "simulate": 1,
     "search": 2,
 }  # raised by hand when a phase's meaning changes
-PLACES: Any = {"path": True, "mixed": {"path": True}}  # the bytes count, not where they lie
+PLACES: Any = {"path": True, "labels": True, "mixed": {"path": True}}  # the bytes count, not where they lie
 ASKED = {"number", "epoch", "share", "most_epochs", "observe", "movement", "fold", "folds"}  # of a proxy
 
 

@@ -68,6 +68,11 @@ def prune(work: Work) -> dict[str, Any]:
         lost = [data.classes[c] for c in np.flatnonzero((kept_counts == 0) & (pool_counts > 0))]
         if lost:
             work.decide(f"every example of {', '.join(lost)} was dropped (balance={run.balance}): see balance=0.5")
+    if train.noisy is not None:
+        work.decide(
+            f"{work.job.name}: {train.noisy[kept].mean():.1%} of the labels kept are known to be wrong, and "
+            f"{train.noisy.mean():.1%} of those of the pool"
+        )
     measures, sentences = compare(train, kept, kind=data.kind, classes=data.classes)
     pd.DataFrame(measures).to_parquet(work.folder / "distribution.parquet", index=False)
     for sentence in sentences:

@@ -147,6 +147,8 @@ class Run(Settings):
             raise ValueError("balance needs classes, and text has none: use balance=0")
         if self.scored == "everything" and getattr(task, "label_noise", 0.0) > 0:
             raise ValueError("scored=everything needs task.label_noise=0: a pool's wrong labels are drawn within it")
+        if getattr(task, "labels", None) is not None and getattr(task, "label_noise", 0.0) > 0:
+            raise ValueError("task.labels and task.label_noise both make labels wrong: leave one of them out")
         if self.policy.chooses and self.keep < 1:
             raise ValueError(f"policy={self.policy.name} chooses by itself among everything: use keep=1")
         self.policy.fits(self)
