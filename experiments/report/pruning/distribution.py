@@ -55,7 +55,7 @@ COLUMNS = (
            "where a random choice keeps 20", "{:.1%}"),
     Column("mmd2", "shift\n(MMD²)", "squared maximum mean discrepancy of kept and pool (Gretton et al. 2012) against "
            "the 95th percentile of its permutations, and the test's p (of several seeds: one p of all)", "{:.1e}"),
-    Column("noisy_labels", "wrong\nlabels", "share of labels that are known to be wrong: task.label_noise made them so, "
+    Column("noisy_labels", "wrong\nlabels", "share of labels known to be wrong: task.label_noise made them so, "
            "or task.labels differs from the data's own", "{:.1%}"),
     Column("duplicates", "exact\ncopies", "share of the examples of which an exact copy is kept too", "{:.2%}"),
     Column("near_duplicates", "near\ncopies", "share of the examples of which a look-alike is kept too (cosine above "
