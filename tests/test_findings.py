@@ -1,4 +1,4 @@
-"""docs/findings/ has a page of a screen for each study, all in one order, with numbers that results/reference/ measured."""
+"""docs/findings/ has a page of a screen for each study, in one order, with numbers that results/reference/ measured."""
 
 from __future__ import annotations
 
