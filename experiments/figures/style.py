@@ -96,11 +96,11 @@ def paler(colour: str, place: int, number: int) -> str:
 
 
 def count_label(value: float) -> str:
-    """400, 2k, 1.5M."""
+    """400, 1,024, 2k, 1.5M: in full where two digits do not tell it."""
     for unit, name in ((1e9, "G"), (1e6, "M"), (1e3, "k")):
-        if value >= unit:
+        if value >= unit and float(f"{value:.2g}") == value:
             return f"{value / unit:g}{name}"
-    return f"{value:g}"
+    return f"{value:,.6g}" if value < 1e6 else f"{value:,.0f}"
 
 
 def percent_label(value: float) -> str:

@@ -75,9 +75,10 @@ def together(answers: Sequence[Answer]) -> Verdict:
 
 def _too_little(points: int, seeds: int, decades: float) -> str:
     if seeds < SEEDS:
-        return f"{seeds} seeds at every point, and fewer than {SEEDS} decide nothing"
+        return f"{seeds} seed{'' if seeds == 1 else 's'} at every point, and fewer than {SEEDS} decide nothing"
     if points < SIZES:
-        return f"{points} sizes have an unpruned set of as many examples, and fewer than {SIZES} show no trend"
+        sizes = "1 size has" if points == 1 else f"{points} sizes have"
+        return f"{sizes} an unpruned set of as many examples, and fewer than {SIZES} show no trend"
     if decades < DECADES:
         return f"the sizes span {decades:.2f} decades, and below {DECADES:g} a trend is no law"
     return ""

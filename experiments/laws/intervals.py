@@ -115,8 +115,9 @@ def welch(left: Floats, right: Floats) -> Interval:
 
 
 def worded(mean: float, low: float = math.nan, high: float = math.nan, form: str = ".3g", unit: str = "") -> str:
-    """As in 0.153 [0.12, 0.19]: no ends where there is no interval, and a dash where there is no mean."""
+    """As in 0.153 [0.12, 0.19]: no ends without an interval, a dash without a mean, no sign of a zero."""
     if not math.isfinite(mean):
         return "–"
-    ends = f" [{low:{form}}, {high:{form}}]" if math.isfinite(low + high) else ""
-    return f"{mean:{form}}{unit}{ends}".replace("-", "−")
+    value, *ends = (re.sub(r"^[+-](?=[0.]*$)", "", f"{one:{form}}") for one in (mean, low, high))
+    within = f" [{ends[0]}, {ends[1]}]" if math.isfinite(low + high) else ""
+    return f"{value}{unit}{within}".replace("-", "−")

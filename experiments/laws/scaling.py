@@ -26,6 +26,8 @@ TOLERANCE = 1e-14  # of cost, step and gradient; scipy's default 1e-8 stops earl
 EVALUATIONS = 2000  # at most, for each start
 OPTIMALITY = 1e-6  # largest scaled gradient of a fit that counts as converged
 EVIDENCE = 2.0  # AICc difference below which two laws are not told apart (Burnham and Anderson 2002, §2.6)
+RESIDUAL = 0.1  # log error beyond which a law does not describe its points: where soft_l1 stops trusting squares
+HELD_OUT = 0.2  # log error on the largest sizes beyond which a law does not predict them
 DECADES = 0.5  # range of x below which a power law and an exponential are not told apart
 NO_FIT = "without one of the seeds there is no fit: no interval"
 
@@ -75,7 +77,8 @@ class Comparison:
 
 CRITERION = (
     f"the lower AICc on log error by at least {EVIDENCE:g}, confirmed by the lower error when the largest sizes are "
-    f"predicted from the smaller ones; at least 5 sizes over at least {DECADES:g} decade"
+    f"predicted from the smaller ones; at least 5 sizes over at least {DECADES:g} decade, a residual of at most "
+    f"{100 * RESIDUAL:g} % and an error of at most {100 * HELD_OUT:g} % on the largest sizes"
 )
 
 
@@ -186,6 +189,11 @@ def _judge(
         return "undecided", (
             f"AICc favours the {name} by {abs(difference):.1f}, but the other law predicts the largest sizes better"
         )
+    best, missed = (power, errors[0]) if name == "power law" else (exponential, errors[1])
+    for error, bound, what in ((best.residual, RESIDUAL, "residual"), (missed, HELD_OUT, "error on the largest sizes")):
+        if error > bound:
+            reason = f"AICc favours the {name} by {abs(difference):.1f}, but its {what} is {100 * error:.1f} %, above"
+            return "undecided", f"{reason} {100 * bound:g} %"
     return name, (
         f"AICc is lower by {abs(difference):.1f}, and the largest sizes are predicted to within "
         f"{100 * min(errors[0], errors[1]):.1f} % against {100 * max(errors[0], errors[1]):.1f} %"

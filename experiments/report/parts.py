@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
@@ -9,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
-from markupsafe import Markup
+from markupsafe import Markup, escape
 
 from ..figures import panels
 from ..figures.panels import Drawing, Figures
@@ -39,9 +40,17 @@ class Cell:
 
 @cache
 def templates() -> Environment:
-    return Environment(
+    found = Environment(
         loader=FileSystemLoader(HERE), autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
     )
+    found.filters["linked"] = linked
+    return found
+
+
+def linked(part: str) -> Markup:
+    """With every arXiv number as a link; those in attributes stay as they are."""
+    link = r'<a href="https://arxiv.org/abs/\1">arXiv:\1</a>'
+    return Markup(re.sub(r"arXiv:(\d{4}\.\d{5})(?=[^<>]*(<|$))", link, str(escape(part))))
 
 
 def shown(figures: Figures) -> Section:

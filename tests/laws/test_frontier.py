@@ -95,7 +95,7 @@ def test_a_family_of_lines_needs_more_evidence():
 
 
 @pytest.mark.parametrize(
-    ("sizes", "seeds", "reason"), [(5, 2, "2 seeds"), (2, 3, "2 sizes"), (0, 3, "0 sizes"), (3, 1, "1 seeds")]
+    ("sizes", "seeds", "reason"), [(5, 2, "2 seeds"), (2, 3, "2 sizes"), (0, 3, "0 sizes"), (3, 1, "1 seed at")]
 )
 def test_too_little_decides_nothing(sizes, seeds, reason):
     unpruned, pruned = lines(np.random.default_rng(0), saved=0.9, growth=0.9, seeds=seeds)

@@ -16,7 +16,7 @@ from ...store.folders import Store
 from .. import page, provenance
 from ..parts import count
 from ..table import fact
-from . import capacity, distribution, fits, gains, kept, laws, runs, scaling
+from . import capacity, distribution, fits, gains, kept, laws, runs, scaling, words
 
 
 def build(
@@ -38,7 +38,7 @@ def build(
     outcomes = [claims.check(expectation, own) for expectation in expectations]
     gained, weighed = claims.summary(laws.placed(runs.named(advantage), own)), claims.weighed(policies)
     sections = [
-        capacity.section(own, advantage), scaling.section(panels), gains.section(panels, advantage),
+        words.section(own), capacity.section(own, advantage), scaling.section(panels), gains.section(panels, advantage),
         gains.over_uniform(policies), page.expected(outcomes), fits.challenges(panels), fits.section(panels),
         distribution.section(list(distribution.shifts(measures, own, panels)), unmeasured), kept.classes(store, own),
         kept.gallery(store, own), runs.listing(points, own),

@@ -62,8 +62,9 @@ TEXTS = 6  # of a dozen
 
 
 def gallery(store: Store, runs: pd.DataFrame) -> Section | None:
-    """A dozen kept and a dozen dropped by each rule."""
-    parts = [_gallery(row, rows) for row, rows in _smallest(store, runs, "gallery.parquet")]
+    """A dozen kept and a dozen dropped by each rule; vectors are nothing to look at."""
+    found = _smallest(store, runs, "gallery.parquet")
+    parts = [_gallery(row, rows) for row, rows in found if rows["text"].notna().any() or rows["png"].notna().any()]
     shown, more = [one for pair in parts[:GALLERIES] for one in pair], len(parts) - GALLERIES
     shown += [note(f"{more} more in the prune folders (gallery.parquet).")] if more > 0 else []
     return Section("Examples kept and dropped", shown) if parts else None

@@ -40,7 +40,7 @@ def section(panels: Sequence[Panel]) -> Section:
 def _words(panel: Panel) -> str:
     seeds = sorted(panel.points["n"].unique())
     number = count(seeds[0], "seed") if len(seeds) == 1 else f"{seeds[0]} to {seeds[-1]} seeds"
-    return f"{panel.label}, {number} a point." + (f" {panel.answers}" if panel.fitted else "")
+    return f"{panel.label}, {number} a point."
 
 
 def drawings(panel: Panel) -> list[Drawing]:
