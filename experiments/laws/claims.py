@@ -10,11 +10,12 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
-from .intervals import LEVEL, NOTHING, Interval, interval_of, welch, worded
+from .intervals import LEVEL, NOTHING, Interval, interval_of, intervals_of, welch, worded
 
 if TYPE_CHECKING:
     import pandas as pd
 
+    from ..contracts import Floats
     from .expectations import Expectation, Point
 
 Verdict = Literal["holds", "fails", "undecided", "no runs"]
@@ -86,7 +87,7 @@ def check(expectation: Expectation, runs: pd.DataFrame) -> Outcome:
             continue
         values, notes, without = _by_seed(point, runs)
         lacking += without
-        if not values:
+        if values is None:
             return outcome("no runs", f"{name}: {notes}")
         sides.append((values, notes))
     effect = _effect(sides, expectation.point.metric)
@@ -146,7 +147,7 @@ def by_policy(runs: pd.DataFrame) -> pd.DataFrame:
 def compared(own: pd.DataFrame, other: pd.DataFrame, metric: str) -> _Effect:
     """The difference of a metric between two groups of runs, paired by seed where they share seeds."""
     mine, theirs = (_seeds(side, metric) for side in (own, other))
-    return _effect([(mine, ""), (theirs, "")], metric) if mine and theirs else NO_EFFECT
+    return NO_EFFECT if mine.empty or theirs.empty else _effect([(mine, ""), (theirs, "")], metric)
 
 
 def sign(effect: _Effect) -> int:
@@ -270,47 +271,71 @@ def _judge(expectation: Expectation, effect: _Effect) -> tuple[Verdict, str]:
     return ("fails", "the interval lies outside") if outside else ("undecided", "the interval crosses the bound")
 
 
-def _effect(sides: list[tuple[dict[int, float], str]], metric: str) -> _Effect:
+def _effect(sides: list[tuple[pd.DataFrame, str]], metric: str) -> _Effect:
     """The mean of one side, or the difference of two: paired by seeds that both have, Welch's t where they are few."""
     notes = "".join(f", {note}" for _, note in sides if note)
+    first, second = sides[0][0], sides[-1][0]
     if len(sides) == 1:
-        values = list(sides[0][0].values())
-        return _Effect(interval_of(values, metric), len(values), how=notes)
-    first, second = sides[0][0], sides[1][0]
-    both = sorted(set(first) & set(second))
+        return _Effect(interval_of(_plain(first), metric), len(first), how=notes)
+    both = first.index.intersection(second.index)
     if len(both) >= min(SEEDS, len(first), len(second)):
-        values = [first[seed] - second[seed] for seed in both]
-        return _Effect(interval_of(values), len(values), True, ", paired by seed" + notes)
-    left, right = np.array(list(first.values())), np.array(list(second.values()))
+        return _Effect(_paired(first.loc[both], second.loc[both]), len(both), True, ", paired by seed" + notes)
+    left, right = first.mean(axis=1).to_numpy(), second.mean(axis=1).to_numpy()
     return _Effect(welch(left, right), min(len(left), len(right)), False, ", unpaired (the seeds differ)" + notes)
 
 
-def _by_seed(point: Point, runs: pd.DataFrame) -> tuple[dict[int, float], str, int]:
-    """Seed -> metric of the runs that match, a note, and how many of them have none.
+def _paired(first: pd.DataFrame, second: pd.DataFrame) -> Interval:
+    """The difference of two tables of the same seeds: paired by setting, too, where they have the same settings."""
+    if first.shape[1] == second.shape[1] == 1:
+        second = second.set_axis(first.columns, axis=1)
+    shared = first.columns.intersection(second.columns)
+    if len(shared):
+        return interval_of(_plain(first[shared] - second[shared]))
+    own = first.shape[1]
+    both = np.hstack([first.to_numpy(), second.to_numpy()])
+    found = intervals_of(both, lambda means: means[..., :own].mean(-1) - means[..., own:].mean(-1))
+    return Interval(*map(float, found))
+
+
+def _plain(values: pd.DataFrame) -> Floats:
+    """(S,) of one setting, (S, P) of several."""
+    found: Floats = values.to_numpy(dtype=float)
+    return found[:, 0] if found.shape[1] == 1 else found
+
+
+def _by_seed(point: Point, runs: pd.DataFrame) -> tuple[pd.DataFrame | None, str, int]:
+    """The metric of the runs that match by seed and setting, a note, and how many of them have none.
 
     Nothing, and why, where none match, or those of two data sets.
     """
     unknown = [name for name in [*point.where, point.metric] if name not in runs.columns]
     if unknown:
         return (
-            {},
+            None,
             f"no column {', '.join(unknown)} in the table{_near(unknown[0], runs, metric=unknown[0] == point.metric)}",
             0,
         )
     every = runs[rows_with(runs, point.where)]
     matching = every[every[point.metric].notna()]
     if matching.empty:
-        return {}, "no run matches " + ", ".join(f"{name}={value}" for name, value in point.where.items()), 0
+        return None, "no run matches " + ", ".join(f"{name}={value}" for name, value in point.where.items()), 0
     sets = dict(zip(matching["fingerprint"], matching["task"], strict=True)) if "fingerprint" in matching else {}
     if len(sets) > 1:
         named = " and ".join(f"fingerprint={fingerprint} ({task})" for fingerprint, task in sets.items())
-        return {}, f"the runs that match are of {len(sets)} data sets: their mean says nothing; name one of {named}", 0
-    number = matching.groupby("seed").size()
-    least, most = int(number.min()), int(number.max())
-    note = f"each seed the mean of {most} runs that match" if most > 1 else ""
-    if least < most:  # and not of the same settings
-        note = f"each seed the mean of {least} to {most} runs that match"
-    return _seeds(matching, point.metric), note, len(every) - len(matching)
+        several = f"the runs that match are of {len(sets)} data sets: their mean says nothing; name one of {named}"
+        return None, several, 0
+    values = _seeds(matching, point.metric)
+    return values, _composed(values, matching.groupby("seed").size()), len(every) - len(matching)
+
+
+def _composed(values: pd.DataFrame, runs: pd.Series[int]) -> str:
+    """What a mean over several runs a seed is over."""
+    least, most = int(runs.min()), int(runs.max())
+    seeds = values.notna().sum()
+    if values.isna().any(axis=None):
+        return f"the mean of {len(seeds)} settings of {seeds.min()} to {seeds.max()} seeds each"
+    number = f"{most}" if least == most else f"{least} to {most}"  # and not of the same settings
+    return f"each seed the mean of {number} runs that match" if most > 1 else ""
 
 
 def _near(word: str, runs: pd.DataFrame, *, metric: bool) -> str:
@@ -322,11 +347,15 @@ def _near(word: str, runs: pd.DataFrame, *, metric: bool) -> str:
     return f"; there is: {', '.join(near)}" if near else ""
 
 
-def _seeds(runs: pd.DataFrame, metric: str) -> dict[int, float]:
-    if runs.empty:
-        return {}
-    means = runs[runs[metric].notna()].groupby("seed")[metric].mean()
-    return {int(str(seed)): float(value) for seed, value in means.items()}
+def _seeds(runs: pd.DataFrame, metric: str) -> pd.DataFrame:
+    """(S, P) the metric by seed and setting; NaN where a setting lacks a seed.
+
+    Settings are told by the column `setting` of a study, or `point`; else all are one.
+    """
+    have = runs[runs[metric].notna()]
+    apart = [name for name in ("setting", "point") if name in have][:1]
+    means = have.groupby(["seed", *apart])[metric].mean()
+    return means.unstack() if apart else means.to_frame()
 
 
 def rows_with(runs: pd.DataFrame, where: Mapping[str, Any]) -> pd.Series[bool]:

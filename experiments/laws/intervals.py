@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -90,28 +90,38 @@ def _freedom(statistic: Callable[[Floats], Any], value: Floats, apart: Floats, m
 
 
 def interval_of(values: Any, metric: str = "", *, level: float = LEVEL) -> Interval:
-    """Mean of the values of seeds (NaN: a missing run), and its interval; of a paired difference, give differences.
+    """Mean of the values of seeds (S,) (NaN: missing) and its interval; of a paired difference, give differences.
 
+    Of values (S, P) of P settings it is the mean of the settings' means: no setting counts more for having more seeds.
     Of an accuracy or another share, told by the `metric`'s name, the ends are cut at 0 and 1, where the mean cannot be:
     that changes no coverage.
     """
-    kept = np.asarray(values, dtype=float)
-    found = intervals_of(kept[~np.isnan(kept)], level=level)
+    runs = np.asarray(values, dtype=float)
+    if runs.ndim == 1:
+        found = intervals_of(runs[~np.isnan(runs)], level=level)
+    else:
+        found = intervals_of(runs, lambda means: means.mean(-1), level=level)
     if SHARE.fullmatch(metric):
         found[2:] = np.clip(found[2:], 0, 1)
     return Interval(*map(float, found))
 
 
+def crossed(value: float, errors: Sequence[float], numbers: Sequence[int]) -> Interval:
+    """Of a value with several independent standard errors, each from so many units; t as Welch and Satterthwaite."""
+    from scipy.special import stdtrit
+
+    squares, freedoms = np.square(errors), np.asarray(numbers) - 1
+    error = math.sqrt(squares.sum())
+    with np.errstate(invalid="ignore", divide="ignore"):
+        freedom = squares.sum() ** 2 / (squares**2 / freedoms).sum()
+    reach = float(stdtrit(freedom, 0.5 + LEVEL / 2)) * error if error else error
+    return Interval(value, error, value - reach, value + reach)
+
+
 def welch(left: Floats, right: Floats) -> Interval:
     """The difference of two means of unpaired values: Welch's t interval."""
-    from scipy import stats
-
     one, other = interval_of(left), interval_of(right)
-    difference, error = one.value - other.value, math.hypot(one.error, other.error)
-    if not error > 0:  # single values, or all equal
-        return Interval(difference, error, difference - error, difference + error)
-    ends = stats.ttest_ind(left, right, equal_var=False).confidence_interval(LEVEL)
-    return Interval(difference, error, float(ends.low), float(ends.high))
+    return crossed(one.value - other.value, (one.error, other.error), (len(left), len(right)))
 
 
 def worded(mean: float, low: float = math.nan, high: float = math.nan, form: str = ".3g", unit: str = "") -> str:

@@ -73,6 +73,33 @@ def test_seeds_of_other_numbers_of_runs_are_said() -> None:
     assert "each seed the mean of 2 runs" in claims.check(expect(0.8), both[both["seed"] < 2]).sentence
 
 
+@pytest.mark.parametrize("column", ["setting", "point"])
+def test_settings_of_fewer_seeds_are_no_luck_of_seeds(column: str) -> None:
+    """Seeds 3 and 4 ran one setting of two: their means were those of other settings, 0.62 [0.31, 0.93] in all."""
+    both = pd.concat(
+        [
+            runs({"hard": [0.9, 0.91, 0.89, 0.9, 0.9]}, **{column: "a"}),
+            runs({"hard": [0.3, 0.31, 0.29]}, width=128, **{column: "b"}),
+        ]
+    )
+    outcome = claims.check(expect(0.55, 0.65), both)
+    assert outcome.verdict == "holds", outcome.sentence
+    assert outcome.effect == pytest.approx(0.6)
+    assert "the mean of 2 settings of 3 to 5 seeds each" in outcome.sentence
+
+
+def test_sides_of_several_settings_are_paired_by_setting() -> None:
+    """Each side the mean of what it has, the second one's setting at 0.3 would have counted as a loss of the first."""
+    sides = [
+        runs({"hard": [0.9, 0.91, 0.89], "random": [0.8, 0.81, 0.79]}, setting="a"),
+        runs({"hard": [0.3, 0.31, 0.29], "random": [0.2, 0.21]}, setting="b"),
+        runs({"random": [0.1, 0.1, 0.1]}, setting="c"),
+    ]
+    outcome = claims.check(expect(0.09, 0.11, versus=True), pd.concat(sides))
+    assert outcome.verdict == "holds", outcome.sentence
+    assert outcome.effect == pytest.approx(0.1)
+
+
 def test_bounds_that_nothing_meets_are_refused() -> None:
     with pytest.raises(ValueError, match=r"at_least: 0\.9 above at_most: 0\.5"):
         expect(0.9, 0.5)

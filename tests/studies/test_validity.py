@@ -15,10 +15,11 @@ from pydantic import ValidationError
 from prune_lab.cli import compose
 from prune_lab.experiments import choices
 from prune_lab.experiments.contracts import StudyChoice
+from prune_lab.experiments.laws.intervals import crossed, interval_of
 from prune_lab.experiments.phases.plan import job_of
 from prune_lab.experiments.report.study import tables_of
 from prune_lab.experiments.studies.validity import Validity
-from prune_lab.experiments.studies.validity.measuring import spearman
+from prune_lab.experiments.studies.validity.measuring import removal_error, spearman
 
 from ..command_line import call
 
@@ -76,6 +77,27 @@ def test_spearman_golden() -> None:
     assert np.isnan(spearman(np.ones((3, 2)), measured)).all()
 
 
+def test_the_error_over_removals_is_that_of_leaving_each_out() -> None:
+    predicted, measured = np.random.default_rng(0).integers(0, 6, (2, 12, 4)).astype(float)  # with ties
+    without = [spearman(np.delete(predicted, one, 0), np.delete(measured, one, 0)).mean() for one in range(12)]
+    assert removal_error(predicted, measured) == pytest.approx(np.sqrt(11 * np.var(without)))
+
+
+def test_the_interval_of_one_run_counts_the_removals_that_its_targets_share() -> None:
+    """The interval over targets alone held the true value in about half of the draws."""
+    generator, removals, targets, trials = np.random.default_rng(0), 40, 16, 80
+    covered = np.zeros(2)
+    for _ in range(trials):
+        shared, own = generator.normal(size=(2, removals, 1)), generator.normal(size=(2, removals, targets))
+        predicted, noise = 0.8 * shared + 0.6 * own
+        measured = 0.5 * predicted + np.sqrt(0.75) * noise  # a correlation of .5, of ranks 6 / pi asin(.25)
+        over = interval_of(spearman(predicted, measured))
+        both = crossed(over.value, (over.error, removal_error(predicted, measured)), (targets, removals))
+        covered += [one.low <= 6 / np.pi * np.arcsin(0.25) <= one.high for one in (over, both)]
+    assert covered[0] < 0.65 * trials
+    assert covered[1] > 0.9 * trials
+
+
 @pytest.mark.parametrize(
     ("changes", "said"),
     [
@@ -127,9 +149,10 @@ def test_other_settings_are_no_seeds() -> None:
     settings = {"task.name": "digits", "model.name": "mlp", "optimizer": "sgd", "learning_rate": 0.1, "removed": 0.1}
     keys = [settings | {"epochs": epochs, "model.width": 8, "seed": seed} for epochs in (4.0, 8.0) for seed in (1, 2)]
     own = [key | {"estimator": "phi", "target": target} for key in keys for target in "abc"]
+    rest = {"metasmoothness": 1.0, "ceiling": 0.5, "removals": 100}
     tables = {
-        "runs": pd.DataFrame([key | {"metasmoothness": 1.0, "readable": 1.0, "ceiling": 0.5} for key in keys]),
-        "lds": pd.DataFrame([row | {"lds": row["epochs"] / 10, "fresh": 0.1} for row in own]),
+        "runs": pd.DataFrame([key | rest | {"readable": float(key["epochs"] > 4 or key["seed"] == 1)} for key in keys]),
+        "lds": pd.DataFrame([row | rest | {"lds": row["epochs"] / 10, "fresh": 0.1} for row in own]),
     }
     said = study.caveat(tables | {"runs": tables["runs"].iloc[:-1].assign(removals=100, targets=3)})
     assert "1 or 2 seeds a setting" in said
@@ -139,6 +162,10 @@ def test_other_settings_are_no_seeds() -> None:
     points = study.points(runs)
     assert points["seeds"].tolist() == [2, 2]
     assert points["lds"].tolist() == pytest.approx([0.4, 0.8])
+    assert "interval over targets and removals, ±" not in points  # which these runs did not measure
+    assert "(in 1 of 2 settings)" in study.verdict(runs)  # one seed of the other is not metasmooth
+    tables["lds"]["removal_error"] = 0.1
+    assert study.runs(tables)["lds_high"].tolist()[0] == pytest.approx(0.4 + 1.984217 * 0.1)  # t of 100 removals
 
 
 def test_a_run_of_before_a_setting_came_has_its_default(tmp_path: Path) -> None:

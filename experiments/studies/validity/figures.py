@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Mapping
 from functools import partial
 
@@ -13,7 +14,7 @@ from ...contribution.settings import READABLE
 from ...figures.axes import log_axis, name_axes
 from ...figures.panels import Drawing, Figures
 from ...figures.style import BLUE, GREEN, GREY, INK, MARKERS, ORANGE
-from ...laws.intervals import interval_of
+from ...laws.intervals import Interval, crossed, interval_of
 from . import Validity, setup_of
 
 NAMES = {
@@ -34,19 +35,26 @@ Tables = Mapping[str, pd.DataFrame]
 
 
 def runs(tables: Tables) -> pd.DataFrame:
-    """A row for each run and estimator: its LDS, the mean over targets with the 95 % interval over them, and `fresh`.
+    """A row for each run and estimator: its LDS, the mean over targets with its 95 % interval in this run, and `fresh`.
 
-    `lds_low` and `lds_high` are over the targets of one run; claims and the page's intervals are over seeds.
+    `lds_low` and `lds_high` count targets and removals, which the targets share (none where an older run did not
+    measure the second); claims and the page's intervals are over seeds. `readable`: all seeds of the setting are.
     """
-    by_run, by_target = tables["runs"], tables["lds"]
-    named = [_with_setup(table) for table in (by_run, by_target)]
+    by_run, by_target = (_with_setup(tables[name]) for name in ("runs", "lds"))
+    by_run["readable"] = by_run.groupby(POINT)["readable"].transform("min")
     rows = []
-    for key, group in named[1].groupby([*POINT, "seed", "estimator"], sort=False):
+    for key, group in by_target.groupby([*POINT, "seed", "estimator"], sort=False):
         over = interval_of(group["lds"])
+        if "removal_error" in group:
+            errors, numbers = (over.error, group["removal_error"].iloc[0]), (len(group), group["removals"].iloc[0])
+            over = crossed(over.value, errors, numbers)
+        else:
+            over = Interval(over.value, math.nan, math.nan, math.nan)
         row = dict(zip([*POINT, "seed", "estimator"], key, strict=True)) | {"fresh": float(group["fresh"].mean())}
+        row |= {"setting": ", ".join(f"{value:g}" if isinstance(value, float) else str(value) for value in key[:-2])}
         rows.append(row | {"lds": over.value, "lds_low": over.low, "lds_high": over.high})
     found = pd.DataFrame(rows)
-    kept = named[0][[*POINT, "seed", *(name for name in PER_RUN if name in named[0])]]
+    kept = by_run[[*POINT, "seed", *(name for name in PER_RUN if name in by_run)]]
     return found.merge(kept, on=[*POINT, "seed"], how="left")
 
 
@@ -56,15 +64,16 @@ def points(runs: pd.DataFrame) -> pd.DataFrame:
     for key, group in runs.groupby([*POINT, "estimator"], sort=False):
         row = dict(zip([*POINT, "estimator"], key, strict=True)) | {"seeds": len(group)}
         over = interval_of(group["lds"])
-        over_targets = (group["lds_high"] - group["lds_low"]).mean() / 2
-        row |= {"lds": over.value, "low": over.low, "high": over.high, "interval over targets, ±": over_targets}
+        in_a_run = (group["lds_high"] - group["lds_low"]).mean() / 2
+        row |= {"lds": over.value, "low": over.low, "high": over.high}
+        row |= {"interval over targets and removals, ±": in_a_run} if math.isfinite(in_a_run) else {}
         row |= {name: float(group[name].mean()) for name in ("fresh", "ceiling", "metasmoothness")}
         rows.append(row)
     return pd.DataFrame(rows)
 
 
 def verdict(runs: pd.DataFrame) -> str:
-    """What phi predicts in runs where it can be read, and what the printed contribution does there."""
+    """What phi predicts in settings where it can be read, and what the printed contribution does there."""
     readable = runs[runs["readable"] == 1]
     parts = []
     for name in ("phi", "ct", "cosine"):
@@ -73,11 +82,11 @@ def verdict(runs: pd.DataFrame) -> str:
             ends = f"(from {by_setting.min():.2f} to {by_setting.max():.2f})"
             parts.append(f"{NAMES[name]} {by_setting.median():.2f} {ends}")
     if not parts:
-        return "In no setting is the run smooth enough for φ to be read."
+        return "In no setting are the runs of all seeds smooth enough for φ to be read."
     return (
-        f"Where the run is metasmooth (in {len(readable.groupby(POINT))} of {len(runs.groupby(POINT))} settings), the "
-        "rank correlation of predicted and measured losses after retraining without some examples is, as the median of "
-        f"settings: {'; '.join(parts)}."
+        f"Where the runs of all seeds are metasmooth (in {len(readable.groupby(POINT))} of {len(runs.groupby(POINT))} "
+        "settings), the rank correlation of predicted and measured losses after retraining without some examples is, "
+        f"as the median of settings: {'; '.join(parts)}."
     )
 
 

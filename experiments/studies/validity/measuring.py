@@ -71,7 +71,25 @@ def spearman(predicted: Floats, measured: Floats) -> Floats:
     """(K,) rank correlation over the rows of each column of two (M, K); NaN where one of them does not vary."""
     from scipy.stats import rankdata
 
-    first, second = (rankdata(values, axis=0) for values in (predicted, measured))
+    return _correlation(*(rankdata(values, axis=0) for values in (predicted, measured)))
+
+
+def removal_error(predicted: Floats, measured: Floats) -> float:
+    """Standard error of the mean of `spearman` over its columns, by the jackknife over the rows, which they share."""
+    from scipy.stats import rankdata
+
+    ranks = [rankdata(values, axis=0) for values in (predicted, measured)]
+    number = len(predicted)
+    without = np.array(
+        [
+            _correlation(*(np.delete(one - (one > one[row]) - (one == one[row]) / 2, row, 0) for one in ranks)).mean()
+            for row in range(number)
+        ]
+    )
+    return float(np.sqrt((number - 1) / number * np.square(without - without.mean()).sum()))
+
+
+def _correlation(first: Floats, second: Floats) -> Floats:
     first, second = first - first.mean(0), second - second.mean(0)
     with np.errstate(invalid="ignore"):
         return np.asarray((first * second).sum(0) / np.sqrt((first**2).sum(0) * (second**2).sum(0)))
@@ -92,6 +110,7 @@ def _compared(
         scores["fresh"] = (
             np.mean([spearman(predicted, one) for one in fresh], 0) if fresh else np.full(len(ids), np.nan)
         )
+        scores["removal_error"] = np.full(len(ids), removal_error(predicted, own))
         rows.append(pd.DataFrame({"estimator": name, "target": ids} | scores))
         if name in SHOWN:
             means[name] = predicted.mean(1)
