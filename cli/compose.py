@@ -10,6 +10,7 @@ from hashlib import sha256
 from importlib import resources
 from itertools import product
 from math import isfinite, prod
+from shlex import quote
 from typing import Any, TypeVar
 
 from pydantic import BaseModel, ValidationError
@@ -97,6 +98,10 @@ def grid(overrides: Sequence[str]) -> list[tuple[str, ...]]:
         else:
             axes[key] = [_said(key, value, word, elsewhere) for value in _values(word, override)]
     for key, words in axes.items():
+        if key == "results" and len(words) > 1:
+            first, *others = (word.partition("=")[2].replace("\\", "") for word in words)
+            merge = " && ".join(f"prune-lab runs --results {quote(first)} --merge {quote(one)}" for one in others)
+            raise ConfigError(f"a command reads one store, and these are {len(words)}", f"{merge}, and then {words[0]}")
         if key.split(".")[0] in PLACES and len(words) > 1:
             raise ConfigError(
                 f"{key} is one and the same for all runs of a command, not a sweep", words[0].replace("\\", "")

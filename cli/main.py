@@ -179,28 +179,36 @@ def choices(kind: Kind = None, name: Name = None, json: Json = False, plugin: Pl
 
 @app.command()
 def runs(
-    key: Run = None,
+    words: Run = None,
     phase: Phase = None,
     results: Results = None,
-    remove: bool = typer.Option(False, "--remove", help="Remove the run named, and what was made from it."),
+    remove: bool = typer.Option(
+        False, "--remove", help="Remove the runs named, by keys or settings, and what was made from them."
+    ),
+    merge: str | None = typer.Option(
+        None, "--merge", metavar="FOLDER", help="Copy the runs of another store that are not here; overwrite nothing."
+    ),
     clean: bool = typer.Option(
         False, "--clean", help="Remove what killed runs left, their checkpoints too, and damaged runs."
     ),
     verify: bool = typer.Option(
         False, "--verify", help="Compare every file with the size and hash that its record carries; exit 1 on damage."
     ),
+    dry_run: bool = typer.Option(False, "--dry-run", help="Say what --remove or --merge would do, and do nothing."),
+    csv: bool = typer.Option(False, "--csv", help="The list as csv on stdout: every setting and measure is a column."),
     json: Json = False,
     plugin: Plugins = None,
 ) -> None:
-    """List, show, remove, verify and clean what is in the store.
+    """List, show, remove, merge, verify and clean what is in the store. A list shows in what the runs differ.
 
-    Examples: prune-lab runs  |  prune-lab runs 3f2a --remove  |  prune-lab runs --verify  |  prune-lab runs --clean
+    Examples: prune-lab runs keep=0.5 rule=hard  |  prune-lab runs 3f2a --remove --dry-run  |  prune-lab runs --csv
     """
     from .runs import runs as look
 
     options.load(plugin)
-    one, results = options.placed(key, results)
-    raise typer.Exit(look(one, phase=phase, results=results, remove=remove, clean=clean, verify=verify, as_json=json))
+    named, results = options.located(words, results)
+    asked = {"remove": remove, "clean": clean, "verify": verify, "dry_run": dry_run, "as_json": json, "as_csv": csv}
+    raise typer.Exit(look(named, phase=phase, results=results, merge=merge, **asked))
 
 
 @app.command()

@@ -128,8 +128,9 @@ Name = Annotated[str | None, typer.Argument(metavar="[NAME]", help="Only this on
 Run = Annotated[
     list[str] | None,
     typer.Argument(
-        metavar="[KEY]",
-        help="Show this run whole (a key, or the beginning of one).",
+        metavar="[KEY] [SETTING=VALUE]",
+        help="A key, or the beginning of one: show this run whole; several: list them. A setting: list the runs that "
+        "have it, as keep=0.5 rule=hard,random task.examples=2000.",
         autocompletion=_keys,
         show_default=False,
     ),
@@ -156,12 +157,18 @@ def overrides(words: list[str] | None, **flags: Any) -> list[str]:
     return [*(words or []), *more]
 
 
-def placed(words: list[str] | None, results: str | None) -> tuple[str | None, str]:
-    """The one word of a verb that looks into a store, and the store: --results FOLDER or results=FOLDER."""
+def located(words: list[str] | None, results: str | None) -> tuple[list[str], str]:
+    """The words of a verb that looks into a store, and the store: --results FOLDER or results=FOLDER."""
     places = [word.partition("=")[2].strip("'\"") for word in words or () if word.startswith("results=")]
-    named = [word for word in words or () if not word.startswith("results=")]
     if "" in (results, *places):
         raise ConfigError("results= names no folder", "results=results")
+    named = [word for word in words or () if not word.startswith("results=")]
+    return named, results or (places[-1] if places else "results")
+
+
+def placed(words: list[str] | None, results: str | None) -> tuple[str | None, str]:
+    """As `located`, of a verb that takes one word."""
+    named, results = located(words, results)
     if len(named) > 1:
         raise ConfigError(f"{' and '.join(named)} are {len(named)} names, and one is looked at", named[0])
-    return (named[0] if named else None), results or (places[-1] if places else "results")
+    return (named[0] if named else None), results

@@ -1,9 +1,11 @@
-"""What is in the store: list, show, remove, verify, clean."""
+"""What is in the store: list, show, remove, merge, verify, clean."""
 
 from __future__ import annotations
 
 import json
 from collections import Counter
+from collections.abc import Iterator, Sequence
+from typing import Any
 
 from prune_lab.experiments.errors import ConfigError, MissingInput, RunFailed
 from prune_lab.experiments.store.folders import PHASES, Folder, Store
@@ -11,25 +13,21 @@ from prune_lab.experiments.store.folders import PHASES, Folder, Store
 from .show import Show, headline
 from .stdout import stdout
 
+MOST_COLUMNS = 8  # of settings that a terminal shows
+SHORT = 8  # letters of a key that a terminal shows
+
 
 def runs(
-    key: str | None, *, phase: str | None, results: str, remove: bool, clean: bool, verify: bool, as_json: bool
-) -> int:
-    """List the store; or show, or remove, one run; or compare files with their hashes; or clean what killed runs left.
+    words: Sequence[str], *, phase: str | None, results: str, merge: str | None, remove: bool, clean: bool,
+    verify: bool, dry_run: bool, as_json: bool, as_csv: bool,
+) -> int:  # fmt: skip
+    """List the runs of a store that the words name; or show the one named; or remove them, or merge another store.
 
-    `verify`: RunFailed where a folder is damaged.
+    `verify`: RunFailed where a folder is damaged. `clean`: remove what killed runs left.
     """
     show, store = Show(as_json=as_json), Store(results)
-    if phase is not None and phase not in PHASES:
-        raise ConfigError(f"--phase {phase}: choose one of {', '.join(PHASES)}")
-    if remove and not key:
-        raise ConfigError("--remove needs the key of a run", "prune-lab runs")
-    if key is not None and not key:
-        raise ConfigError("an empty key names no run", "prune-lab runs")
-    asked = [f"--{name}" for name, given in (("clean", clean), ("verify", verify), ("remove", remove)) if given]
-    if len(asked) > 1 or (key and (clean or verify)) or (phase and clean):
-        what = " and ".join([*asked, *([f"the key {key}"] if key else []), *(["--phase"] if phase else [])])
-        raise ConfigError(f"{what} do not belong together", f"prune-lab runs {asked[0]} --results {results}")
+    flags = {"--clean": clean, "--verify": verify, "--remove": remove, "--merge": merge is not None, "--csv": as_csv}
+    _check(words, phase, results, [flag for flag, given in flags.items() if given], dry_run=dry_run, as_json=as_json)
     if clean:
         for sentence in store.clean():
             show.say(sentence)
@@ -37,33 +35,116 @@ def runs(
         return 0
     if verify:
         return _verify(store, phase, show)
-    folders = store.folders(phase)
+    if merge is not None:
+        return _merge(store, Store(merge), show, dry_run=dry_run)
+    every = store.folders()
     for error in store.damaged(phase).values():
         show.say(f"left out: {error}")
-    if key is None:
-        return _list(folders, show, f"{phase or ''} results in {results}".strip())
-    matching = [folder for folder in folders if folder.key.startswith(key)]
-    if len(matching) != 1:
-        found = ", ".join(folder.key for folder in matching) or "none"
-        raise MissingInput(f"{key} names {len(matching)} runs in {results} ({found})", "prune-lab runs")
-    return _remove(matching[0], store, show) if remove else _show(matching[0], show)
+    chosen, rows = _named(words, every, phase, results)
+    if remove:
+        return _remove(chosen, every, store, show, dry_run=dry_run)
+    if len(words) == len(chosen) == 1 and "=" not in words[0] and not as_csv:
+        return _show(chosen[0], show)
+    if as_csv:
+        from prune_lab.experiments.report.table import write
 
-
-def _list(folders: list[Folder], show: Show, what: str) -> int:
-    if show.as_json:
-        for folder in folders:
-            names = ("phase", "key", "name", "seconds", "created", "metrics")
-            show.data({name: folder.record.get(name) for name in names})
+        write(rows, stdout())
         return 0
-    if not folders:
+    return _list(chosen, rows, show, f"{phase or ''} results in {results}".strip())
+
+
+def _check(
+    words: Sequence[str], phase: str | None, results: str, asked: Sequence[str], *, dry_run: bool, as_json: bool
+) -> None:
+    """Refuse words and flags that do not belong together."""
+    if phase is not None and phase not in PHASES:
+        raise ConfigError(f"--phase {phase}: choose one of {', '.join(PHASES)}")
+    if not all(words):
+        raise ConfigError("an empty key names no run", "prune-lab runs")
+    if "--remove" in asked and not words:
+        raise ConfigError("--remove needs keys of runs, or settings", "prune-lab runs")
+    if dry_run and not {"--remove", "--merge"} & {*asked}:
+        raise ConfigError("--dry-run says what --remove or --merge would do", "prune-lab runs KEY --remove --dry-run")
+    whole_store = {"--clean", "--verify", "--merge"} & {*asked}
+    more = [f"the key {word}" if "=" not in word else word for word in words if whole_store]
+    more += ["--phase"] if phase and whole_store - {"--verify"} else []
+    more += ["--json"] if as_json and "--csv" in asked else []
+    if len(asked) > 1 or more:
+        what = " and ".join([*asked, *more])
+        raise ConfigError(f"{what} do not belong together", f"prune-lab runs {asked[0]} --results {results}")
+
+
+def _named(words: Sequence[str], every: Sequence[Folder], phase: str | None, results: str) -> tuple[list[Folder], Any]:
+    """The folders that keys and settings name, and the table of their settings."""
+    from prune_lab.experiments import read
+
+    keys = [word for word in words if "=" not in word]
+    where = dict(_setting(word) for word in words if "=" in word)
+    rows = read.listed(every, phase=phase)
+    found: list[str] = []
+    for key in keys:
+        matching = [one for one in rows["key"] if one.startswith(key)]
+        if len(matching) != 1:
+            said = ", ".join(matching) or "none"
+            raise MissingInput(f"{key} names {len(matching)} runs in {results} ({said})", "prune-lab runs")
+        found += matching
+    if keys:
+        rows = rows[rows["key"].isin(found)]
+    if where:
+        rows = read.chosen(rows, where, f"no {phase or 'run'} in {results}", "prune-lab runs")
+    known = {folder.key: folder for folder in every}
+    return [known[key] for key in rows["key"]], rows
+
+
+def _setting(word: str) -> tuple[str, Any]:
+    """`keep=0.5,1` as a setting and its values; `task.classes=[cat,dog]` is one value."""
+    name, _, value = word.partition("=")
+    several = [value[1:-1]] if value.startswith("[") else [_value(one) for one in value.split(",")]
+    return name, several if len(several) > 1 else several[0]
+
+
+def _value(text: str) -> Any:
+    try:
+        return json.loads(text)
+    except ValueError:
+        return text
+
+
+def _list(chosen: Sequence[Folder], rows: Any, show: Show, what: str) -> int:
+    from prune_lab.experiments.read import SETTINGS
+
+    if show.as_json:
+        settings = json.loads(rows[[*SETTINGS]].to_json(orient="records"))
+        for folder, own in zip(chosen, settings, strict=True):
+            names = ("phase", "key", "name", "seconds", "created", "metrics")
+            show.data({name: folder.record.get(name) for name in names} | own)
+        return 0
+    if not chosen:
         show.say(f"no {what} yet; to make some: prune-lab reproduce experiment=demo")
         return 0
-    rows = [
-        (folder.phase, folder.key, folder.record.get("name", ""), headline(folder.record["metrics"]))
-        for folder in folders
+    settings = [name for name in rows if name in SETTINGS or "." in name]
+    values = {name: {_cell(value) for value in rows[name]} - {""} for name in settings}
+    differing = [name for name in settings if len(values[name]) > 1]
+    shown, more = differing[:MOST_COLUMNS], differing[MOST_COLUMNS:]
+    alike = " ".join(f"{name}={min(values[name])}" for name in SETTINGS if len(values[name]) == 1)
+    names = shown or ["name"]
+    length = SHORT if len({folder.key[:SHORT] for folder in chosen}) == len(chosen) else None  # as `runs KEY` takes it
+    table = [
+        (folder.phase, folder.key[:length], *map(_cell, own), headline(folder.record["metrics"]))
+        for folder, own in zip(chosen, rows[names].itertuples(index=False), strict=True)
     ]
-    show.table(f"{len(rows)} {what}", ("phase", "key", "what", ""), rows)
+    show.table(f"{len(table)} {what}", ("phase", "key", *names, ""), table)
+    show.say(alike and f"all of them: {alike}")
+    if more:
+        show.say(f"they differ in {len(more)} more settings ({', '.join(more[:3])}, ...): prune-lab runs --csv")
     return 0
+
+
+def _cell(value: Any) -> str:
+    """A setting as words; nothing where a phase has none."""
+    if value is None or str(value) in ("nan", "<NA>"):
+        return ""
+    return f"{value:g}" if isinstance(value, float) else str(value)
 
 
 def _show(folder: Folder, show: Show) -> int:
@@ -77,15 +158,64 @@ def _show(folder: Folder, show: Show) -> int:
     return 0
 
 
-def _remove(folder: Folder, store: Store, show: Show) -> int:
-    """Remove a run and, first, everything that was made from it."""
-    for other in store.folders():
-        if folder.key in other.record["inputs"].values():
-            _remove(other, store, show)
-    if store.find(folder.phase, folder.key) is not None:
-        store.remove(folder)
-        show.say(f"removed {folder.path}")
+def _remove(named: Sequence[Folder], every: Sequence[Folder], store: Store, show: Show, *, dry_run: bool) -> int:
+    """Remove runs and, before each, everything that was made from it; a dry run lists them."""
+    going = list(_with_what_was_made_from(named, every))
+    along = Counter(folder.phase for folder in going if folder not in named)
+    made = f" and {along.total()} made from {'it' if len(named) == 1 else 'them'}" if along else ""
+    by_phase = f" ({', '.join(f'{number} {phase}' for phase, number in along.items())})" if along else ""
+    show.say(f"{'would remove' if dry_run else 'removing'} {len(named)} named{made}{by_phase}")
+    for folder in going:
+        if not dry_run and store.find(folder.phase, folder.key) is not None:
+            store.remove(folder)
+        done = "would be removed" if dry_run else "removed"
+        show.say(f"{done} {folder.path}  {folder.record.get('name', '')}")
+        if show.as_json:
+            show.data({"phase": folder.phase, "key": folder.key, "path": str(folder.path), "status": done})
     return 0
+
+
+def _with_what_was_made_from(named: Sequence[Folder], every: Sequence[Folder]) -> Iterator[Folder]:
+    """Each folder once, after all that was made from it."""
+    made_from: dict[str, list[Folder]] = {}
+    for folder in every:
+        for key in folder.record["inputs"].values():
+            made_from.setdefault(str(key), []).append(folder)
+    seen: set[str] = set()
+
+    def visit(folder: Folder) -> Iterator[Folder]:
+        if folder.key not in seen:
+            seen.add(folder.key)
+            for other in made_from.get(folder.key, ()):
+                yield from visit(other)
+            yield folder
+
+    for folder in named:
+        yield from visit(folder)
+
+
+def _merge(store: Store, other: Store, show: Show, *, dry_run: bool) -> int:
+    """Copy what another store has and this one has not. Damaged folders, there or here, are said and left alone."""
+    if not other.root.is_dir() or other.root.resolve() == store.root.resolve():
+        raise ConfigError(f"--merge {other.root} is not the folder of another store", "--merge FOLDER")
+    counts: Counter[str] = Counter()
+    for path, found in other.looked_at(hashes=True):
+        try:
+            if isinstance(found, RunFailed):
+                raise found
+            status = "already there" if store.find(found.phase, found.key) else "would be copied"
+            if status == "would be copied" and not dry_run:
+                store.take(found)
+                status = "copied"
+        except RunFailed as error:
+            status = "damaged"
+            show.say(str(error))
+        counts[status] += 1
+        if show.as_json:
+            show.data({"path": str(path), "status": status})
+    told = ", ".join(f"{number} {status}" for status, number in counts.items()) or f"no runs in {other.root}"
+    show.say(f"{told}; a page is not copied, and drawn of both by: prune-lab report --results {store.root}")
+    return RunFailed.exit_code if counts["damaged"] else 0
 
 
 def _verify(store: Store, phase: str | None, show: Show) -> int:

@@ -15,7 +15,7 @@ from __future__ import annotations
 
 import difflib
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -50,7 +50,7 @@ def runs(results: Path | str = "results", where: Where | None = None) -> pd.Data
     """
     page = Path(results) / "table.csv"
     found = runs_of(page) if page.is_file() else newest(table(Store(results)))
-    return _chosen(found, where, f"no evaluated run in {results}", "prune-lab reproduce experiment=demo")
+    return chosen(found, where, f"no evaluated run in {results}", "prune-lab reproduce experiment=demo")
 
 
 def folders(results: Path | str = "results", where: Where | None = None, *, phase: str | None = None) -> pd.DataFrame:
@@ -61,8 +61,13 @@ def folders(results: Path | str = "results", where: Where | None = None, *, phas
     `proxy.number`), the numbers that the phase measured, `seconds created path`. Of a proxy `scorer` names the scorers
     that read it.
     """
-    store = Store(results)
-    known = {folder.key: folder for folder in store.folders()}
+    found = listed(Store(results).folders(), phase=phase)
+    return found if where is None else chosen(found, where, f"no {phase or 'run'} in {results}", "prune-lab runs")
+
+
+def listed(every: Iterable[Folder], *, phase: str | None = None) -> pd.DataFrame:
+    """The rows of `folders`, of folders that were read already: all of a store, which refer to each other."""
+    known = {folder.key: folder for folder in every}
     readers: dict[str, set[str]] = {}
     for folder in known.values():
         if folder.phase == "score":
@@ -70,12 +75,11 @@ def folders(results: Path | str = "results", where: Where | None = None, *, phas
                 readers.setdefault(str(key), set()).add(str(folder.record["recipe"]["scorer"]["name"]))
     rows = [_row(one, known, readers.get(one.key, ())) for one in known.values() if phase in (None, one.phase)]
     head = ["phase", "key", "name", *SETTINGS]
-    found = pd.DataFrame(rows, columns=head if not rows else None)
-    sections = [name for name in found if "." in str(name)]
     tail = ["seconds", "created", "path"]
+    found = pd.DataFrame(rows, columns=[*head, *tail] if not rows else None)
+    sections = [name for name in found if "." in str(name)]
     rest = [name for name in found if name not in {*head, *sections, *tail}]
-    found = found[[*head, *sections, *rest, *(name for name in tail if name in found)]].astype({"seed": "Int64"})
-    return found if where is None else _chosen(found, where, f"no {phase or 'run'} in {results}", "prune-lab runs")
+    return found[[*head, *sections, *rest, *tail]].astype({"seed": "Int64"})
 
 
 def scores(results: Path | str = "results", where: Where | None = None) -> pd.DataFrame:
@@ -140,7 +144,8 @@ def published() -> Path:
     )
 
 
-def _chosen(found: pd.DataFrame, where: Where | None, nothing: str, mend: str) -> pd.DataFrame:
+def chosen(found: pd.DataFrame, where: Where | None, nothing: str, mend: str) -> pd.DataFrame:
+    """The rows that match; ConfigError for a column that is not there, MissingInput where `nothing` is left."""
     for name, wanted in (where or {}).items():
         column = name if name in found else name.replace("rule.", "prune.", 1)
         if column not in found:
@@ -158,7 +163,7 @@ def _chosen(found: pd.DataFrame, where: Where | None, nothing: str, mend: str) -
 
 
 def _some(results: Path | str, phase: str, where: Where | None) -> Sequence[Mapping[str, Any]]:
-    found = _chosen(folders(results, phase=phase), where, f"no {phase} in {results}", f"prune-lab {phase}")
+    found = chosen(folders(results, phase=phase), where, f"no {phase} in {results}", f"prune-lab {phase}")
     return [{str(name): value for name, value in row.items()} for row in found.to_dict("records")]
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, TextIO
 
 import numpy as np
 import pandas as pd
@@ -80,8 +80,11 @@ def name_of_task(task: Mapping[str, Any]) -> str:
     return str(task["name"]) + (f" and {mixed['name']}" if mixed else "")
 
 
-def write(rows: pd.DataFrame, path: Path) -> None:
-    """A table as .csv. Whole numbers are written as integers, beside missing values too (pandas makes those floats)."""
+def write(rows: pd.DataFrame, path: Path | TextIO) -> None:
+    """A table as .csv, to a file or a stream.
+
+    Whole numbers are written as integers, beside missing values too (pandas makes those floats).
+    """
     floats = rows.select_dtypes("float")
     whole = {str(name): floats[name].astype("Int64") for name in floats if (floats[name].dropna() % 1 == 0).all()}
     rows.assign(**whole).to_csv(path, index=False)

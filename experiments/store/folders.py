@@ -173,14 +173,21 @@ class Store:
             yield path
             plain = json.loads(json.dumps(record | {"files": files.measured(path)}, allow_nan=False, default=str))
             (path / RECORD).write_text(json.dumps(plain | {"digest": _digest(plain)}, indent=1) + "\n")
-            disk.flush_all(path)
-            try:
-                path.rename(self.path(phase, key))
-            except OSError as error:
-                if error.errno not in (errno.EEXIST, errno.ENOTEMPTY):
-                    raise
-            disk.flush(parent)
+            _publish(path, self.path(phase, key))
         shutil.rmtree(parent / f".{key}.resume", ignore_errors=True)
+
+    def take(self, folder: Folder) -> None:
+        """Publish a copy of another store's folder once it is compared with its hashes; a key that is here stays.
+
+        The files are those that its record names, and all of an older folder, which carries no hashes.
+        """
+        names = folder.record["files"] if folder.is_hashed else files.measured(folder.path)
+        with _filled(self.root / folder.phase, folder.key) as path:
+            for name in {*names, RECORD}:
+                (path / name).parent.mkdir(parents=True, exist_ok=True)
+                shutil.copyfile(folder.path / name, path / name)
+            Folder(path, folder.record).check()
+            _publish(path, self.path(folder.phase, folder.key))
 
     @contextmanager
     def page(self, name: str) -> Iterator[Path]:
@@ -266,6 +273,17 @@ def _filled(parent: Path, name: str) -> Iterator[Path]:
     finally:
         with suppress(OSError, LabError):
             disk.erase(draft)
+
+
+def _publish(draft: Path, final: Path) -> None:
+    """Give a filled folder its name, unless another process was first."""
+    disk.flush_all(draft)
+    try:
+        draft.rename(final)
+    except OSError as error:
+        if error.errno not in (errno.EEXIST, errno.ENOTEMPTY):
+            raise
+    disk.flush(final.parent)
 
 
 def _replace(draft: Path, final: Path) -> None:
