@@ -122,9 +122,9 @@ def _list(chosen: Sequence[Folder], rows: Any, show: Show, what: str) -> int:
     if not chosen:
         show.say(f"no {what} yet; to make some: prune-lab reproduce experiment=demo")
         return 0
-    settings = [name for name in rows if name in SETTINGS or "." in name]
-    values = {name: {_cell(value) for value in rows[name]} - {""} for name in settings}
-    differing = [name for name in settings if len(values[name]) > 1]
+    columns = [str(name) for name in rows if name in SETTINGS or "." in name]
+    values = {name: {_cell(value) for value in rows[name]} - {""} for name in columns}
+    differing = [name for name in columns if len(values[name]) > 1]
     shown, more = differing[:MOST_COLUMNS], differing[MOST_COLUMNS:]
     alike = " ".join(f"{name}={min(values[name])}" for name in SETTINGS if len(values[name]) == 1)
     names = shown or ["name"]
