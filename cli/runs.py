@@ -127,13 +127,13 @@ def _list(chosen: Sequence[Folder], rows: Any, show: Show, what: str) -> int:
     differing = [name for name in columns if len(values[name]) > 1]
     shown, more = differing[:MOST_COLUMNS], differing[MOST_COLUMNS:]
     alike = " ".join(f"{name}={min(values[name])}" for name in SETTINGS if len(values[name]) == 1)
-    names = shown or ["name"]
+    columns = shown or ["name"]
     length = SHORT if len({folder.key[:SHORT] for folder in chosen}) == len(chosen) else None  # as `runs KEY` takes it
     table = [
         (folder.phase, folder.key[:length], *map(_cell, own), headline(folder.record["metrics"]))
-        for folder, own in zip(chosen, rows[names].itertuples(index=False), strict=True)
+        for folder, own in zip(chosen, rows[columns].itertuples(index=False), strict=True)
     ]
-    show.table(f"{len(table)} {what}", ("phase", "key", *names, ""), table)
+    show.table(f"{len(table)} {what}", ("phase", "key", *columns, ""), table)
     show.say(alike and f"all of them: {alike}")
     if more:
         show.say(f"they differ in {len(more)} more settings ({', '.join(more[:3])}, ...): prune-lab runs --csv")
