@@ -185,7 +185,7 @@ def test_the_store_is_named_in_both_ways_everywhere(capsys: pytest.CaptureFixtur
         assert call(capsys, "runs", str(row["key"]), "--json", *words).objects[0]["key"] == row["key"]
         assert call(capsys, "claims", "smoke", *words).code == 0
     assert call(capsys, "runs", "--clean", "--results", "").code == 2
-    assert "one is looked at" in call(capsys, "runs", "a", "b").err
+    assert "one is looked at" in call(capsys, "claims", "a", "b").err
 
 
 @pytest.mark.parametrize(
