@@ -37,7 +37,7 @@ def test_a_page_is_a_screen_and_in_the_order_of_all(name: str) -> None:
     lines = PAGES[name].read_text(encoding="utf-8").splitlines()
     assert re.fullmatch(r"# .+\?", lines[0])
     assert [line[3:] for line in lines if line.startswith("## ")] == SECTIONS
-    assert len(lines) <= 66
+    assert len(lines) <= 70
     assert not [line for line in lines if len(line) > 120 and not line.startswith("![")]
 
 
@@ -45,3 +45,9 @@ def test_links_on_the_pages_lead_somewhere() -> None:
     for page in PAGES.values():
         for target in re.findall(r"\]\(([^)#]+)\)", page.read_text(encoding="utf-8")):
             assert target.startswith("http") or (page.parent / target).exists(), (page, target)
+
+
+def test_every_page_is_in_the_index_and_every_result_on_a_page() -> None:
+    assert set(re.findall(r"\]\((\w+)\.md\)", PAGES["index"].read_text(encoding="utf-8"))) == set(PAGES) - {"index"}
+    words = "".join(page.read_text(encoding="utf-8") for page in PAGES.values())
+    assert set(re.findall(r"results/reference/(\w+)", words)) == {*FOLDERS, "benchmarks"}
