@@ -7,6 +7,7 @@ import pytest
 
 from prune_lab.experiments.contracts import Floats
 from prune_lab.experiments.laws import scaling
+from prune_lab.experiments.laws.intervals import intervals_of
 
 SIZES = np.geomspace(100, 20_000, 8)
 
@@ -150,3 +151,26 @@ def test_the_envelope_is_chosen_again_without_each_seed() -> None:
     chosen = scaling.pareto_envelope(x, both.mean(0))
     fixed = scaling.uncertainty(x[chosen], both[:, chosen], "power", floored=False)
     assert found.rate != fixed.rate
+
+
+@pytest.mark.parametrize("n", [3, 5, 10])
+def test_the_interval_of_an_envelope_covers_its_exponent(n: int) -> None:
+    """Every point is as good as any other, where the choice has most luck; the fit is by least squares."""
+    pools, keeps = np.log(1000 * 2.0 ** np.arange(5)), np.log([1, 0.7, 0.5, 0.3])
+    x = np.exp(pools[:, None] + keeps).ravel()
+    grid = np.log([300, 2000, 16000])
+
+    def fitted(means: Floats) -> Floats:
+        rows = scaling.pareto_envelope(x, means)
+        law = np.polyfit(np.log(x[rows]), np.log(means[rows]), 1)
+        return np.array([-law[0], *np.polyval(law, grid)])
+
+    truth, generator, trials = np.array([0.3, *(np.log(3) - 0.3 * grid)]), np.random.default_rng(n), 200
+    covered = np.zeros(4)
+    for _ in range(trials):
+        noise = generator.normal(0, 0.05, (n, 1)) + generator.normal(0, 0.05, (n, len(x)))
+        _, _, low, high = intervals_of(3 * x**-0.3 * np.exp(noise), fitted)
+        covered += (low <= truth) & (truth <= high)
+    rate, *band = covered / trials
+    assert 0.92 <= rate <= 0.99
+    assert np.min(band) > 0.88

@@ -27,7 +27,8 @@ FITTED = (
     " The dark line is the power law fitted to unpruned pools (exponent a), its band the 95 % t interval over "
     "seeds. Open grey circles: random selection under the same budget. The lower envelope is the least error over pool "
     "sizes, score-based rules and keep fractions (1 included); it picks the luckiest points, and its interval "
-    "picks again without each seed."
+    "picks again without each seed: in simulations that holds the exponent in 95 of 100 cases, and its band the curve "
+    "in 90 to 95."
 )
 
 
