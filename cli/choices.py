@@ -47,7 +47,11 @@ def described(choice: type[Choice]) -> dict[str, Any]:
         "plugin": choice.plugin_name,
         "sees_dev": choice.sees_dev,
         "settings": [
-            {"name": name, "type": _type(field.annotation), "default": None if field.is_required() else _usual(field)}
+            {
+                "name": name,
+                "type": type_words(field.annotation),
+                "default": None if field.is_required() else usual(field),
+            }
             | ({"required": True} if field.is_required() else {})
             for name, field in fields
         ],
@@ -58,7 +62,7 @@ def described(choice: type[Choice]) -> dict[str, Any]:
     return row
 
 
-def _usual(field: Any) -> Any:
+def usual(field: Any) -> Any:
     """A setting's default, as plain data."""
     value = field.get_default(call_default_factory=True)
     return value.model_dump(mode="json") if hasattr(value, "model_dump") else value
@@ -73,7 +77,9 @@ def _words(row: dict[str, Any], *, whole: bool) -> str:
     lines += [f"  uses the labels of the dev split{where}"] if row["sees_dev"] else []
     lines += [f"  from {row['plugin']}"] if row["plugin"] else []
     lines += [
-        f"  {row['kind']}.{one['name']}=" + ("..." if one.get("required") else _plain(one["default"])) + _others(one)
+        f"  {row['kind']}.{one['name']}="
+        + ("..." if one.get("required") else value_words(one["default"]))
+        + _others(one)
         for one in row["settings"]
     ]
     return "\n".join(lines)
@@ -86,16 +92,16 @@ def _others(setting: dict[str, Any]) -> str:
     return f" ({' '.join(others)})" if setting["default"] in words and others else ""
 
 
-def _plain(value: Any) -> str:
+def value_words(value: Any) -> str:
     """As the command line takes it."""
     if isinstance(value, tuple):
-        return f"[{','.join(map(_plain, value))}]"
+        return f"[{','.join(map(value_words, value))}]"
     if isinstance(value, bool):
         return str(value).lower()
     return "null" if value is None else f"{value:g}" if isinstance(value, float) else str(value)
 
 
-def _type(annotation: Any) -> str:
+def type_words(annotation: Any) -> str:
     """`a|b|c` for a choice of words, else the names of its types."""
     parts = get_args(annotation)
     if not parts:
@@ -103,7 +109,7 @@ def _type(annotation: Any) -> str:
     if all(isinstance(part, str | int) and not isinstance(part, type) for part in parts):
         return "|".join(map(str, parts))
     if get_origin(annotation) is tuple:
-        return f"list of {_type(parts[0])}"
+        return f"list of {type_words(parts[0])}"
     if hasattr(annotation, "__metadata__"):
-        return _type(parts[0])
-    return "|".join("null" if part is type(None) else _type(part) for part in parts)
+        return type_words(parts[0])
+    return "|".join("null" if part is type(None) else type_words(part) for part in parts)

@@ -15,7 +15,7 @@ from .words import short
 OWN = ".yaml"  # how its name ends
 MOST_BYTES = 200_000  # some seconds of reading; the largest of ours has 36,000
 DEEPEST = 20  # lists and sections within each other
-SHAPE = "a section `experiment` with name, title and grids: the README has an example"
+SHAPE = "a section `experiment` with name, title and grids: docs/howto/experiments_in_ci.md has an example"
 
 
 def experiment_file(name: str, read: Callable[[str], Any]) -> tuple[dict[str, Any], dict[str, Any]]:

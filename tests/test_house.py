@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import ast
-import re
 import subprocess
 import sys
 import tomllib
@@ -98,11 +97,3 @@ def test_help_imports_nothing_heavy() -> None:
         "assert not heavy, heavy"
     )
     subprocess.run([sys.executable, "-c", code], check=True, timeout=60, stdout=subprocess.DEVNULL)
-
-
-@pytest.mark.parametrize("name", ["README.md", "docs/plugins.md", "results/findings.md", "results/README.md"])
-def test_links_lead_somewhere(name: str) -> None:
-    """On a clean checkout, where what git ignores is not there."""
-    page = ROOT / name
-    for target in re.findall(r"\]\(([^)#]+)\)", page.read_text()):
-        assert target.startswith("http") or (page.parent / target).exists(), target

@@ -17,7 +17,7 @@ from prune_lab.experiments.phases.plan import job_of
 from .command_line import call
 
 TINY = ["model=linear", "recipe.epochs=3", "recipe.batch_size=50"]
-GUIDE = Path(__file__).parent.parent / "docs" / "plugins.md"
+GUIDE = Path(__file__).parent.parent / "docs" / "howto" / "own_code.md"
 EXAMPLES = {  # file -> its content, as the guide shows it
     name: code
     for code in re.findall(r"```(?:python|yaml)\n(.*?)```", GUIDE.read_text(), flags=re.DOTALL)
@@ -127,7 +127,7 @@ def test_what_cannot_be_a_plug_in_is_refused(capsys: pytest.CaptureFixture[str],
 
 
 def test_the_scorer_that_the_readme_shows(capsys: pytest.CaptureFixture[str], results: str, tmp_path: Path) -> None:
-    (code,) = re.findall(r"```python\n(.*?)```", (GUIDE.parent.parent / "README.md").read_text(), flags=re.DOTALL)
+    (code,) = re.findall(r"```python\n(.*?)```", (GUIDE.parents[2] / "README.md").read_text(), flags=re.DOTALL)
     assert len([line for line in code.splitlines() if line]) <= 10
     (tmp_path / "doubt.py").write_text(code)
     words = ["task=digits", "task.examples=200", *TINY, "scorer=doubt", "scorer.proxies=2", results]

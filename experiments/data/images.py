@@ -30,10 +30,10 @@ class ImageTask(TaskChoice):
 
     reads: ClassVar[Kind] = "images"
 
-    path: Place | None = None
-    examples: Count | None = None
-    dev: Annotated[float, Field(gt=0, le=0.5)] = 0.1
-    label_noise: Share = 0.0
+    path: Place | None = None  # folder or file with the data
+    examples: Count | None = None  # size of the training pool; null: all of it
+    dev: Annotated[float, Field(gt=0, le=0.5)] = 0.1  # share of the training data carved out as dev
+    label_noise: Share = 0.0  # share of training labels replaced by another class
     labels: Place | None = None  # a file with other labels, by id; those that differ count as label noise
     classes: Classes | None = None  # names of the classes used, renumbered in this order; null: all
     label: str | None = None  # the label's column in parquet; null: label or fine_label or class

@@ -24,12 +24,12 @@ class Perceptron(TaskChoice):
     reads: ClassVar[Kind] = "vectors"
     embedded: ClassVar[bool] = True
 
-    examples: Count | None = None
-    dev: Annotated[float, Field(gt=0, le=0.5)] = 0.1
-    label_noise: Share = 0.0
-    dimension: Annotated[int, Field(ge=2)] = 64
+    examples: Count | None = None  # size of the training pool; null: all of it
+    dev: Annotated[float, Field(gt=0, le=0.5)] = 0.1  # share of the training data carved out as dev
+    label_noise: Share = 0.0  # share of training labels replaced by another class
+    dimension: Annotated[int, Field(ge=2)] = 64  # numbers an example
     train: Annotated[int, Field(ge=20)] = 4096  # examples before dev is carved out
-    test: Annotated[int, Field(ge=2)] = 8192
+    test: Annotated[int, Field(ge=2)] = 8192  # test examples
     data_seed: int = 0  # of the teacher and of the inputs
     spread: Annotated[float, Field(gt=0)] = 1.0  # standard deviation of the training inputs
     shift: float = 0.0  # mean of each coordinate of the test inputs, whose standard deviation is 1

@@ -22,7 +22,7 @@ class SecondText(Settings):
     """Another text: mixed in, or one for evaluate in the run's own tokens."""
 
     name: TextName = "text"
-    path: Place | None = None
+    path: Place | None = None  # folder or file with the data
     column: str = "text"
     documents: Count | None = None  # a random sample of at most this many, of each part; null: all
 
@@ -39,9 +39,9 @@ class TextTask(TaskChoice):
 
     reads: ClassVar[Kind] = "text"
 
-    path: Place | None = None
+    path: Place | None = None  # folder or file; null: below $PRUNE_LAB_DATA
     examples: Count | None = None  # training windows
-    dev: Annotated[float, Field(gt=0, le=0.5)] = 0.05
+    dev: Annotated[float, Field(gt=0, le=0.5)] = 0.05  # share of the training documents carved out as dev
     column: str = "text"  # the text's column in parquet or field in jsonl; inside another: outer.inner
     test: Annotated[float, Field(gt=0, le=0.5)] = TEST  # share split off as test where the source has no test part
     documents: Count | None = None  # a random sample of at most this many, of each part; null: all

@@ -19,9 +19,9 @@ class Convnet(ModelChoice):
 
     takes: ClassVar[tuple[Kind, ...]] = ("images",)
 
-    width: Annotated[float, Field(gt=0, le=8)] = 0.25
+    width: Annotated[float, Field(gt=0, le=8)] = 0.25  # times the published 64, 256, 256 channels
     stride: Literal[1, 2] | None = None  # of the stem; 2: a quarter of the work; null: 1 below 48 pixels, 2 from there
-    whitening: bool = True
+    whitening: bool = True  # the first layer whitens patches of 2 x 2 pixels and is not trained
     norm: Literal["batch", "group"] = "batch"  # group: no example's loss depends on another's
 
     @property

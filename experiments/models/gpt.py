@@ -19,10 +19,10 @@ class Gpt(ModelChoice):
 
     takes: ClassVar[tuple[Kind, ...]] = ("text",)
 
-    width: Annotated[int, Field(ge=8)] = 64
-    depth: Count = 2
-    heads: Count = 4
-    positions: Literal["rotary", "learned"] = "rotary"
+    width: Annotated[int, Field(ge=8)] = 64  # numbers a token
+    depth: Count = 2  # layers
+    heads: Count = 4  # attention heads; they divide the width
+    positions: Literal["rotary", "learned"] = "rotary"  # how the model learns where a token stands
     tied: bool = True  # input and output embeddings share their weights
 
     @model_validator(mode="after")

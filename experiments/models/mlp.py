@@ -18,7 +18,7 @@ class Mlp(ModelChoice):
     takes: ClassVar[tuple[Kind, ...]] = ("images", "vectors")
     packs: ClassVar[bool] = True
 
-    width: Count = 128
+    width: Count = 128  # hidden units
     depth: Count = 2  # hidden layers
 
     def build(self, data: Data, examples: Tensor, init: Generator) -> nn.Module:

@@ -19,7 +19,7 @@ class Resnet18(ModelChoice):
 
     takes: ClassVar[tuple[Kind, ...]] = ("images",)
 
-    width: Annotated[float, Field(gt=0, le=8)] = 1.0
+    width: Annotated[float, Field(gt=0, le=8)] = 1.0  # times the published number of channels
 
     @property
     def joins_examples(self) -> bool:

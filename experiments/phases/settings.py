@@ -115,9 +115,9 @@ class Run(Settings):
         None  # null: each seed has its own proxies; a number: all share a set
     )
     budget: Budget = "epochs"  # epochs: a smaller set trains for fewer steps; steps: as many as the whole pool
-    seed: Annotated[int, Field(ge=0)] = 0
-    device: Annotated[str, Field(pattern=r"^(auto|cpu|mps|cuda(:\d+)?)$")] = "auto"
-    results: Place = "results"
+    seed: Annotated[int, Field(ge=0)] = 0  # first weights, order, augmentation, the random rule, and the proxies
+    device: Annotated[str, Field(pattern=r"^(auto|cpu|mps|cuda(:\d+)?)$")] = "auto"  # auto: a GPU where there is one
+    results: Place = "results"  # the store: where results are written
     export: Annotated[Place, AfterValidator(_known)] | None = None  # score, prune: also write it there
     links: Literal["hard", "symbolic", "no"] = "hard"  # prune export=FOLDER: links to files, or copies (no)
     launcher: Launcher = Launcher()

@@ -17,7 +17,7 @@ class Aum(ScorerChoice):
     """Minus the mean over epochs of the margin, recorded while the proxies train."""
 
     measure: Measure = "logits"  # Pleiss: logits; CCS: probabilities
-    proxies: Proxies = 3
+    proxies: Proxies = 3  # models that are trained to judge the examples
 
     def evidence(self, run: Any) -> Sequence[ProxyRun]:
         return runs(self.proxies, observe=True)

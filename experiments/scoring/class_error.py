@@ -18,7 +18,7 @@ class ClassError(ScorerChoice):
     sees_dev = True
     by_class = True
 
-    proxies: Proxies = 3
+    proxies: Proxies = 3  # models that are trained to judge the examples
 
     def fits(self, run: Any) -> None:
         of_classes(self.name, run)

@@ -23,7 +23,7 @@ class Continuation(ScorerChoice):
     """
 
     prompt: Annotated[float, Field(gt=0, lt=1)] = 0.5  # share of the window's tokens that is given
-    proxies: Proxies = 1
+    proxies: Proxies = 1  # models that are trained to judge the examples
 
     def fits(self, run: Any) -> None:
         of_text(self.name, run)

@@ -26,7 +26,7 @@ class D2(ScorerChoice):
     """
 
     base: Literal["el2n", "forgetting"] = "el2n"  # difficulty that is passed on: EL2N at the end, or forgetting events
-    neighbours: Count = 5
+    neighbours: Count = 5  # nearest examples that each example looks at
     gamma: Annotated[float, Field(ge=0)] = 0.1  # how fast a neighbour's loss fades with distance
 
     def fits(self, run: Any) -> None:

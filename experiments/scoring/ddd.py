@@ -17,7 +17,7 @@ class Ddd(ScorerChoice):
     reading, and there the models judge images that they were not trained on.
     """
 
-    proxies: Proxies = 10
+    proxies: Proxies = 10  # models that are trained to judge the examples
 
     def fits(self, run: Any) -> None:
         of_classes(self.name, run)

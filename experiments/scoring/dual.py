@@ -24,8 +24,8 @@ class Dual(ScorerChoice):
 
     columns = ("probability",)  # mean over the epochs and proxies looked at, for rule=beta
     epochs: Annotated[int, Field(ge=2)] = 30  # of the schedule that are trained and looked at
-    window: Annotated[int, Field(ge=2)] = 10
-    proxies: Proxies = 3
+    window: Annotated[int, Field(ge=2)] = 10  # epochs of a window
+    proxies: Proxies = 3  # models that are trained to judge the examples
 
     @model_validator(mode="after")
     def _window(self) -> Dual:

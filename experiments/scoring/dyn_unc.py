@@ -22,7 +22,7 @@ class DynUnc(ScorerChoice):
     """
 
     window: Annotated[int, Field(ge=2)] = 10  # epochs a deviation is taken over
-    proxies: Proxies = 3
+    proxies: Proxies = 3  # models that are trained to judge the examples
 
     def fits(self, run: Any) -> None:
         of_classes(self.name, run)

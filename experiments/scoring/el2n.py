@@ -26,7 +26,7 @@ class El2n(ScorerChoice):
 
     convention: Literal["data_diet", "squared", "ccs", "single"] = "data_diet"
     epoch: Epoch = None  # null: a tenth of the schedule, at least 1 (Data Diet: 20 of 200)
-    proxies: Proxies = 3
+    proxies: Proxies = 3  # models that are trained to judge the examples
 
     def recipe(self) -> Any:
         return self.model_copy(update={"proxies": 1}) if self.convention == "single" else self

@@ -19,7 +19,7 @@ class Disagreement(ScorerChoice):
     learning (which of the scores of arXiv:1905.12737 it is, is unverified).
     """
 
-    proxies: Annotated[int, Field(ge=2, le=100)] = 3
+    proxies: Annotated[int, Field(ge=2, le=100)] = 3  # models that are trained to judge the examples
 
     def score(self, evidence: Evidence) -> Floats:
         import torch

@@ -89,7 +89,7 @@ class Given:
     """Evidence at hand, for a score outside of the pipeline: `choices.get("scorer", "el2n")().score(Given(...))`."""
 
     task: Any
-    proxies: Sequence[Proxy] = ()
+    proxies: Sequence[Proxy] = ()  # models that are trained to judge the examples
     folders: Sequence[Path] = ()
     columns: dict[str, Floats] = field(default_factory=dict)
     seed: int = 0

@@ -14,7 +14,7 @@ from ..errors import DataUnavailable
 class File(ScorerChoice):
     """Any score of yours: .npy, .csv (image or id, score) or parquet, aligned by id."""
 
-    path: Place
+    path: Place  # the file: .csv, .parquet or .npy
 
     def recipe(self) -> Any:
         from ..data.sources import fingerprint_files

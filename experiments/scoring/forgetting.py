@@ -18,7 +18,7 @@ class Forgetting(ScorerChoice):
     """Forgetting events: correct at one presentation, wrong at the next; over the whole schedule."""
 
     never_learned: Literal["most", "zero"] = "most"  # Toneva: the number of presentations; DeepCore and CCS: 0 events
-    proxies: Proxies = 3
+    proxies: Proxies = 3  # models that are trained to judge the examples
 
     def fits(self, run: Any) -> None:
         if run.task.reads == "text":

@@ -14,9 +14,9 @@ from .evidence import EARLY, Epoch, Proxies, runs
 class Grand(ScorerChoice):
     """GraNd: norm of the example's gradient, exact, or of the last layer alone (DeepCore)."""
 
-    gradients: Literal["all", "last_layer"] = "all"
-    epoch: Epoch = None
-    proxies: Proxies = 3
+    gradients: Literal["all", "last_layer"] = "all"  # with respect to all weights, or to those of the last layer
+    epoch: Epoch = None  # when the proxies are asked; null: after a tenth of the schedule
+    proxies: Proxies = 3  # models that are trained to judge the examples
 
     def fits(self, run: Any) -> None:
         if run.task.reads == "text" and self.gradients == "last_layer":

@@ -15,7 +15,7 @@ class Loss(ScorerChoice):
     """The task's loss in nats, at the end of training or at an epoch of it."""
 
     epoch: Epoch = None  # null: the end
-    proxies: Proxies = 3
+    proxies: Proxies = 3  # models that are trained to judge the examples
 
     def evidence(self, run: Any) -> Sequence[ProxyRun]:
         return runs(self.proxies, **({} if self.epoch is None else {"epoch": self.epoch}))

@@ -12,7 +12,7 @@ class Margin(ScorerChoice):
     """Minus the margin at the end of training: the target's output over the largest other."""
 
     measure: Measure = "logits"  # or probabilities
-    proxies: Proxies = 3
+    proxies: Proxies = 3  # models that are trained to judge the examples
 
     def score(self, evidence: Evidence) -> Floats:
         return -seen(evidence, "margin" if self.measure == "logits" else "margin_probability")

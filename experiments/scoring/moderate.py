@@ -18,7 +18,7 @@ class Moderate(ScorerChoice):
     All classes are in one ranking: rule=middle.
     """
 
-    proxies: Proxies = 1
+    proxies: Proxies = 1  # models that are trained to judge the examples
 
     def fits(self, run: Any) -> None:
         of_classes(self.name, run)

@@ -20,7 +20,7 @@ class Perplexity(ScorerChoice):
     The tokenizer is the task's: it was trained on the training documents of every fold.
     """
 
-    folds: Annotated[int, Field(ge=2, le=20)] = 2
+    folds: Annotated[int, Field(ge=2, le=20)] = 2  # no proxy judges its own
     proxies: Proxies = 1  # per fold
 
     def fits(self, run: Any) -> None:

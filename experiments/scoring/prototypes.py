@@ -24,11 +24,11 @@ class Prototypes(ScorerChoice):
     SwAV's. They are scaled to unit length before their means are taken.
     """
 
-    supervised: bool = False
+    supervised: bool = False  # distance to the mean of the own class
     clusters: Count = 10  # of k-means; ignored by none: refused where supervised
     epoch: Epoch = None  # null: the end
-    proxies: Proxies = 1
-    encoder: Literal["proxy", "simclr"] = "proxy"
+    proxies: Proxies = 1  # models that are trained to judge the examples
+    encoder: Literal["proxy", "simclr"] = "proxy"  # what gives the features
     epochs: Count = 100  # of simclr; the rest of its training is the recipe's
     temperature: Annotated[float, Field(gt=0)] = 0.5  # of simclr's loss
 

@@ -27,8 +27,8 @@ class Tdds(ScorerChoice):
     """
 
     epochs: Annotated[int, Field(ge=3)] = 90  # published for CIFAR-100: 90 and 10 to keep 0.7, 10 and 5 to keep 0.1
-    window: Annotated[int, Field(ge=3)] = 10
-    proxies: Proxies = 3
+    window: Annotated[int, Field(ge=3)] = 10  # epochs of a window
+    proxies: Proxies = 3  # models that are trained to judge the examples
 
     @model_validator(mode="after")
     def _window(self) -> Tdds:

@@ -23,7 +23,7 @@ class Tracin(ScorerChoice):
 
     sees_dev = True
     higher_means = "more helpful to dev"
-    proxies: Proxies = 1
+    proxies: Proxies = 1  # models that are trained to judge the examples
 
     def evidence(self, run: Any) -> Sequence[ProxyRun]:
         looks = [{"share": share} if share < 1 else {} for share in CHECKPOINTS]

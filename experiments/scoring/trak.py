@@ -28,7 +28,7 @@ class Trak(ScorerChoice):
     higher_means = "more helpful to dev"
     dimension: Count = 512  # of the projected gradients
     damping: Annotated[float, Field(ge=0)] = 0.01  # added to their Gram matrix's diagonal; the paper's: 0
-    proxies: Proxies = 3
+    proxies: Proxies = 3  # models that are trained to judge the examples
 
     def fits(self, run: Any) -> None:
         of_classes(self.name, run)

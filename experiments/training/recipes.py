@@ -19,20 +19,20 @@ FULL = 1_000_000  # recipe.batch_size of descent on the whole set at every step
 class Recipe(Settings):
     """Optimiser, schedule, duration. The duration is exactly one of epochs, steps, examples, for the unpruned pool."""
 
-    optimizer: Literal["sgd", "adamw", "muon"] = "sgd"
-    learning_rate: Annotated[float, Field(gt=0)] = 0.1
+    optimizer: Literal["sgd", "adamw", "muon"] = "sgd"  # sgd is with Nesterov momentum
+    learning_rate: Annotated[float, Field(gt=0)] = 0.1  # the largest of the schedule
     momentum: Share = 0.9  # SGD (Nesterov) and Muon
-    weight_decay: Annotated[float, Field(ge=0)] = 5e-4
-    batch_size: Count = 128
-    epochs: Annotated[float, Field(gt=0, le=1_000_000)] | None = None
-    steps: Count | None = None
-    examples: Count | None = None
-    schedule: Literal["constant", "linear", "cosine"] = "linear"
+    weight_decay: Annotated[float, Field(ge=0)] = 5e-4  # what each step takes off the weights
+    batch_size: Count = 128  # examples a step
+    epochs: Annotated[float, Field(gt=0, le=1_000_000)] | None = None  # passes over the pool
+    steps: Count | None = None  # optimiser steps
+    examples: Count | None = None  # examples seen in all
+    schedule: Literal["constant", "linear", "cosine"] = "linear"  # how the learning rate falls after the warm-up
     warmup: Share = 0.2  # share of the steps in which the learning rate rises from near zero
     clip: Annotated[float, Field(gt=0)] | None = None  # largest norm of the gradient
     flip: bool = False  # augmentation: mirror half of the images
     shift: Annotated[int, Field(ge=0, le=16)] = 0  # augmentation: translate by up to this many pixels
-    precision: Literal["auto", "float32", "bfloat16"] = "auto"
+    precision: Literal["auto", "float32", "bfloat16"] = "auto"  # auto: bfloat16 where that is fast
 
     @model_validator(mode="after")
     def _one_duration(self) -> Recipe:

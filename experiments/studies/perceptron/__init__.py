@@ -23,11 +23,11 @@ CURVE = 40  # points of a theory curve
 class Perceptron(StudyChoice):
     """Max-margin students of a perceptron teacher: the theory's curve, and students drawn at a finite dimension."""
 
-    dimension: Annotated[int, Field(ge=2, le=5000)] = 200
+    dimension: Annotated[int, Field(ge=2, le=5000)] = 200  # of the inputs
     draws: Annotated[Count, Field(ge=2)] = 20  # data sets drawn for each point
     alphas: Annotated[tuple[Annotated[float, Field(gt=0)], ...], Field(min_length=1)] = (0.5, 1, 1.5, 2, 3, 4, 6, 8)
     keep: Fraction = 1.0  # the fraction kept
-    rule: Literal["hard", "easy", "random"] = "hard"
+    rule: Literal["hard", "easy", "random"] = "hard"  # which margins to the probe are kept
     theta: Annotated[float, Field(ge=0, lt=90)] = 0.0  # degrees between probe and teacher
     margin: Literal["abs", "signed"] = "abs"  # signed: what the probe gets wrong is the hardest
 

@@ -30,10 +30,10 @@ class Validity(StudyChoice):
     model: dict[str, Any] = Field(default={"name": "mlp"})  # a model and its settings
     body: dict[str, Any] | None = None  # a model trained on the pool first; `model` is then trained on its features
     optimizer: Literal["sgd", "momentum", "adamw"] = "momentum"
-    learning_rate: Annotated[float, Field(gt=0)] = 0.05
-    weight_decay: Annotated[float, Field(ge=0)] = 0.0
-    batch_size: Count = 64
-    epochs: Annotated[float, Field(gt=0)] = 10
+    learning_rate: Annotated[float, Field(gt=0)] = 0.05  # the largest of the schedule
+    weight_decay: Annotated[float, Field(ge=0)] = 0.0  # as in a recipe
+    batch_size: Count = 64  # examples a step
+    epochs: Annotated[float, Field(gt=0)] = 10  # passes over the training examples
     removals: Annotated[int, Field(ge=10)] = 100  # random sets that are removed, each retrained without
     removed: Annotated[float, Field(gt=0, lt=1)] = 0.1  # share of the pool in each
     targets: Annotated[int, Field(ge=2)] = 32  # dev examples whose loss is predicted

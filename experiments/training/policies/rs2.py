@@ -14,7 +14,7 @@ class RepeatedRandom(PolicyChoice):
     label = "RS2"
     colour = "violet"
     chooses = True
-    share: Fraction = 0.3
+    share: Fraction = 0.3  # of the pool, drawn anew in each epoch
 
     def build(self, training: TrainingRun) -> Policy:
         rows = training.rows
