@@ -79,6 +79,14 @@ def test_a_floor_is_found_and_the_exponent_said_to_depend_on_it(tmp_path: Path) 
     assert row["β identified"] == "no: it depends on the floor (constant)"
 
 
+def test_what_a_floor_changes_is_paired_by_seed(tmp_path: Path) -> None:
+    """Seeds of many exponents: the intervals with and without a floor overlap, yet the floor moves each seed's."""
+    laws = [(power(3.0, *one), power(3.0, 0.3)) for one in ((0.35, 0.03), (0.5, 0.01), (0.65, 0.004))]
+    runs, row = rows_of(tmp_path, laws)
+    assert runs["beta_constant"].max() > runs["beta_constant_floored"].min()
+    assert row["β identified"] == "no: it depends on the floor (constant)"
+
+
 def test_an_exponential_is_no_power_law(tmp_path: Path) -> None:
     laws = [(power(3.0, 0.3), lambda t, scale=scale: 0.3 * np.exp(-t / scale)) for scale in (1500, 1600, 1700)]
     _, row = rows_of(tmp_path, laws)

@@ -39,10 +39,10 @@ CRITERION = (
     "by seed. Larger, smaller: by the 95 % t interval of β's change without a floor. Not a power law over this range: "
     f"for one of the policies, r² of log loss is below {FITS:g}, the paper's worse fit, or an exponential has "
     f"{scaling.CRITERION.partition(';')[0].replace('sizes', 'steps')} (mean of the seeds' curves). β is not "
-    "identified: for one of the policies, its interval with a floor of its own does not overlap the one without, or "
-    f"for most seeds that floor is at its bound 0 and one below 0 (by {BELOW:.0%} of the least loss) fits better; the "
-    "curve is then steeper than any power law, and β depends on the range. Means and 95 % t intervals over seeds; of "
-    "B's logarithm, which is then turned back."
+    "identified: for one of the policies, a floor of its own changes it (the 95 % t interval of the difference, paired "
+    f"by seed, excludes 0), or for most seeds that floor is at its bound 0 and one below 0 (by {BELOW:.0%} of the "
+    "least loss) fits better; the curve is then steeper than any power law, and β depends on the range. Means and 95 % "
+    "t intervals over seeds; of B's logarithm, which is then turned back."
 )
 
 
@@ -158,8 +158,8 @@ def _identified(group: pd.DataFrame) -> str:
             return f"no: floor at its bound in {steeper} of {len(group)} seeds ({policy})"
         if group[[f"beta_{policy}", f"beta_{policy}_floored"]].isna().any(axis=None) or len(group) < 2:
             return "no: there is no interval"
-        plain, floored = (interval_of(group[f"beta_{policy}{end}"]) for end in ("", "_floored"))
-        if plain.low > floored.high or floored.low > plain.high:
+        shift = interval_of(group[f"beta_{policy}_floored"] - group[f"beta_{policy}"])
+        if shift.low > 0 or shift.high < 0:
             return f"no: it depends on the floor ({policy})"
     return "yes"
 
