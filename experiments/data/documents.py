@@ -6,6 +6,7 @@ Their order, and which are drawn where not all are read, follow from their texts
 from __future__ import annotations
 
 import ast
+import csv
 import inspect
 import json
 import sys
@@ -25,7 +26,19 @@ from ..seeds import derive
 from . import sources
 
 LETTERS = "abcdefghijklmnopq"  # of the pixels 0..16 of digits
-ENDINGS = (".parquet", ".jsonl", ".txt")  # the kind with the most bytes is the one read
+KINDS = {
+    ".parquet": ".parquet",
+    ".jsonl": ".jsonl",
+    ".ndjson": ".jsonl",
+    ".txt": ".txt",
+    ".json": ".json",
+    ".csv": ".csv",
+}
+ENDINGS = (".parquet", *(kind + packed for kind in KINDS if kind != ".parquet" for packed in ("", *sources.PACKED)))
+BESIDE = (".json", ".csv")  # kinds that are read where there is no other; .json has an object a line
+CAN = "of strings"  # what a column of text is
+ONE_A_LINE = "write each object in a line of its own: jq -c '.[]' a.json > a.jsonl"
+LONGEST_FIELD = 2**31 - 1  # characters of a text in a csv
 STORY_END = "<|endoftext|>"  # what separates the stories of TinyStories
 TOPICS = "pydoc_data.topics"  # the texts of `help("if")` and the like; each is split for itself
 NAMED = ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef
@@ -47,7 +60,7 @@ class Documents:
 def read(files: tuple[Path, ...], root: Path, part: str, *, column: str, limit: int | None, stories: bool) -> Documents:
     """A part's documents, at most `limit`; empty ones are skipped and counted. All files have the same ending."""
     notes: list[str] = []
-    ending = files[0].suffix.lower()
+    ending = kind(files[0])
     if ending == ".txt" and column != "text":
         raise ConfigError(f"task.column={column} names a field, and .txt files have none", "task.column=text")
     if apart(files, stories=stories):
@@ -57,8 +70,8 @@ def read(files: tuple[Path, ...], root: Path, part: str, *, column: str, limit: 
             where = f"at {STORY_END}" if stories else "at blank lines"
             notes.append(f"{', '.join(file.name for file in files)}: one file, split into documents {where}")
             texts = (text for file in files for text in pieces(file, STORY_END if stories else None))
-        elif ending == ".jsonl":
-            texts = (text for file in files for text in _jsonl(file, column, files[0]))
+        elif ending in (".jsonl", ".json", ".csv"):
+            texts = (text for file in files for text in _records(file, column, files[0]))
         else:
             texts = (text for file in files for text in _parquet(file, column, files[0]))
         rows = ((f"{part}/{number:05}", text) for number, text in enumerate(texts))
@@ -75,7 +88,7 @@ def read(files: tuple[Path, ...], root: Path, part: str, *, column: str, limit: 
     documents = drawn(filled(), limit, f"documents of {part}")
     documents.notes[:0] = notes
     if empty:
-        lacking = f" (records without {column} among them)" if ending == ".jsonl" else ""
+        lacking = f" (records without {column} among them)" if ending not in (".parquet", ".txt") else ""
         documents.notes.append(f"{empty} empty documents of {part} skipped{lacking}")
     if not documents.ids:
         listed = ", ".join(map(str, files[:3])) + (", …" if len(files) > 3 else "")
@@ -85,7 +98,13 @@ def read(files: tuple[Path, ...], root: Path, part: str, *, column: str, limit: 
 
 def apart(files: Sequence[Path], *, stories: bool) -> bool:
     """Whether each file is one document."""
-    return files[0].suffix.lower() == ".txt" and len(files) > 1 and not stories
+    return kind(files[0]) == ".txt" and len(files) > 1 and not stories
+
+
+def kind(file: Path) -> str:
+    """Which of the kinds a file is, packed or not."""
+    ending = sources.ending(file)
+    return ".jsonl" if ending == ".ndjson" else ending
 
 
 def drawn(rows: Iterable[tuple[str, str, str | None]], limit: int | None, what: str) -> Documents:
@@ -107,26 +126,13 @@ def drawn(rows: Iterable[tuple[str, str, str | None]], limit: int | None, what: 
 
 
 def _decode(file: Path) -> str:
-    try:
-        return file.read_bytes().decode("utf-8-sig")
-    except UnicodeDecodeError as error:
-        raise _undecodable(file, error) from error
-    except OSError as error:
-        raise DataUnavailable(f"{file} cannot be read ({error.strerror})") from error
-
-
-def _undecodable(file: Path, error: UnicodeError) -> DataUnavailable:
-    return DataUnavailable(f"{file} is not UTF-8 ({error})", "iconv -f ENCODING -t UTF-8 writes it anew")
+    with sources.reading(file, newline="") as stream:
+        return stream.read()
 
 
 def lines(file: Path) -> Iterator[str]:
-    try:
-        with file.open(encoding="utf-8-sig", newline="\n") as stream:
-            yield from stream
-    except UnicodeDecodeError as error:
-        raise _undecodable(file, error) from error
-    except OSError as error:
-        raise DataUnavailable(f"{file} cannot be read ({error.strerror})") from error
+    with sources.reading(file) as stream:
+        yield from stream
 
 
 def pieces(file: Path, separator: str | None) -> Iterator[str]:
@@ -143,21 +149,11 @@ def pieces(file: Path, separator: str | None) -> Iterator[str]:
         yield text
 
 
-def _jsonl(file: Path, column: str, first: Path) -> Iterator[str]:
+def _records(file: Path, column: str, first: Path) -> Iterator[str]:
     """The text of each record; a record without the field counts as empty, and one of all must have it."""
     lacking: tuple[str, dict[str, Any]] | None = None
     found = False
-    for number, line in enumerate(lines(file), start=1):
-        if not line.strip():
-            continue
-        where = f"line {number} of {file}"
-        try:
-            record = json.loads(line)
-        except (ValueError, RecursionError) as error:
-            raise DataUnavailable(f"{where:.300} is not JSON ({error})", "mend the line or take it out") from error
-        if not isinstance(record, dict):
-            raise DataUnavailable(f"{where} is not an object with fields", "write each object in a line of its own")
-        fields = _fields(record)
+    for where, fields in _rows(file) if kind(file) == ".csv" else _objects(file):
         if column in fields:
             found = True
             yield _text(fields[column], where, [name for name, value in fields.items() if isinstance(value, str)])
@@ -168,7 +164,40 @@ def _jsonl(file: Path, column: str, first: Path) -> Iterator[str]:
         _differs(file, column, first)
         where, fields = lacking
         texts = [name for name, value in fields.items() if isinstance(value, str)]
-        sources.choose(column, (), list(fields), where, "task.column", texts)
+        sources.choose(column, (), list(fields), where, "task.column", texts, CAN)
+
+
+def _objects(file: Path) -> Iterator[tuple[str, dict[str, Any]]]:
+    """Where each line of jsonl is, and its fields."""
+    for number, line in enumerate(lines(file), start=1):
+        if not line.strip():
+            continue
+        where = f"line {number} of {file}"
+        try:
+            record = json.loads(line)
+        except (ValueError, RecursionError) as error:
+            mend = "mend the line or take it out" if kind(file) == ".jsonl" else ONE_A_LINE
+            raise DataUnavailable(f"{where:.300} is not JSON ({error})", mend) from error
+        if not isinstance(record, dict):
+            raise DataUnavailable(f"{where} is not an object with fields", ONE_A_LINE)
+        yield where, _fields(record)
+
+
+def _rows(file: Path) -> Iterator[tuple[str, dict[str, Any]]]:
+    """Where each row of a csv is, and its fields."""
+    rows = table(file)
+    names = next(rows, [])
+    yield from ((f"row {number} of {file}", dict(zip(names, row, strict=False))) for number, row in enumerate(rows, 1))
+
+
+def table(file: Path) -> Iterator[list[str]]:
+    """The rows of a csv that are not blank, the names of its columns first."""
+    csv.field_size_limit(LONGEST_FIELD)
+    try:
+        with sources.reading(file, newline="") as stream:
+            yield from filter(None, csv.reader(stream))
+    except csv.Error as error:
+        raise DataUnavailable(f"{file} is no csv ({error})", "pandas.DataFrame.to_csv writes one") from error
 
 
 def _fields(record: Mapping[str, Any], inside: str = "") -> dict[str, Any]:
@@ -205,8 +234,8 @@ def _parquet(file: Path, column: str, first: Path) -> Iterator[str]:
         if column not in texts:
             _differs(file, column, first)
             names = list(dict.fromkeys([*table.schema_arrow.names, *kinds]))
-            sources.choose(column, (), names, file.name, "task.column", texts)
-            mend = sources.offer("task.column", texts)
+            sources.choose(column, (), names, file.name, "task.column", texts, CAN)
+            mend = sources.offer("task.column", texts, CAN)
             held = kinds.get(column) or table.schema_arrow.field(column).type
             raise ConfigError(f"column {column} of {file.name} holds {held}, not text", mend)
         row = 0
@@ -215,7 +244,7 @@ def _parquet(file: Path, column: str, first: Path) -> Iterator[str]:
                 yield _text(text, f"row {row} of {file}", texts)
                 row += 1
     except UnicodeDecodeError as error:
-        raise _undecodable(file, error) from error
+        raise DataUnavailable(f"{file} is not UTF-8 ({error})", "write it anew, in UTF-8") from error
     except (pa.ArrowException, OSError) as error:
         raise DataUnavailable(f"{file} cannot be read: {error}", "copy the file again") from error
 
@@ -235,7 +264,7 @@ def _text(value: Any, where: str, texts: Sequence[str]) -> str:
         return ""
     if not isinstance(value, str):
         what = f"the text of {where} is {type(value).__name__}, not text"
-        raise DataUnavailable(what, sources.offer("task.column", texts))
+        raise DataUnavailable(what, sources.offer("task.column", texts, CAN))
     try:
         value.encode()
     except UnicodeEncodeError as error:

@@ -133,7 +133,8 @@ def find(name: str, path: str | None) -> Source:
         root, found = sources.locate(name, path)
     wanted = (".parquet",) if name == "cifar10" or root.is_file() else (".parquet", *ENDINGS, *metadata.NAMES)
     listed = sources.list_files(root, wanted)
-    inside = [file for file in listed if file.suffix.lower() == ".parquet"]
+    labelled = tuple(file for file in listed if file.name.lower() in metadata.NAMES)
+    inside = [file for file in listed if file.suffix.lower() == ".parquet" and file not in labelled]
     pictures = [file for file in listed if file.suffix.lower() in ENDINGS]
     if inside and (not pictures or tables.hold_images(inside[0])):
         parts, notes = files_by_part(inside, root)
@@ -141,7 +142,6 @@ def find(name: str, path: str | None) -> Source:
         return Source(root, "parquet", parts, (found, *notes))
     if pictures:
         notes = [found, *([f"{inside[0].name} was not read: it holds no images"] if inside else [])]
-        labelled = tuple(file for file in listed if file.name.lower() in metadata.NAMES)
         return _class_folders(root, pictures, labelled, notes)
     looked = (
         f"parquet files, {cifar.PYTHON} or {cifar.BINARY}" if name == "cifar10" else "class folders or parquet files"

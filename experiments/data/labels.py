@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from decimal import Decimal
 from typing import Any
 
 import numpy as np
@@ -13,6 +14,26 @@ from ..errors import DataUnavailable
 from .pixels import Pixels
 
 LISTED = 12  # classes that an error lists
+COLUMNS = (
+    "label",
+    "fine_label",
+    "class",
+    "labels",
+    "cls",
+    "class_label",
+    "target",
+    "targets",
+    "category",
+    "y",
+)  # hubs'
+CAN = "of whole numbers, strings or booleans"  # what a column of labels is
+
+
+def allowed(label: int | str, classes: Sequence[str]) -> str:
+    """What an error says of the classes that a label may be of."""
+    listed = ", ".join(classes[:LISTED]) + (", …" if len(classes) > LISTED else "")
+    numbers = isinstance(label, int) and any(not name.isdecimal() for name in classes)
+    return f"the classes are {listed}" + (f", or their numbers 0 to {len(classes) - 1}" if numbers else "")
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,8 +52,8 @@ def meant(value: Any) -> int | str | None:
     """
     if isinstance(value, bool):
         return str(value).lower()
-    if isinstance(value, float):
-        return int(value) if value.is_integer() else None
+    if isinstance(value, float | Decimal):
+        return int(value) if value == value // 1 else None  # NaN and infinity equal nothing
     return value if isinstance(value, int | str) and value != "" else None
 
 
@@ -53,15 +74,17 @@ def number(
         found = [places.get(str(label), -1) if derived or isinstance(label, str) else label for label in read.labels]
         row = next((row for row, place in enumerate(found) if not 0 <= place < len(classes)), None)
         if row is not None:
-            allowed = ", ".join(classes[:LISTED]) + (", …" if len(classes) > LISTED else "")
             raise DataUnavailable(
-                f"the label of {read.ids[row]} is {read.labels[row]}; the classes are {allowed}",
+                f"the label of {read.ids[row]} is {read.labels[row]}; {allowed(read.labels[row], classes)}",
                 "give it the label of one of these, or take it out"
                 + ("" if read is first else "; a class needs training images"),
             )
         numbered[name] = np.array(found, np.int64)
     if len(classes) < 2:
-        raise DataUnavailable(f"there is one class only, {''.join(classes)}: nothing to learn", "add a second class")
+        what = f"there is one class only, {''.join(classes)}: nothing to learn"
+        raise DataUnavailable(
+            what, "a second class; where one folder has images of several, a metadata.csv with file_name and label"
+        )
     there = np.bincount(numbered[next(iter(parts))], minlength=len(classes)) > 0
     absent = [name for name, some in zip(classes, there, strict=True) if not some]
     return numbered, classes, [f"classes without a training image: {', '.join(absent)}"] if absent else []

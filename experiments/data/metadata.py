@@ -1,4 +1,4 @@
-"""Labels of image files from metadata.csv or metadata.jsonl, as data set hubs lay image folders out."""
+"""Labels of image files from metadata.csv, .jsonl or .parquet, as data set hubs lay image folders out."""
 
 from __future__ import annotations
 
@@ -6,17 +6,19 @@ import csv
 import io
 import json
 import os
+import re
 from collections.abc import Collection, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, TextIO
+from typing import Any
 
 from ..errors import DataUnavailable
 from . import sources
-from .labels import meant
+from .labels import COLUMNS, meant
 
-NAMES = ("metadata.csv", "metadata.jsonl")
-FILE, LABELS = "file_name", ("label", "fine_label", "class")  # columns
+NAMES = ("metadata.csv", "metadata.csv.gz", "metadata.jsonl", "metadata.jsonl.gz", "metadata.parquet")
+FILE = "file_name"  # the column of the images' names
+WHOLE = re.compile(r"(-?\d+)\.0+")  # what a csv makes of whole numbers beside a missing one
 
 
 def labels(tables: Sequence[Path], root: Path, column: str | None) -> dict[str, int | str]:
@@ -29,7 +31,9 @@ def labels(tables: Sequence[Path], root: Path, column: str | None) -> dict[str, 
             if not isinstance(name := row.get(FILE), str):
                 what = f"{where} has no file's name in {FILE}: it has {', '.join(map(str, row)) or 'no columns'}"
                 raise DataUnavailable(what, f"call the column of the image files' names {FILE}")
-            given = row[sources.choose(column, LABELS, list(row), where, "task.label", [n for n in row if n != FILE])]
+            given = row[sources.choose(column, COLUMNS, list(row), where, "task.label", [n for n in row if n != FILE])]
+            if isinstance(given, str) and (whole := WHOLE.fullmatch(given)) and sources.ending(table) == ".csv":
+                given = whole[1]
             if (label := meant(given)) is None:
                 what = "has no label" if given in (None, "") else f"has no label but {given!s:.40}"
                 raise DataUnavailable(f"{where} {what}", "a whole number or a name, or take the row and the image out")
@@ -41,12 +45,52 @@ def labels(tables: Sequence[Path], root: Path, column: str | None) -> dict[str, 
     return found
 
 
+def write(table: Path, root: Path, images: Collection[str], place: Path) -> None:
+    """The rows that name one of these images (paths below `root`), in a new file; none where no row does."""
+    folder = os.path.dirname(os.path.relpath(table, root))
+
+    def wanted(row: dict[str, Any]) -> bool:
+        return isinstance(name := row.get(FILE), str) and _image(folder, name) in images
+
+    if sources.ending(table) == ".parquet":
+        rows = _parquet(table)
+        rows = rows.filter([wanted(row) for row in rows.to_pylist()])
+        if len(rows):
+            from pyarrow.parquet import write_table
+
+            place.parent.mkdir(parents=True, exist_ok=True)
+            write_table(rows, place)
+        return
+    kept = io.StringIO(newline="")
+    with _reading(table), sources.reading(table, newline="") as lines:
+        if sources.ending(table) == ".csv":
+            names, *lists = [*csv.reader(lines)] or [[]]
+            chosen = [one for one in lists if wanted(dict(zip(names, one, strict=False)))]
+            csv.writer(kept, lineterminator="\n").writerows([names, *chosen] if chosen else [])
+        else:
+            kept.writelines(line for line in lines if line.strip() and wanted(_object(line)))
+    if kept.getvalue():
+        place.parent.mkdir(parents=True, exist_ok=True)
+        with sources.writing(place) as stream:
+            stream.write(kept.getvalue())
+
+
 def _rows(table: Path) -> Iterator[dict[str, Any]]:
-    with _opened(table) as lines:
-        if table.suffix.lower() == ".csv":
+    if sources.ending(table) == ".parquet":
+        yield from _parquet(table).to_pylist()
+        return
+    with _reading(table), sources.reading(table, newline="") as lines:
+        if sources.ending(table) == ".csv":
             yield from csv.DictReader(lines, restkey="")
-            return
-        yield from (_object(line) for line in lines if line.strip())
+        else:
+            yield from (_object(line) for line in lines if line.strip())
+
+
+def _parquet(table: Path) -> Any:
+    from pyarrow.parquet import ParquetFile
+
+    with _reading(table):
+        return ParquetFile(table).read()
 
 
 def _object(line: str) -> dict[str, Any]:
@@ -57,32 +101,11 @@ def _object(line: str) -> dict[str, Any]:
 
 
 @contextmanager
-def _opened(table: Path) -> Iterator[TextIO]:
+def _reading(table: Path) -> Iterator[None]:
     try:
-        with table.open(encoding="utf-8-sig", newline="") as lines:
-            yield lines
-    except (OSError, ValueError, csv.Error, RecursionError) as error:
+        yield
+    except (OSError, ValueError, csv.Error, RecursionError) as error:  # of pyarrow: ValueErrors and OSErrors
         raise DataUnavailable(f"{table} cannot be read ({error})", "write it anew, in UTF-8") from error
-
-
-def write(table: Path, root: Path, images: Collection[str], place: Path) -> None:
-    """The rows that name one of these images (paths below `root`), in a new file; none where no row does."""
-    folder = os.path.dirname(os.path.relpath(table, root))
-
-    def wanted(name: Any) -> bool:
-        return isinstance(name, str) and _image(folder, name) in images
-
-    stream = io.StringIO(newline="")
-    with _opened(table) as given:
-        if table.suffix.lower() == ".csv":
-            names, *rows = [*csv.reader(given)] or [[]]
-            kept = [row for row in rows if wanted(dict(zip(names, row, strict=False)).get(FILE))]
-            csv.writer(stream, lineterminator="\n").writerows([names, *kept] if kept else [])
-        else:
-            stream.writelines(line for line in given if line.strip() and wanted(_object(line).get(FILE)))
-    if stream.getvalue():
-        place.parent.mkdir(parents=True, exist_ok=True)
-        place.write_text(stream.getvalue(), encoding="utf-8", newline="")
 
 
 def _image(folder: str, name: str) -> str:

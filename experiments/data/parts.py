@@ -18,7 +18,9 @@ PARTS = {
 PART = {word: part for part, words in PARTS.items() for word in words}
 WORD = re.compile(rf"(?<![a-z])({'|'.join(PART)})(?![a-z])")
 NUMBERS = re.compile(r"[-_. ]?\d+([-_.]of[-_.]\d+)?(-[0-9a-f]{16})?")  # of shards: train-00000-of-00002
-FILE = re.compile(r"\.(parquet|jsonl|txt)$")  # also of folders: train.parquet/part-0.parquet
+FILE = re.compile(
+    r"\.(parquet|jsonl|ndjson|json|csv|txt)(\.(gz|bz2|xz|zst))?$"
+)  # also of folders: train.parquet/part-0.parquet
 
 Names = tuple[str, ...]  # what a path is made of, below the root
 

@@ -5,11 +5,13 @@ A record is an image file, a text file, a row of parquet, a line of jsonl or a p
 
 from __future__ import annotations
 
+import csv
+import io
 import os
 import shutil
 from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass
-from itertools import pairwise
+from itertools import islice, pairwise
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +20,7 @@ from numpy.typing import NDArray
 
 from ..contracts import Data, Indices, TaskChoice
 from ..errors import ConfigError, DataUnavailable
-from . import digits, documents, images, metadata, tables, text, texts
+from . import digits, documents, images, metadata, sources, tables, text, texts
 from .parts import names_of
 
 ALONE = ""  # the ending of a source whose files are one record each
@@ -93,7 +95,7 @@ def _of_text(task: texts.TextTask) -> Records:
         raise ConfigError(f"task={task.name} {why}: no file has its records", "export=kept.csv, a table of ids")
     root, parts, _ = text.find(task.name, task.path)
     part, files = next(iter(parts.items()))
-    ending, stories = files[0].suffix.lower(), task.name == "tinystories"
+    ending, stories = documents.kind(files[0]), task.name == "tinystories"
     if documents.apart(files, stories=stories):
         ids = [file.relative_to(root).as_posix() for file in files]
         return Records(files, lambda: [[one] for one in ids], f"the .txt files of {root}, sorted by path", root)
@@ -111,7 +113,7 @@ def _of_text(task: texts.TextTask) -> Records:
 
 def _load_dataset(files: Sequence[Path]) -> str:
     """How the library `datasets` reads them in this order."""
-    kind = "parquet" if files[0].suffix.lower() == ".parquet" else "json"
+    kind = {".parquet": "parquet", ".csv": "csv"}.get(sources.ending(files[0]), "json")
     some = ", ".join(file.name for file in files[:2]) + (", …" if len(files) > 2 else "")
     return f"datasets.load_dataset({kind!r}, data_files=[{some}], split='train')"
 
@@ -197,17 +199,28 @@ def _write(records: Records, files: Sequence[tuple[Path, NDArray[np.bool_]]], pl
         for piece, wanted in zip(_pieces(file, records.ending, records.between), chosen, strict=True)
         if wanted
     )
-    with place.open("w", encoding="utf-8", newline="") as stream:
+    with sources.writing(place) as stream:
+        if records.ending == ".csv":
+            stream.write(_line(next(documents.table(files[0][0]))))
         for number, piece in enumerate(pieces):
             stream.write((records.between if number else "") + piece)
 
 
 def _pieces(file: Path, ending: str, between: str) -> Iterator[str]:
-    """The records of a text file: its pieces, or the lines of jsonl that are not blank, each with its end."""
+    """The records of a text file: its pieces, the lines of jsonl that are not blank, or the rows of a csv as lines."""
     if ending == ".txt":
         yield from documents.pieces(file, documents.STORY_END if documents.STORY_END in between else None)
         return
+    if ending == ".csv":
+        yield from map(_line, islice(documents.table(file), 1, None))
+        return
     yield from (line if line.endswith("\n") else f"{line}\n" for line in documents.lines(file) if line.strip())
+
+
+def _line(row: Sequence[str]) -> str:
+    stream = io.StringIO()
+    csv.writer(stream, lineterminator="\n").writerow(row)
+    return stream.getvalue()
 
 
 def _write_tables(files: Sequence[tuple[Path, NDArray[np.bool_]]], place: Path) -> None:

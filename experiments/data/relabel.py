@@ -14,7 +14,7 @@ import pandas as pd
 from ..contracts import Data, Examples, Indices, TaskChoice
 from ..errors import ConfigError, DataUnavailable
 from . import sources
-from .labels import LISTED, meant
+from .labels import allowed, meant
 
 IDS, LABELS = ("id", "image", "file_name"), ("class", "label")  # columns
 FORM = "a .csv with the columns id and label, as `prune-lab prune keep=1 rule=random export=labels.csv` writes one"
@@ -72,9 +72,8 @@ def _numbers(given: Mapping[str, Any], classes: tuple[str, ...], file: Path) -> 
         label = _meant(value)
         place = places.get(str(label), label if isinstance(label, int) else -1)
         if not 0 <= place < len(classes):
-            listed = ", ".join(classes[:LISTED]) + (", …" if len(classes) > LISTED else "")
-            what = f"{file.name}: the label of {one} is {value!s:.40}, and the classes are {listed}"
-            raise ConfigError(what, f"the name of a class, or its number from 0 to {len(classes) - 1}")
+            what = f"{file.name}: the label of {one} is {value!s:.40}; {allowed(0, classes)}"
+            raise ConfigError(what, "give it the label of one of these")
         numbers[one] = place
     return numbers
 

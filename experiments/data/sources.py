@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import bz2
+import gzip
 import hashlib
+import io
 import json
+import lzma
 import os
 import re
 import shutil
@@ -11,10 +15,12 @@ import stat
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterable, Mapping, Sequence
+import zlib
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from difflib import get_close_matches
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal, TextIO
 
 import numpy as np
 from numpy.typing import NDArray
@@ -23,6 +29,7 @@ from ..errors import ConfigError, DataUnavailable
 
 Arrays = dict[str, NDArray[Any]]
 MANIFEST = "arrays.json"
+PACKED = (".gz", ".bz2", ".xz", ".zst")
 RACE = 2.0  # seconds: the coarsest clock of a file system
 
 
@@ -121,6 +128,56 @@ def list_files(root: Path, endings: Iterable[str]) -> list[Path]:
     return [Path(name) for name in sorted(found)]
 
 
+def ending(file: Path) -> str:
+    """`.jsonl` of `a.jsonl.gz`: the ending of what may be packed, in small letters."""
+    name = file.name.lower()
+    packed = next((one for one in PACKED if name.endswith(one)), "")
+    return os.path.splitext(name.removesuffix(packed))[1]
+
+
+@contextmanager
+def reading(file: Path, *, newline: str = "\n") -> Iterator[TextIO]:
+    """The text of a file, unpacked where its name says that it is packed; DataUnavailable where it cannot be read."""
+    try:
+        with _stream(file, "r") as raw, io.TextIOWrapper(raw, "utf-8-sig", newline=newline) as stream:
+            yield stream
+    except UnicodeDecodeError as error:
+        unpack = "unpack it; " if file.suffix.lower() in PACKED else ""
+        mend = f"{unpack}iconv -f ENCODING -t UTF-8 writes it anew"
+        raise DataUnavailable(f"{file} is not UTF-8 ({error})", mend) from error
+    except (OSError, EOFError, zlib.error, lzma.LZMAError) as error:
+        why = getattr(error, "strerror", None) or error
+        raise DataUnavailable(f"{file} cannot be read ({why})", "copy the file again") from error
+
+
+@contextmanager
+def writing(file: Path) -> Iterator[TextIO]:
+    """A new text file, packed where its name says so; the same text gives the same bytes."""
+    with _stream(file, "w") as raw, io.TextIOWrapper(raw, "utf-8", newline="") as stream:
+        yield stream
+
+
+@contextmanager
+def _stream(file: Path, mode: Literal["r", "w"]) -> Iterator[Any]:
+    """The bytes of a file, unpacked or packed. zstd is what pyarrow has of it."""
+    kind = file.suffix.lower()
+    if kind == ".zst":
+        import pyarrow as pa
+
+        with (pa.input_stream if mode == "r" else pa.output_stream)(str(file), compression="zstd") as stream:
+            yield stream
+        return
+    with file.open(f"{mode}b") as raw:
+        if kind == ".gz":
+            with gzip.GzipFile("", f"{mode}b", fileobj=raw, mtime=0) as stream:
+                yield stream
+        elif kind in (".bz2", ".xz"):
+            with (bz2.BZ2File if kind == ".bz2" else lzma.LZMAFile)(raw, mode) as stream:
+                yield stream
+        else:
+            yield raw
+
+
 def _unreadable(error: OSError) -> None:
     if not isinstance(error, FileNotFoundError | NotADirectoryError):
         what = f"the folder {error.filename} cannot be read ({error.strerror})"
@@ -138,28 +195,31 @@ def choose(
     what: str,
     setting: str,
     offered: Sequence[str] | None = None,
+    can: str = "",
 ) -> str:
     """The column to read: the one wanted, or the first candidate there is.
 
     ConfigError names the columns, and suggests those that are `offered` (None: all).
     """
     for name in candidates if wanted is None else (wanted,):
-        if name in names:
-            return name
+        for one in names:
+            if one == name or (wanted is None and one.lower() == name):
+                return one
     offered = names if offered is None else offered
     near = get_close_matches(wanted or candidates[0], offered, n=1)
     meant = f"; did you mean {near[0]}?" if near else ""
-    asked = wanted or " or ".join(candidates)
+    asked = wanted or " or ".join(candidates[:3])
     raise ConfigError(
-        f"{what} has no {asked}: it has {', '.join(names) or 'no columns'}{meant}", offer(setting, near or offered)
+        f"{what} has no {asked}: it has {', '.join(names) or 'no columns'}{meant}", offer(setting, near or offered, can)
     )
 
 
-def offer(setting: str, names: Sequence[str]) -> str:
-    """How to mend a wrong column where one of these would do."""
+def offer(setting: str, names: Sequence[str], can: str = "") -> str:
+    """How to mend a wrong column where one of these would do; `can`: of what types such a column is."""
     if len(names) == 1:
         return f"{setting}={names[0]}"
-    return f"{setting}=COLUMN, one of {', '.join(names)}" if names else "add such a column: none here could be it"
+    one = f"add such a column, {can}" if can else "add such a column"
+    return f"{setting}=COLUMN, one of {', '.join(names)}" if names else f"{one}: none here could be it"
 
 
 # ---- identity --------------------------------------------------------------------------------------------------------

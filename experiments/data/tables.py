@@ -10,10 +10,10 @@ from typing import Any
 
 from ..errors import ConfigError, DataUnavailable
 from . import sources
-from .labels import Part, meant, numbered_ids
+from .labels import CAN, COLUMNS, Part, meant, numbered_ids
 from .pixels import decode
 
-IMAGE_COLUMNS, LABEL_COLUMNS = ("img", "image"), ("label", "fine_label", "class")
+IMAGE_COLUMNS = ("img", "image")
 Tables = list[tuple[Path, Any]]  # files and, as pyarrow opened them, the tables in them
 MEND = (
     "put the files' bytes into a column image; or task.path=FOLDER with a folder of image files for each class, or "
@@ -147,9 +147,10 @@ def _labels(tables: Tables, wanted: str | None) -> tuple[str, list[int | str], t
     import pyarrow as pa
 
     first, schema = tables[0][0].name, tables[0][1].schema_arrow
-    tests = (pa.types.is_integer, pa.types.is_string, pa.types.is_large_string, pa.types.is_string_view)
-    fitting = [f.name for f in schema if pa.types.is_boolean(f.type) or any(test(_plain(f.type)) for test in tests)]
-    chosen = sources.choose(wanted, LABEL_COLUMNS, schema.names, first, "task.label", fitting)
+    tests = (pa.types.is_boolean, pa.types.is_integer, pa.types.is_string, pa.types.is_large_string,
+             pa.types.is_string_view)  # fmt: skip
+    fitting = [one.name for one in schema if any(test(_plain(one.type)) for test in tests) or _whole(tables[:1], one)]
+    chosen = sources.choose(wanted, COLUMNS, schema.names, first, "task.label", fitting, CAN)
     _alike(tables, chosen)
     own = {file: _class_names(table.schema_arrow.metadata, chosen) for file, table in tables}
     classes = next(filter(None, own.values()), None)
@@ -162,7 +163,7 @@ def _labels(tables: Tables, wanted: str | None) -> tuple[str, list[int | str], t
                 raise ConfigError(
                     f"column {chosen} of {file.name} holds {column.type}, such as {value!s:.40}; labels are whole "
                     "numbers or names",
-                    sources.offer("task.label", [name for name in fitting if name != chosen]),
+                    sources.offer("task.label", [name for name in fitting if name != chosen], CAN),
                 )
             labels.append(names[label] if isinstance(label, int) and 0 <= label < len(names) else label)
     if missing := labels.count(None):
@@ -172,6 +173,16 @@ def _labels(tables: Tables, wanted: str | None) -> tuple[str, list[int | str], t
             "label them or take them out",
         )
     return chosen, labels, classes
+
+
+def _whole(tables: Tables, column: Any) -> bool:
+    """Whether a column is of floats or decimals that are whole numbers, as far as its first rows say."""
+    import pyarrow as pa
+
+    if not (pa.types.is_floating(column.type) or pa.types.is_decimal(column.type)):
+        return False
+    file, first = next(_batches(tables, column.name), (None, None))
+    return file is not None and all(value is None or meant(value) is not None for value in _values(file, first))
 
 
 def _plain(kind: Any) -> Any:

@@ -20,7 +20,7 @@ import numpy as np
 from ..contracts import IGNORED, Data, Examples, Indices, Split
 from ..errors import ConfigError, DataUnavailable, calling, renamed
 from . import digits, sources
-from .documents import ENDINGS, Documents, joined, read, standard_library, written_digits
+from .documents import BESIDE, ENDINGS, KINDS, Documents, joined, kind, read, standard_library, written_digits
 from .parts import files_by_part
 from .splits import carve
 from .texts import EMBEDDED, TEST
@@ -115,12 +115,16 @@ def find(name: str, path: str | None) -> tuple[Path, dict[str, tuple[Path, ...]]
     root, found = sources.locate(name, path, download=download, advice=advice)
     kinds: dict[str, list[Path]] = {}
     for file in sources.list_files(root, ENDINGS):
-        kinds.setdefault(file.suffix.lower(), []).append(file)
+        kinds.setdefault(kind(file), []).append(file)
     if not kinds:
-        raise DataUnavailable(f"{root} has no {', '.join(ENDINGS)} files", "task.path=FOLDER_OR_FILE")
-    ending, *others = sorted(kinds, key=lambda kind: (-_bytes(kinds[kind]) if len(kinds) > 1 else 0, kind))
+        raise DataUnavailable(f"{root} has no {', '.join(KINDS)} files", "task.path=FOLDER_OR_FILE")
+    ending, *others = sorted(kinds, key=lambda one: (one in BESIDE, -_bytes(kinds[one]) if len(kinds) > 1 else 0, one))
     parts, notes = files_by_part(kinds[ending], root)
-    said = [f"{len(kinds[kind])} {kind} not read, for the {ending} files have more bytes" for kind in others]
+    said = [
+        f"{len(kinds[one])} {one} not read, for the {ending} files "
+        + ("come first" if one in BESIDE else "have more bytes")
+        for one in others
+    ]
     return root, parts, [found, *said, *notes]
 
 

@@ -12,6 +12,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from ..contracts import Floats, Indices
+from ..data import sources
 from ..errors import ConfigError, DataUnavailable, LabError
 
 Ids = NDArray[np.str_]
@@ -31,7 +32,7 @@ def read(path: str | Path, ids: Ids, labels: Indices | None = None) -> tuple[Flo
     path = Path(path)
     if not path.is_file():
         raise DataUnavailable(f"there is no score file {path}", "scorer.path=FILE")
-    suffix = path.suffix.lower()
+    suffix = sources.ending(path)
     if suffix == ".npy":
         scores = _array(path, ids)
         given = pd.Series(scores)
@@ -104,7 +105,7 @@ def _array(path: Path, ids: Ids) -> Floats:
 def _table(path: Path) -> tuple[Ids, pd.DataFrame]:
     """Ids (R,), and what is given for scores and labels (R, 1 or 2), in the file's order."""
     try:
-        table = _csv(path) if path.suffix.lower() == ".csv" else _parquet(path)
+        table = _csv(path) if sources.ending(path) == ".csv" else _parquet(path)
     except LabError:
         raise
     except Exception as error:  # the csv module, pandas and pyarrow raise a dozen types for a damaged file
@@ -143,7 +144,7 @@ def _parquet(path: Path) -> pd.DataFrame:
 
 def _csv(path: Path) -> pd.DataFrame:
     """As text: an id 007 stays 007, and NA is an id like any other. A row with more values than columns is refused."""
-    with path.open(newline="", encoding="utf-8-sig") as file:
+    with sources.reading(path, newline="") as file:
         lines = csv.reader(file, skipinitialspace=True)
         names = [name.strip() for name in next(lines, [])]
         if separator := next((mark for mark in ";\t|" if len(names) == 1 and mark in names[0]), None):

@@ -11,10 +11,10 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from prune_lab.experiments.data import copies, images
+from prune_lab.experiments.data import copies, images, metadata, sources
 from prune_lab.experiments.data.load import load_data
 from prune_lab.experiments.data.splits import flip_labels
-from prune_lab.experiments.errors import DataUnavailable
+from prune_lab.experiments.errors import ConfigError, DataUnavailable
 
 from ..image_files import joined, label_name, png, random_pixels, table_of
 
@@ -31,6 +31,8 @@ def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         (pa.array(["b", "a"] * 8, pa.string_view()), ("a", "b")),
         (pa.array([True, False] * 8), ("false", "true")),
         (pa.array([2.0, 10.0] * 8), ("2", "10")),  # what whole numbers become beside a missing one
+        (pa.array([2, 10] * 8).cast(pa.decimal128(19, 0)), ("2", "10")),
+        (pa.array([2, 10] * 8).dictionary_encode(), ("2", "10")),
         (pa.array([-1, 0, 1, 1] * 4), ("-1", "0", "1")),
         (pa.array([1, 2, 3, 7] * 4), ("1", "2", "3", "7")),  # no class 0, and none between
     ],
@@ -84,6 +86,52 @@ def test_tables_of_different_columns_and_images_by_path_alone(tmp_path: Path) ->
     pq.write_table(pa.table({"image": [png(random_pixels(1, size=8)[0])] * 4, "label": broken}), tmp_path / "x.parquet")
     with pytest.raises(DataUnavailable, match=r"x\.parquet cannot be read: 'utf-8'"):
         images.load("images", str(tmp_path / "x.parquet"), dev=0.25)
+
+
+def test_the_usual_names_of_a_label_are_read_without_a_setting(tmp_path: Path) -> None:
+    pixels = [png(image) for image in random_pixels(8, size=8)]
+
+    def classes(**columns: Any) -> tuple[str, ...]:
+        pq.write_table(pa.table({"picture": pixels, **columns}), tmp_path / "x.parquet")
+        return images.load("images", str(tmp_path / "x.parquet"), dev=0.25).classes
+
+    for name in ("labels", "target", "cls", "Label", "Y"):
+        assert classes(**{name: [0, 1] * 4}) == ("0", "1")
+    assert classes(labels=[0, 1] * 4, label=["a", "b"] * 4) == ("a", "b")  # the first that is usual
+    with pytest.raises(ConfigError, match=r"task\.label=kind"):
+        classes(kind=[0.0, 1.0] * 4)  # whole floats could be it
+    with pytest.raises(ConfigError, match="add such a column, of whole numbers, strings or booleans: none here"):
+        classes(label=[[0], [1]] * 4)
+
+
+@pytest.mark.parametrize("name", ["metadata.csv.gz", "metadata.jsonl.gz", "metadata.parquet", "metadata.csv"])
+def test_metadata_in_every_form_is_read_and_written_out(tmp_path: Path, name: str) -> None:
+    root = tmp_path / "set"
+    root.mkdir()
+    for row, image in enumerate(random_pixels(16, size=8)):
+        (root / f"{row}.png").write_bytes(png(image))
+    rows = [{"file_name": f"{row}.png", "labels": row % 2} for row in range(16)]
+    if name.endswith("parquet"):
+        pq.write_table(pa.Table.from_pylist(rows), root / name)
+    else:
+        with sources.writing(root / name) as stream:
+            if ".csv" in name:
+                stream.write("file_name,labels\n" + "".join(f"{row}.png,{row % 2}.0\n" for row in range(16)))
+            else:
+                stream.write("\n".join(map(json.dumps, rows)))
+    data = images.load("images", str(root), dev=0.25)
+    assert data.classes == ("0", "1")  # 1.0 in a csv is 1
+    assert joined(data, "train", "dev", "test")["3.png"][1] == 1
+    metadata.write(root / name, root, {"3.png", "4.png"}, tmp_path / "out" / name)
+    assert metadata.labels([tmp_path / "out" / name], tmp_path / "out", None).keys() == {"3.png", "4.png"}
+    metadata.write(root / name, root, {"elsewhere.png"}, tmp_path / "none" / name)
+    assert not (tmp_path / "none").exists()
+
+
+def test_a_label_out_of_range_is_told_the_range(tmp_path: Path) -> None:
+    file = table_of(tmp_path / "x.parquet", random_pixels(8, size=8), [0, 1, 2, 0] * 2, names=["ant", "bee"])
+    with pytest.raises(DataUnavailable, match=r"all/00002 is 2; the classes are ant, bee, or their numbers 0 to 1"):
+        images.load("images", str(file), dev=0.25)
 
 
 @pytest.mark.parametrize("jsonl", [False, True])

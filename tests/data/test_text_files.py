@@ -10,7 +10,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from prune_lab.experiments.data import documents, text
+from prune_lab.experiments.data import documents, sources, text
 from prune_lab.experiments.errors import ConfigError, DataUnavailable
 
 TEXTS = [f"document {number} has words of its own, {7 * number} and {13 * number}" for number in range(30)]
@@ -56,6 +56,54 @@ def test_fields_inside_others(tmp_path: Path) -> None:
             read(file, "text.inner.bode")
 
 
+def packed(file: Path, content: str) -> Path:
+    with sources.writing(file) as stream:
+        stream.write(content)
+    return file
+
+
+OBJECTS = "".join(json.dumps({"text": one}) + "\n" for one in TEXTS)
+
+
+@pytest.mark.parametrize(
+    ("name", "content"),
+    [
+        ("a.jsonl.gz", OBJECTS),
+        ("a.jsonl.zst", OBJECTS),
+        ("a.jsonl.xz", OBJECTS),
+        ("a.ndjson.bz2", OBJECTS),
+        ("a.json.gz", OBJECTS),
+        ("a.txt.gz", "\n\n".join(TEXTS)),
+        ("a.csv", 'id,text\n' + "".join(f'7,"{one}"\n' for one in TEXTS)),
+        ("a.csv.gz", 'id,text\r\n' + "".join(f'7,"{one}"\r\n' for one in TEXTS)),
+    ],
+)  # fmt: skip
+def test_packed_files_and_tables_are_read_as_they_are(tmp_path: Path, name: str, content: str) -> None:
+    file = packed(tmp_path / name, content)
+    assert sorted(read(tmp_path).texts) == sorted(TEXTS)
+    assert sorted(read(file).texts) == sorted(TEXTS)
+    (tmp_path / "again").mkdir()
+    again = packed(tmp_path / "again" / name, content)
+    assert again.read_bytes() == file.read_bytes()  # no time and no name is in it
+    if file.suffix != ".csv":
+        file.write_bytes(file.read_bytes()[:30])
+        with pytest.raises(DataUnavailable, match=r"(?s)cannot be read.*copy the file again"):
+            read(file)
+
+
+def test_a_packed_part_is_a_part_and_a_csv_beside_text_is_not_read(tmp_path: Path) -> None:
+    (tmp_path / "c4").mkdir()
+    for name in ("c4-train.00000-of-00002.json.gz", "c4-train.00001-of-00002.json.gz", "c4-validation.json.gz"):
+        packed(tmp_path / "c4" / name, OBJECTS)
+    parts, notes = text.parts_of(text.Source("text", str(tmp_path / "c4")))
+    assert {part: len(found.texts) for part, found in parts.items()} == {"train": 60, "test": 30}
+    packed(tmp_path / "c4" / "about.csv", "text\n" + "x" * 10_000)
+    packed(tmp_path / "c4" / "a.txt", "\n\n".join(TEXTS))
+    parts, notes = text.parts_of(text.Source("text", str(tmp_path / "c4")))
+    assert len(parts["all"].texts) == 30
+    assert "1 .csv not read, for the .txt files come first" in notes
+
+
 @pytest.mark.parametrize("place", [0, 12, 30])
 def test_a_record_without_the_field_is_an_empty_document(tmp_path: Path, place: int) -> None:
     records: list[dict[str, Any]] = [{"text": content} for content in TEXTS]
@@ -97,6 +145,7 @@ def test_the_kind_of_file_with_the_most_bytes_is_the_text(tmp_path: Path) -> Non
         ("a.txt", b" \n\n", r"there is no text in .*a\.txt"),
         ("a.jsonl", b"[" * 100_000, "line 1 of .*a.jsonl is not JSON"),
         ("a.jsonl", b'[{"text": "x"}]', "(?s)line 1 .* is not an object.*a line of its own"),
+        ("a.json", b'[\n{"text": "x"}]', "(?s)line 1 .* is not JSON.*a line of its own"),
         ("a.jsonl", '{"text": "x"}'.encode("utf-16"), "(?s)is not UTF-8.*iconv -f ENCODING"),
         ("a.parquet", b"x", "cannot be read"),
     ],

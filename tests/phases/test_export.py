@@ -11,7 +11,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from prune_lab.experiments.data import images, records
+from prune_lab.experiments.data import images, records, sources
 from prune_lab.experiments.data.load import load_data
 from prune_lab.experiments.data.texts import AnyText
 from prune_lab.experiments.errors import ConfigError
@@ -147,6 +147,26 @@ def test_documents_leave_as_they_came(tmp_path: Path, kind: str) -> None:
     if kind == "jsonl":
         records.write(found, kept, tmp_path / "one.jsonl", folder=False, linked="no")
         assert (tmp_path / "one.jsonl").read_text().splitlines() == expected
+
+
+def test_packed_files_and_tables_leave_as_they_came(tmp_path: Path) -> None:
+    root = tmp_path / "set"
+    root.mkdir()
+    texts = ['a "quoted" one', "two\nlines", "three"]
+    for name in ("a.jsonl.gz", "b.jsonl.zst"):
+        with sources.writing(root / name) as stream:
+            stream.write("".join(json.dumps({"text": one, "from": name}) + "\n" for one in texts))
+    found = records.of(AnyText(name="text", path=str(root)))
+    records.write(found, ["all/00001", "all/00005"], tmp_path / "out", folder=True, linked="no")
+    for name, kept in (("a.jsonl.gz", 1), ("b.jsonl.zst", 2)):
+        with sources.reading(tmp_path / "out" / name) as stream:
+            assert [json.loads(line) for line in stream] == [{"text": texts[kept], "from": name}]
+    (tmp_path / "x.csv").write_text('n,text\n' + "".join('{},"{}"\n'.format(row, one.replace('"', '""'))
+                                                        for row, one in enumerate(texts)))  # fmt: skip
+    found = records.of(AnyText(name="text", path=str(tmp_path / "x.csv")))
+    assert found.ids() == [["all/00000", "all/00001", "all/00002"]]
+    records.write(found, ["all/00001"], tmp_path / "of_csv", folder=True, linked="no")
+    assert (tmp_path / "of_csv" / "x.csv").read_text() == 'n,text\n1,"two\nlines"\n'
 
 
 def test_what_cannot_be_written_is_refused_before_anything_runs(tmp_path: Path) -> None:

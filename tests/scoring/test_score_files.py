@@ -59,6 +59,13 @@ def test_the_order_of_the_file_does_not_matter(tmp_path: Path, suffix: str, seed
     assert read(path, ids)[0].tolist() == scores.tolist()
 
 
+def test_a_packed_table_is_read_as_it_is(table, tmp_path: Path) -> None:
+    path = table(id=IDS.tolist(), score=[1, 2, 3])
+    packed = tmp_path / "scores.csv.gz"
+    packed.write_bytes(gzip.compress(path.read_bytes()))
+    assert read(packed, IDS)[0].tolist() == [1, 2, 3]
+
+
 def test_file_names_stand_for_ids_where_they_are_unique(table) -> None:
     scores, note = read(table(image=["3.png", "cat\\1.png", "train/cat/2.png"], score=[3, 1, 2]), IDS)
     assert scores.tolist() == [1, 2, 3]
