@@ -48,6 +48,7 @@ class TextTask(TaskChoice):
     vocabulary: Annotated[int, Field(ge=BYTES, le=65536)] = 1024  # tokens of the BPE; 257: bytes, as in every text
     context: Annotated[int, Field(ge=8, le=4096)] = 64  # tokens a window
     mixed: SecondText | None = None  # its documents are added to every split
+    unit: Literal["window", "document"] = "window"  # what prune keeps or drops as a whole; a document by its mean score
 
     @model_validator(mode="after")
     def _second(self) -> TextTask:
@@ -56,6 +57,8 @@ class TextTask(TaskChoice):
                 f"task={self.name} is embedded and would ignore task.{ignored[0]}: use task=text "
                 "task.path=FOLDER_OR_FILE"
             )
+        if self.unit == "document" and self.examples is not None:
+            raise ValueError("task.examples is a number of windows, and would cut documents: use task.documents")
         if self.mixed is not None:
             self.mixed.located("task.mixed")
         if self.mixed is not None and self.mixed.name == self.name:

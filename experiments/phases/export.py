@@ -11,13 +11,15 @@ from typing import Literal
 import numpy as np
 import pandas as pd
 
-from ..contracts import Data, TaskChoice
+from ..contracts import Data
 from ..data import records
 from ..data.load import load_data
 from ..errors import ConfigError, DataUnavailable
+from ..pruning.units import documents_of, mean_over_tokens
 from ..scoring.files import write
 from ..store import files
 from ..store.folders import Folder, Store
+from .plan import by_document
 from .settings import Run, is_folder
 from .work import kept_of
 
@@ -37,9 +39,9 @@ def check(phase: str, run: Run) -> None:
         if folder or path.suffix not in (".csv", ".parquet", ".npy"):
             raise ConfigError(f"export={export} holds what is kept, and score keeps nothing", "prune-lab prune")
     elif (form := _form(run)) != "table":
-        if _by_window(run.task):
-            what = f"export={export} holds whole documents, and windows of them are chosen"
-            raise ConfigError(what, "export=kept.csv, a table of windows")
+        if _by_window(run):
+            what = f"export={export} would hold whole documents, and task.unit=window chooses windows"
+            raise ConfigError(what, "task.unit=document")
         source = records.of(run.task)
         if form == "data":
             records.check(source, run.task, export, folder=folder)
@@ -57,7 +59,7 @@ def export(store: Store, folder: Folder, run: Run) -> str:
         with tempfile.TemporaryDirectory(dir=path.parent, prefix=".export") as draft:
             written = Path(draft, path.name)
             pruned = folder.record["phase"] == "prune"
-            said = _kept(store, folder, run, written) if pruned else _scores(folder, written)
+            said = _kept(store, folder, run, written) if pruned else _scores(folder, run, written)
             if _is_new(path):
                 written.replace(path)
             elif not _same(path, written):
@@ -67,8 +69,13 @@ def export(store: Store, folder: Folder, run: Run) -> str:
     return f"{said} written to {path}"
 
 
-def _scores(folder: Folder, path: Path) -> str:
+def _scores(folder: Folder, run: Run, path: Path) -> str:
     table = folder.table("scores.parquet", ["id", "score"])
+    if by_document(run):
+        train = load_data(run.task).splits["train"]
+        windows = files.rows(folder.path / "scores.parquet", train.ids, ["score"])["score"].to_numpy(np.float64)
+        names, member = documents_of(train.ids)
+        table = pd.DataFrame({"id": names, "score": mean_over_tokens(windows, member, train.units["tokens"])})
     labels = table["label"].to_numpy(np.int64) if "label" in table else None
     write(path, table["id"].to_numpy(str), table["score"].to_numpy(np.float64), labels)
     return f"{len(table)} scores"
@@ -76,16 +83,16 @@ def _scores(folder: Folder, path: Path) -> str:
 
 def _kept(store: Store, folder: Folder, run: Run, path: Path) -> str:
     data, form = load_data(run.task), _form(run)
-    train = data.splits["train"]
-    kept = kept_of(folder, train.ids)
+    table = folder.table("documents.parquet", ["id", "kept"]) if by_document(run) else _examples(store, folder, data)
+    names = table["id"][table["kept"]].tolist()
     apart = " and ".join(f"{len(part.ids)} of {name}" for name, part in data.splits.items() if name != "train")
-    said = f"{len(kept)} kept and {len(train.ids) - len(kept)} dropped ({apart} were not judged, and are left out)"
+    apart = "those of dev and test" if by_document(run) else apart
+    said = f"{len(names)}{' documents' if by_document(run) else ''} kept and {len(table) - len(names)} dropped"
+    said += f" ({apart} were not judged, and are left out)"
     if form == "table":
-        table = _table(store, folder, data)
-        table["kept"] = np.isin(np.arange(len(table)), kept)
         table.to_csv(path, index=False) if path.suffix == ".csv" else table.to_parquet(path, index=False)
         return f"{said}: a table of both"
-    source, names = records.of(run.task), train.ids[kept].tolist()
+    source = records.of(run.task)
     if form == "data":
         records.write(source, names, path, folder=is_folder(str(run.export)), linked=run.links)
         links = {"hard": " (hard links to the same files)", "symbolic": " (symbolic links)", "no": ""}[run.links]
@@ -98,8 +105,8 @@ def _kept(store: Store, folder: Folder, run: Run, path: Path) -> str:
     return f"{said}: the places of what is kept, among the {number} of {source.reader},"
 
 
-def _table(store: Store, folder: Folder, data: Data) -> pd.DataFrame:
-    """Id, label, class and score of the training pool."""
+def _examples(store: Store, folder: Folder, data: Data) -> pd.DataFrame:
+    """Id, label, class, score and kept of the training pool."""
     train = data.splits["train"]
     table = pd.DataFrame({"id": train.ids})
     if data.classes:
@@ -108,6 +115,7 @@ def _table(store: Store, folder: Folder, data: Data) -> pd.DataFrame:
         scored = store.get("score", folder.record["inputs"]["score"])
         scored.check("scores.parquet")
         table["score"] = files.rows(scored.path / "scores.parquet", train.ids, ["score"])["score"].to_numpy()
+    table["kept"] = np.isin(np.arange(len(table)), kept_of(folder, train.ids))
     return table
 
 
@@ -116,13 +124,13 @@ def _form(run: Run) -> Form:
     path = Path(str(run.export))
     if is_folder(str(run.export)) or path.suffix == ".jsonl":
         return "data"
-    if path.suffix == ".parquet" and not _by_window(run.task) and records.are_parquet(run.task):
+    if path.suffix == ".parquet" and not _by_window(run) and records.are_parquet(run.task):
         return "data"
     return "index" if path.suffix in INDEX else "table"
 
 
-def _by_window(task: TaskChoice) -> bool:
-    return task.reads == "text" and getattr(task, "unit", "window") == "window"
+def _by_window(run: Run) -> bool:
+    return run.task.reads == "text" and not by_document(run)
 
 
 def _is_new(path: Path) -> bool:

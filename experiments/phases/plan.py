@@ -30,7 +30,12 @@ PHASE_VERSION = {
     "simulate": 1,
     "search": 2,
 }  # raised by hand when a phase's meaning changes
-PLACES: Any = {"path": True, "labels": True, "mixed": {"path": True}}  # the bytes count, not where they lie
+PLACES: Any = {
+    "path": True,
+    "labels": True,
+    "unit": True,
+    "mixed": {"path": True},
+}  # the bytes count, not where they are; prune has the unit
 ASKED = {"number", "epoch", "share", "most_epochs", "observe", "movement", "fold", "folds"}  # of a proxy
 
 
@@ -72,7 +77,8 @@ class Job:
         if run.keep < 1:
             scorer = "" if not run.rule.scored else f" by {run.scorer.called()}"
             budget = "" if self.phase == "prune" else f", equal {run.budget}"
-            words.append(f"{run.keep:g} {run.rule.name}{scorer}{budget}")
+            whole = " documents" if by_document(run) else ""
+            words.append(f"{run.keep:g} {run.rule.name}{whole}{scorer}{budget}")
         if run.policy.name != DEFAULT["policy"] and self.phase != "prune":
             words.append(run.policy.name)
         start = (self.inputs.get("train") or self).inputs.get("start")
@@ -157,7 +163,13 @@ def prune_job(run: Run) -> Job:
     recipe = _data(run) | {"keep": run.keep, "rule": rule.name, "balance": run.balance, "seed": run.seed}
     recipe |= rule.model_dump(mode="json", exclude={"name"})
     recipe |= {f"rule_{name}": value for name, value in _made_by(rule).items()}
+    recipe |= {"unit": "document"} if by_document(run) else {}
     return Job("prune", recipe, {"score": score_job(run)} if rule.scored else {}, run)
+
+
+def by_document(run: Run) -> bool:
+    """Whether whole documents of text are kept or dropped, and not each window."""
+    return bool(getattr(run.task, "unit", "") == "document")
 
 
 def train_job(run: Run) -> Job:

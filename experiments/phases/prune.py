@@ -7,11 +7,14 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from ..contracts import Floats, Indices
 from ..data.splits import check_enough
 from ..pruning.distribution import compare
 from ..pruning.gallery import gallery
 from ..pruning.select import select, tied
+from ..pruning.units import Names, documents_of, mean_over_tokens
 from ..store.files import rows
+from .plan import by_document
 from .work import Work, say_if_equal
 
 
@@ -32,26 +35,36 @@ def prune(work: Work) -> dict[str, Any]:
         scores = scored["score"].to_numpy(np.float64)
         probability = scored["probability"].to_numpy(np.float64) if "probability" in scored else None
         say_if_equal(work, scores)
-    kept = select(
-        scores,
+    ids, ranked, of_unit = train.ids, scores, np.arange(len(train.ids))
+    if by_document(run):
+        ids, of_unit = documents_of(train.ids)
+        ranked, probability = (
+            None if values is None else mean_over_tokens(values, of_unit, train.units["tokens"])
+            for values in (scores, probability)
+        )
+    chosen = select(
+        ranked,
         run.keep,
         rule=run.rule,
         labels=labels,
-        ids=train.ids,
+        ids=ids,
         seed=run.seed,
         balance=run.balance,
         probability=probability,
     )
+    kept = np.flatnonzero(np.isin(of_unit, chosen))
     check_enough(len(kept), train.targets, f"keep={run.keep:g}")
     pd.DataFrame({"index": kept, "id": train.ids[kept]}).to_parquet(work.folder / "kept.parquet", index=False)
     metrics: dict[str, Any] = {"kept": len(kept), "pool": len(train.ids)}
-    if scores is not None and not run.rule.draws:
-        by_lot, equal = tied(scores, kept, labels if run.balance else None)
+    if by_document(run):
+        metrics |= _documents(work, ids, ranked, of_unit, chosen)
+    if ranked is not None and not run.rule.draws:
+        by_lot, equal = tied(ranked, chosen, labels if run.balance else None)
         metrics["kept_by_lot"] = by_lot
         if by_lot:
             work.decide(
-                f"{work.job.name}: {by_lot} of the {len(kept)} kept ({by_lot / len(kept):.1%}) were drawn at random "
-                f"among {equal} examples whose scores are equal at the threshold"
+                f"{work.job.name}: {by_lot} of the {len(chosen)} kept ({by_lot / len(chosen):.1%}) were drawn at "
+                f"random among {equal} examples whose scores are equal at the threshold"
             )
     if labels is not None:
         pool_counts = np.bincount(labels, minlength=len(data.classes))
@@ -79,3 +92,17 @@ def prune(work: Work) -> dict[str, Any]:
         work.decide(f"{work.job.name}: {sentence}")
     gallery(data, kept, scores).to_parquet(work.folder / "gallery.parquet", index=False)
     return metrics
+
+
+def _documents(work: Work, ids: Names, scores: Floats | None, of_window: Indices, kept: Indices) -> dict[str, Any]:
+    """Write documents.parquet: id, windows and tokens in the pool, score, kept; returns how many there are."""
+    tokens = work.data.splits["train"].units["tokens"]
+    table = pd.DataFrame({"id": ids, "windows": np.bincount(of_window), "tokens": np.bincount(of_window, tokens)})
+    table = table.astype({"tokens": np.int64})
+    if scores is not None:
+        table["score"] = scores
+    table["kept"] = np.isin(np.arange(len(ids)), kept)
+    table.to_parquet(work.folder / "documents.parquet", index=False)
+    share = table["tokens"][table["kept"]].sum() / table["tokens"].sum()
+    work.decide(f"{work.job.name}: {len(kept)} of {len(ids)} documents are kept, which have {share:.1%} of the tokens")
+    return {"kept_documents": len(kept), "pool_documents": len(ids)}

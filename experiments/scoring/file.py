@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 from ..choices import choice
 from ..contracts import Evidence, Floats, Place, ScorerChoice
-from ..errors import DataUnavailable
+from ..errors import ConfigError, DataUnavailable
+from ..pruning.units import documents_of
 
 
 @choice("scorer", "file")
@@ -28,8 +30,19 @@ class File(ScorerChoice):
     def score(self, evidence: Evidence) -> Floats:
         from .files import read
 
-        train = evidence.data.splits["train"]
-        scores, note = read(Path(self.path), train.ids, train.targets if evidence.data.classes else None)
+        data, path = evidence.data, Path(self.path)
+        train = data.splits["train"]
+        try:
+            scores, note = read(path, train.ids, train.targets if data.classes else None)
+        except ConfigError:
+            if data.kind != "text" or path.suffix == ".npy":
+                raise
+            names, member = documents_of(train.ids)
+            with suppress(ConfigError):
+                scores, note = read(path, names)
+                evidence.decide(f"{note}; a document's score is that of all its windows")
+                return scores[member]
+            raise
         evidence.decide(note)
         return scores
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +18,7 @@ from prune_lab.experiments.data.texts import AnyText
 from prune_lab.experiments.errors import ConfigError
 from prune_lab.experiments.phases import export
 from prune_lab.experiments.phases.settings import Run
+from prune_lab.experiments.store.folders import Store
 
 from ..command_line import call
 from ..image_files import png, random_pixels, table_of
@@ -44,19 +46,30 @@ def kept_ids(capsys: pytest.CaptureFixture[str], path: Path, *words: str) -> tup
     return pd.read_parquet(Path(answer.objects[0]["path"]) / "kept.parquet")["id"].tolist(), answer.err
 
 
+def export_again(results: str, path: Path, place: str, **settings: str) -> None:
+    """What was pruned, written out once more."""
+    store = Store(results.partition("=")[2])
+    own = {"task": {"name": "images", "path": str(path)}, "model": "convnet", "recipe": {"epochs": 1}}
+    run = Run.model_validate({**own, "scorer": "random", "export": place, **settings})
+    export.export(store, store.folders("prune")[0], run)
+
+
 def test_an_index_counts_like_torchvision(capsys: pytest.CaptureFixture[str], results: str, tmp_path: Path) -> None:
     """Its classes are sorted before the paths are: `a-b/1` is before `a/1` as a path, and the class a before a-b."""
-    from torchvision.datasets import ImageFolder
-
     names = [f"train/{folder}/{row}.png" for folder in ("a", "a/z", "a-b", "a b") for row in range(5)]
     root = image_folder(tmp_path / "set", [*names, "test/a/1.png", "test/a-b/1.png", "test/a b/1.png"])
     index = tmp_path / "kept.npy"
     kept, said = kept_ids(capsys, root, f"export={index}", results)
-    theirs = [Path(path).relative_to(root).as_posix() for path, _ in ImageFolder(root / "train").samples]
+    theirs = [
+        os.path.relpath(os.path.join(folder, name), root)
+        for kind in sorted(os.listdir(root / "train"))
+        for folder, _, files in sorted(os.walk(root / "train" / kind))
+        for name in sorted(files)
+    ]  # torchvision.datasets.folder.make_dataset 0.26, whose import takes a second
     assert [theirs[place] for place in np.load(index)] == sorted(kept, key=theirs.index)
     assert f"among the 20 of torchvision.datasets.ImageFolder('{root}/train')" in said
     as_json = tmp_path / "kept.json"
-    kept_ids(capsys, root, f"export={as_json}", results)
+    export_again(results, root, str(as_json))
     assert json.loads(as_json.read_text()) == np.load(index).tolist()
 
 
@@ -75,13 +88,15 @@ def test_a_folder_of_images_leaves_as_links_or_copies(
     assert table[0] == "file_name,label,caption"
     assert {f"train/{line.partition(',')[0]}" for line in table[1:]} == set(kept)
     assert table[1:] == [line for line in rows.splitlines() if line in table]  # a caption with a comma stays whole
-    kept_ids(capsys, root, f"export={out}", results)  # again, to the same end
-    kept_ids(capsys, root, f"export={tmp_path / 'copies'}", "links=no", results)
+    export_again(results, root, str(out))  # to the same end
+    export_again(results, root, str(tmp_path / "copies"), links="no")
     assert not any((tmp_path / "copies" / name).samefile(root / name) for name in kept)
-    kept_ids(capsys, root, f"export={tmp_path / 'v1.2'}/", "links=symbolic", results)
+    export_again(results, root, f"{tmp_path / 'v1.2'}/", links="symbolic")
     assert all((tmp_path / "v1.2" / name).is_symlink() for name in kept)
-    other = call(capsys, *PRUNE, f"task.path={root}", "seed=1", f"export={out}", results)
-    assert (other.code, "is there already, with other content" in other.err) == (2, True)
+    (out / kept[0]).unlink()
+    with pytest.raises(ConfigError, match="is there already, with other content"):
+        export_again(results, root, str(out))
+    (out / kept[0]).hardlink_to(root / kept[0])
     again = images.load("images", str(out), dev=0.2)  # what is written is read like what it came from
     assert again.classes == ("cat", "dog")
     load_data.cache_clear()
@@ -102,8 +117,8 @@ def test_rows_of_parquet_keep_their_columns_metadata_and_order(
     rows = np.load(tmp_path / "kept.npy")
     assert [f"all/{row:05}" for row in rows] == kept or sorted(kept) == [f"all/{row:05}" for row in rows]
     assert "datasets.load_dataset('parquet', data_files=[train-0.parquet, train-1.parquet], split='train')" in said
-    kept_ids(capsys, root, f"export={tmp_path / 'kept.parquet'}", results)
-    kept_ids(capsys, root, f"export={tmp_path / 'kept'}", results)
+    export_again(results, root, str(tmp_path / "kept.parquet"))
+    export_again(results, root, str(tmp_path / "kept"))
     for one in (tmp_path / "kept.parquet", tmp_path / "kept"):
         written = pq.read_table(one) if one.is_file() else pa.concat_tables(map(pq.read_table, sorted(one.iterdir())))
         assert written.to_pydict() == whole.take(rows).to_pydict()
@@ -178,7 +193,7 @@ def test_what_cannot_be_written_is_refused_before_anything_runs(tmp_path: Path) 
     for phase, settings, name, said, mend in (
         ("prune", own, "x.jsonl", "the data are files of one record", "export=kept, a folder"),
         ("prune", embedded, "x", "task=digits has no files to copy from", "export=kept.npy"),
-        ("prune", text, "x.npy", "windows of them are chosen", "export=kept.csv"),
+        ("prune", text, "x.npy", "task.unit=window chooses windows", "task.unit=document"),
         ("score", own, "x", "score keeps nothing", "prune-lab prune"),
     ):
         with pytest.raises(ConfigError, match=f"(?s){said}.*to mend it: .*{mend}"):
