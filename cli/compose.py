@@ -21,7 +21,7 @@ from prune_lab.experiments.laws import expectations
 from prune_lab.experiments.phases.settings import Run
 
 from . import words as said
-from .experiment_file import OWN, experiment_file
+from .experiment_file import OWN, experiment_file, line_of
 
 Checked = TypeVar("Checked", bound=BaseModel)
 CONFIGS = "prune_lab.configs"
@@ -38,6 +38,7 @@ def runs(phase: str, overrides: Sequence[str]) -> list[Run]:
         if word.startswith("experiment="):
             raise ConfigError(f"{word} spans many runs, and {phase} is one phase", f"prune-lab reproduce {word}")
     _check_study(phase, overrides)
+    check_once(overrides)
     return [run_of(phase, point) for point in grid(overrides)]
 
 
@@ -50,14 +51,34 @@ def experiment(overrides: Sequence[str]) -> tuple[expectations.Experiment, list[
         )
     found = described(overrides)
     size = found.chosen
+    _check_name(chosen.pop().partition("=")[2], found)
     _check_study(found.phase, overrides)
     for word in (word for words in (size.settings, *size.grids) for word in words):
         if word.partition("=")[0].split(".")[0] == "experiment":
             raise ConfigError(f"experiment.grids: {word} names an experiment inside an experiment", "leave it out")
+    for line in (overrides, size.settings, *size.grids):
+        check_once(line)
     if not size.grids:
         raise ConfigError("experiment.grids has no line, and nothing would run", 'grids: [["keep=0.5", "seed=0,1,2"]]')
     unique = {repr(run): run for point in points(size, overrides) for run in [run_of("evaluate", point)]}
     return found, list(unique.values())
+
+
+def _check_name(word: str, found: expectations.Experiment) -> None:
+    """Refuse a file whose page would take the place of one of ours: a page is named by the experiment and its size."""
+    pages = {found.name, *(f"{found.name}_{size}" for size in found.sizes)}
+    for known in choices("experiment") if word != found.name else ():
+        ours = described([f"experiment={known}"]).sizes if any(page.startswith(known) for page in pages) else ()
+        if taken := sorted(pages & {known, *(f"{known}_{size}" for size in ours)}):
+            where = _place(word, ("experiment", "name"))
+            what = f"{where}name: {found.name} would write its page over {taken[0]}, which is prune-lab's own"
+            raise ConfigError(what, f"name: my_{found.name}")
+
+
+def _place(file: str, place: Sequence[str | int]) -> str:
+    """Where a setting is in an experiment's own file, to stand before a sentence; empty where it is not there."""
+    line = line_of(file, place) if file.endswith(OWN) else None
+    return "" if line is None else f"{file}, line {line}: "
 
 
 def points(size: expectations.Size, overrides: Sequence[str]) -> list[tuple[str, ...]]:
@@ -79,7 +100,8 @@ def described(overrides: Sequence[str]) -> expectations.Experiment:
     """The experiment that the overrides name, without its runs."""
     point = grid(overrides)[0]
     section = next((_section(word)[1] for word in point if _has_section(word, point)), None)
-    return _validated(expectations.Experiment, _composed("evaluate", point, section)["experiment"], "experiment")
+    content = _composed("evaluate", point, section)["experiment"]
+    return _validated(expectations.Experiment, content, point, "experiment")
 
 
 def grid(overrides: Sequence[str]) -> list[tuple[str, ...]]:
@@ -91,8 +113,7 @@ def grid(overrides: Sequence[str]) -> list[tuple[str, ...]]:
     elsewhere = any(word.startswith("hydra.searchpath=") for word in overrides)
     for word in overrides:
         override = _parsed(word)
-        group = override.key_or_group.removesuffix(".name")  # rule.name=easy is rule=easy
-        key = group if group in GROUPS[:-1] else override.key_or_group
+        key = _key(override)
         if override.is_delete():
             axes[f"~{key}"] = [word]
         else:
@@ -112,6 +133,26 @@ def grid(overrides: Sequence[str]) -> list[tuple[str, ...]]:
     swept = {group for group in registry.KINDS if len(axes.get(group, ())) > 1}
     points = [tuple(word for word in point if _applies(word, point, axes, swept)) for point in product(*axes.values())]
     return list(dict.fromkeys(points))
+
+
+def check_once(words: Sequence[str]) -> None:
+    """Refuse two values for one key: of a command, or of a line of a grid, neither is meant more than the other."""
+    given: dict[str, str] = {}
+    for word in words:
+        override = _parsed(word)
+        key, value = _key(override), "" if override.is_delete() else word.partition("=")[2]
+        if given.setdefault(key, value) != value:
+            shown = (said.short(one.strip("'")) for one in (given[key], value))
+            what = f"{key} is given twice: {' and '.join(f'{key}={one}' for one in shown)}"
+            place = key.split(".")[0] in PLACES
+            raise ConfigError(what, f"one of the two{'' if place else f', or {key}={given[key]},{value} for both'}")
+
+
+def _key(override: Any) -> str:
+    """The key of a word: rule.name=easy is rule=easy."""
+    key: str = override.key_or_group
+    group = key.removesuffix(".name")
+    return group if group in GROUPS[:-1] else key
 
 
 def _values(word: str, override: Any) -> list[Any]:
@@ -196,7 +237,7 @@ def run_of(phase: str, point: tuple[str, ...]) -> Run:
     """The validated run of one point of a grid."""
     content = _composed(phase, point)
     content.pop("experiment", None)
-    return _validated(Run, content)
+    return _validated(Run, content, point)
 
 
 def _composed(phase: str, point: tuple[str, ...], described: Mapping[str, Any] | None = None) -> dict[str, Any]:
@@ -343,12 +384,18 @@ def _sized(group: str, name: str) -> str | None:
     return None
 
 
-def _validated(model: type[Checked], content: Any, section: str = "") -> Checked:
+def _validated(model: type[Checked], content: Any, words: Sequence[str], section: str = "") -> Checked:
     try:
         return model.model_validate(content)
     except ValidationError as error:
-        usual = _groups("prune", ())
+        usual, file = _groups("prune", ()), next((word[11:] for word in words if word.startswith("experiment=")), "")
         chosen = {str(kind): one.get("name") for kind, one in content.items() if isinstance(one, dict)}
-        explained = [said.sentence(detail, section, chosen, usual, choices) for detail in error.errors()]
-        sentences, mends = zip(*explained, strict=True)
+        sentences, mends = [], []
+        for detail in sorted(error.errors(), key=lambda one: one["type"] != "extra_forbidden"):
+            what, mend = said.sentence(detail, section, chosen, usual, choices)
+            where = _place(file, (*filter(None, [section]), *detail["loc"]))
+            sentences.append(where + what)
+            if where and mend and mend.endswith("=..."):
+                mend = f"{mend[:-4].rpartition('.')[2]}: in the file"
+            mends.append(mend)
         raise ConfigError("\n".join(sentences), next((mend for mend in mends if mend), None)) from None

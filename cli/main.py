@@ -161,8 +161,8 @@ def claims(
     from .claims import claims as show
 
     options.load(plugin)
-    one, results = options.placed(experiment, results)
-    raise typer.Exit(show(one, results, as_json=json, check=check))
+    one, place = options.placed(experiment, results)
+    raise typer.Exit(show(one, place, as_json=json, check=check))
 
 
 @app.command()
@@ -206,9 +206,9 @@ def runs(
     from .runs import runs as look
 
     options.load(plugin)
-    named, results = options.located(words, results)
+    named, place = options.located(words, results)
     asked = {"remove": remove, "clean": clean, "verify": verify, "dry_run": dry_run, "as_json": json, "as_csv": csv}
-    raise typer.Exit(look(named, phase=phase, results=results, merge=merge, **asked))
+    raise typer.Exit(look(named, phase=phase, results=place, merge=merge, **asked))
 
 
 @app.command()

@@ -8,7 +8,7 @@ from contextlib import redirect_stdout, suppress
 from itertools import pairwise
 from pathlib import Path
 from textwrap import fill
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 
@@ -89,8 +89,19 @@ Overrides = Annotated[
         show_default=False,
     ),
 ]
-Keep = Annotated[float | None, typer.Option("--keep", help="Fraction kept, 0 to 1 (short for keep=).")]
-Seeds = Annotated[list[int] | None, typer.Option("--seed", help="Seed; give it several times for a sweep.")]
+Keep = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--keep",
+        metavar="FRACTION",
+        help="Fraction kept, 0 to 1 (short for keep=); give it several times for a sweep.",
+        show_default=False,
+    ),
+]
+Seeds = Annotated[
+    list[str] | None,
+    typer.Option("--seed", metavar="NUMBER", help="Seed; give it several times for a sweep.", show_default=False),
+]
 Plugins = Annotated[
     list[str] | None,
     typer.Option(
@@ -102,7 +113,8 @@ Plugins = Annotated[
 ]
 Check = Annotated[bool, typer.Option("--check", help="Exit 5 where a claim has not the expected verdict.")]
 Results = Annotated[
-    str | None, typer.Option("--results", help="The store's folder (short for results=).", show_default=False)
+    list[str] | None,
+    typer.Option("--results", metavar="FOLDER", help="The store's folder (short for results=).", show_default=False),
 ]
 Experiment = Annotated[
     list[str] | None,
@@ -117,9 +129,10 @@ Kind = Annotated[
 DryRun = Annotated[bool, typer.Option("--dry-run", help="Say what would run, and run nothing.")]
 Json = Annotated[bool, typer.Option("--json", help="One JSON object a run on stdout.")]
 Launcher = Annotated[
-    str | None,
+    list[str] | None,
     typer.Option(
         "--launcher",
+        metavar="NAME",
         help="Where runs happen: local, processes or submitit (short for launcher=).",
         autocompletion=_launchers,
     ),
@@ -140,35 +153,30 @@ Phase = Annotated[
 ]
 
 
-def overrides(words: list[str] | None, **flags: Any) -> list[str]:
-    """Flags are sugar for overrides. Of two words for a key the later one counts, which is said."""
-    if flags.get("seed"):
-        flags["seed"] = ",".join(map(str, flags["seed"]))
-    if flags.get("results") is not None:
-        flags["results"] = "'{}'".format(flags["results"].replace("'", r"\'"))  # whatever is in a path
-    more = [f"{key}={value}" for key, value in flags.items() if value not in (None, [], "")]
-    given: dict[str, str] = {}
-    for word in [*(words or []), *more]:
-        key, _, value = word.partition("=")
-        if given.get(key, value) != value:
-            both = "" if key == "results" else f"; for both: {key}={given[key]},{value}"
-            typer.echo(f"{word} replaces {key}={given[key]}{both}", err=True)
-        given[key] = value
-    return [*(words or []), *more]
+def overrides(words: list[str] | None, **flags: list[str] | None) -> list[str]:
+    """Flags are sugar for overrides: `--keep 0.5 --keep 1` is keep=0.5,1."""
+    if places := flags.get("results"):
+        flags["results"] = ["'{}'".format(one.replace("'", r"\'")) for one in places]  # whatever is in a path
+    return [*(words or []), *(f"{key}={','.join(values)}" for key, values in flags.items() if values)]
 
 
-def located(words: list[str] | None, results: str | None) -> tuple[list[str], str]:
+def located(words: list[str] | None, results: list[str] | None) -> tuple[list[str], str]:
     """The words of a verb that looks into a store, and the store: --results FOLDER or results=FOLDER."""
     places = [word.partition("=")[2].strip("'\"") for word in words or () if word.startswith("results=")]
-    if "" in (results, *places):
+    places = list(dict.fromkeys([*(results or ()), *places]))
+    if "" in places:
         raise ConfigError("results= names no folder", "results=results")
     named = [word for word in words or () if not word.startswith("results=")]
-    return named, results or (places[-1] if places else "results")
+    return named, _one(places, "stores") or "results"
 
 
-def placed(words: list[str] | None, results: str | None) -> tuple[str | None, str]:
+def placed(words: list[str] | None, results: list[str] | None) -> tuple[str | None, str]:
     """As `located`, of a verb that takes one word."""
-    named, results = located(words, results)
-    if len(named) > 1:
-        raise ConfigError(f"{' and '.join(named)} are {len(named)} names, and one is looked at", named[0])
-    return (named[0] if named else None), results
+    named, place = located(words, results)
+    return _one(named, "names"), place
+
+
+def _one(given: list[str], what: str) -> str | None:
+    if len(given) > 1:
+        raise ConfigError(f"{' and '.join(given)} are {len(given)} {what}, and one is looked at", given[0])
+    return next(iter(given), None)

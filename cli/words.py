@@ -139,7 +139,9 @@ def sentence(
         if len(place) > 1 and (having := owners(place)):
             what = f"{key} belongs to {kind}={', '.join(having)}, and this is {kind}={chosen.get(kind)}"
             return what, f"leave {key} out, or {kind}={having[0]}"
-        return did_you_mean(f"{key}=", key, _siblings(place, chosen), ""), None
+        known = _siblings(place, chosen)
+        near = nearest(short(key), known)
+        return did_you_mean(f"{key}=", key, known, ""), near and f"{near}=..."
     if detail["type"] == "no_choice":
         kind, name = detail["ctx"]["kind"], short(detail["ctx"]["name"])
         names = choices(kind)
@@ -171,6 +173,8 @@ def _meant(key: str, given: str, detail: Any, usual: Any) -> str | None:
     number = re.fullmatch(r"(\d+(?:\.\d+)?) *(%?)", given)
     if number and (number[2] or (limit == 1 and float(number[1]) >= 10)) and 0 < float(number[1]) < 100:  # of a hundred
         return f"{key}={float(number[1]) / 100:g}"
+    if detail["type"] == "int_from_float" and float(given) >= 0:
+        return f"{key}={int(float(given))}"
     if span := re.fullmatch(r"(\d+) *(?:\.\.|-|:) *(\d+)", given):
         numbers = range(int(span[1]), int(span[2]) + 1)
         few = 0 < len(numbers) <= 10

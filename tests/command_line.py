@@ -14,6 +14,11 @@ from prune_lab.cli import main
 TINY = ["task=digits", "task.examples=200", "model=linear", "recipe.epochs=3", "recipe.batch_size=50"]
 
 
+def changed(*words: str) -> list[str]:
+    """The words, a later one in place of an earlier one of the same key."""
+    return list({word.partition("=")[0]: word for word in words}.values())
+
+
 @dataclass(frozen=True)
 class Answer:
     code: int

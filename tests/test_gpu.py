@@ -9,7 +9,7 @@ import pandas as pd
 import pytest
 import torch
 
-from .command_line import TINY, call
+from .command_line import TINY, call, changed
 
 pytestmark = pytest.mark.skipif(not torch.cuda.is_available(), reason="no GPU that this torch can use")
 
@@ -37,16 +37,15 @@ def metrics(capsys: pytest.CaptureFixture[str], results: Path, device: str, *wor
     [
         [
             "evaluate",
-            *TINY,
-            "recipe.epochs=6",
+            *changed(*TINY, "recipe.epochs=6"),
             "budget=steps",
             "policy=uniform,infobatch,rs2,loss_proportional,equal_contribution",
         ],
         ["evaluate", *CONVNET, "recipe.epochs=1"],
         ["evaluate", *TEXT, *SMALL, "recipe.epochs=1"],
         ["search", "task=digits", "task.examples=60", *SEARCH],
-        ["search", *CONVNET, "model.norm=group", "task.examples=60", *SEARCH],
-        ["search", *TEXT, "task.documents=100", "task.dev=0.4", *SMALL, *SEARCH],
+        ["search", *changed(*CONVNET, "task.examples=60", *SEARCH), "model.norm=group"],
+        ["search", *changed(*TEXT, "task.documents=100"), "task.dev=0.4", *SMALL, *SEARCH],
     ],
     ids=["policies", "convnet", "text", "search", "search a convnet", "search text"],
 )

@@ -23,10 +23,58 @@ def test_a_task_brings_its_model_and_recipe_and_a_word_for_them_wins() -> None:
 
 
 def test_a_sweep_is_the_product_and_a_later_word_replaces() -> None:
-    runs = compose.runs("train", ["keep=0.5", "seed=0,1", "rule=random,easy", "keep=0.25"])
-    assert [(s.keep, s.seed, s.rule.name) for s in runs] == [
-        (0.25, 0, "random"), (0.25, 0, "easy"), (0.25, 1, "random"), (0.25, 1, "easy"),
-    ]  # fmt: skip
+    assert compose.grid(["keep=0.5", "seed=0,1", "rule=random,easy", "keep=0.25"]) == [
+        (keep, seed, rule)
+        for keep in ["keep=0.25"]
+        for seed in ("seed=0", "seed=1")
+        for rule in ("rule=random", "rule=easy")
+    ]
+
+
+@pytest.mark.parametrize(
+    ("words", "mend"),
+    [
+        (["keep=0.3", "keep=0.5"], "one of the two, or keep=0.3,0.5 for both"),
+        (["+seed=0", "seed=1,2"], "one of the two, or seed=0,1,2 for both"),
+        (["rule=hard", "rule.name=easy"], "one of the two, or rule=hard,easy for both"),
+        (["recipe.epochs=3", "keep=1", "recipe.epochs=4"], "one of the two, or recipe.epochs=3,4 for both"),
+        (["results=a", "results='b'"], "one of the two"),
+        (["launcher=local", "launcher=processes"], "one of the two"),
+    ],
+)
+def test_a_key_has_one_word(words: list[str], mend: str, tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match="is given twice") as caught:
+        compose.runs("train", words)
+    assert caught.value.mend == mend
+    with pytest.raises(ConfigError, match="is given twice"):
+        compose.experiment(["experiment=smoke", *words])
+    own = tmp_path / "mine.yaml"
+    own.write_text(f"experiment:\n  name: mine\n  title: t\n  grids: [{words}]\n")
+    with pytest.raises(ConfigError, match="is given twice"):
+        compose.experiment([f"experiment={own}"])
+    assert compose.runs("train", ["keep=0.3", "keep=0.3"])  # one meaning
+
+
+def test_flags_are_words_and_repeated_ones_sweep() -> None:
+    given = options.overrides(["seed=0"], keep=["0.5", "1"], seed=None, results=["it's"])
+    assert given == ["seed=0", "keep=0.5,1", r"results='it\'s'"]
+    assert options.placed(["3f2a", "results='a'"], ["a"]) == ("3f2a", "a")
+    with pytest.raises(ConfigError, match="2 stores"):
+        options.placed(["results=b"], ["a"])
+
+
+def test_a_page_of_ones_own_takes_no_place_of_ours(tmp_path: Path) -> None:
+    own, taken = tmp_path / "mine.yaml", {"demo": "demo", "capacity_digits": "capacity_digits", "high": "high_pruning"}
+    for name, page in taken.items():
+        own = tmp_path / f"{name}.yaml"
+        sizes = "{pruning: {grids: [[keep=1]]}}"
+        own.write_text(f"experiment:\n  title: t\n  grids: [[keep=1]]\n  name: {name}\n  sizes: {sizes}\n")
+        with pytest.raises(ConfigError, match=rf"{name}\.yaml, line 4: .* over {page}") as caught:
+            compose.experiment([f"experiment={own}"])
+        assert caught.value.mend == f"name: my_{name}"
+    own.write_text("experiment:\n  title: t\n  grids: [[keep=1]]\n  name: demo_2\n")
+    compose._section.cache_clear()
+    assert compose.experiment([f"experiment={own}"])[0].folder == "demo_2"
 
 
 def test_in_a_sweep_over_choices_a_key_goes_to_those_that_have_it() -> None:
@@ -85,6 +133,8 @@ def test_range_sweeps_and_quoted_values() -> None:
         (["keep=2"], "to mend it: keep=0.5"),  # not keep=0.02
         (["keep=0"], "to mend it: keep=0.5"),
         (["seed=abc"], "to mend it: seed=0"),
+        (["seed=1.5"], "to mend it: seed=1"),
+        (["scorer.proxies=2.5"], "to mend it: scorer.proxies=2"),
         (["seed=0..2"], "to mend it: seed=0,1,2"),
         (["seed=0-99"], "to mend it: seed=range(0,100)"),
         (["rule=hrd"], "to mend it: rule=hard"),
@@ -134,7 +184,7 @@ def test_every_config_composes_and_validates() -> None:
     needs = {
         ("task", "images"): ["task.path=x"],
         ("task", "text"): ["task.path=x"],
-        ("scorer", "file"): ["scorer.path=x"],
+        ("scorer", "file"): ["task=digits", "scorer.path=x"],
         ("recipe", "images"): ["task=cifar10"],
         ("recipe", "resnet"): ["task=cifar10"],
     }
@@ -142,9 +192,10 @@ def test_every_config_composes_and_validates() -> None:
     fitting |= dict.fromkeys(("perplexity", "continuation", "ngram_importance"), "pydoc")
     for group in ("task", "model", "recipe", "scorer", "launcher", "study"):
         for name in compose.choices(group):
-            task = [] if group == "task" else [f"task={fitting.get(name, 'digits')}"]
-            phase, task = ("simulate", []) if group == "study" else ("train", task)
-            (run,) = compose.runs(phase, [*task, f"{group}={name}", *needs.get((group, name), [])])
+            more = needs.get(
+                (group, name), [] if group in ("task", "study") else [f"task={fitting.get(name, 'digits')}"]
+            )
+            (run,) = compose.runs("simulate" if group == "study" else "train", [f"{group}={name}", *more])
             if group != "recipe":
                 assert getattr(run, group).name == name
 

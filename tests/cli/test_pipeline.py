@@ -14,7 +14,7 @@ from prune_lab.cli.show import Show
 from prune_lab.experiments.phases import run as phases
 from prune_lab.experiments.store.folders import Store
 
-from ..command_line import TINY, call
+from ..command_line import TINY, call, changed
 
 FORMS = [
     ["scorer=random"],
@@ -141,7 +141,7 @@ def test_equal_epochs_and_equal_steps(capsys: pytest.CaptureFixture[str], result
 
 @pytest.mark.parametrize("form", FORMS, ids=" ".join)
 def test_every_score_runs(capsys: pytest.CaptureFixture[str], results: str, form: list[str]) -> None:
-    words = [*TINY, "task.examples=60", "model=mlp", "model.width=16", *form]
+    words = [*changed(*TINY, "task.examples=60", "model=mlp"), "model.width=16", *form]
     (made,) = call(capsys, "score", *words, "--json", results).objects
     scores = pd.read_parquet(Path(made["path"]) / "scores.parquet")
     assert len(scores) == 60
@@ -158,7 +158,7 @@ def test_every_score_runs(capsys: pytest.CaptureFixture[str], results: str, form
 def test_a_score_with_a_rule_of_its_own(
     capsys: pytest.CaptureFixture[str], results: str, tmp_path: Path, form: list[str], values: int
 ) -> None:
-    words = [*TINY, "task.examples=60", "scorer.proxies=2", "keep=0.5", *form, "--json", results]
+    words = [*changed(*TINY, "task.examples=60"), "scorer.proxies=2", "keep=0.5", *form, "--json", results]
     answer = call(capsys, "prune", *words)
     (made,) = answer.objects
     assert made["metrics"]["kept"] == 30
@@ -222,7 +222,13 @@ def test_a_model_that_guesses_is_named(capsys: pytest.CaptureFixture[str], resul
 def test_equal_scores_are_said_when_they_are_made_and_when_they_are_used(
     capsys: pytest.CaptureFixture[str], results: str
 ) -> None:
-    words = [*TINY, "recipe.epochs=1", "scorer=forgetting", "scorer.never_learned=zero", "scorer.proxies=1", results]
+    words = [
+        *changed(*TINY, "recipe.epochs=1"),
+        "scorer=forgetting",
+        "scorer.never_learned=zero",
+        "scorer.proxies=1",
+        results,
+    ]
     for verb in ("score", "prune"):
         answer = call(capsys, verb, *words, "keep=0.5")
         assert answer.code == 0
@@ -283,7 +289,14 @@ def test_the_line_of_a_run_and_its_own_seconds(
 
 
 def test_a_run_that_fails_is_named_and_the_others_finish(capsys: pytest.CaptureFixture[str], results: str) -> None:
-    words = ["evaluate", *TINY, "recipe.learning_rate=1e38,0.1", "model=mlp", "recipe.warmup=0", "--json", results]
+    words = [
+        "evaluate",
+        *changed(*TINY, "model=mlp"),
+        "recipe.learning_rate=1e38,0.1",
+        "recipe.warmup=0",
+        "--json",
+        results,
+    ]
     answer = call(capsys, *words)
     assert answer.code == 1
     assert "recipe.learning_rate" in answer.err

@@ -144,7 +144,11 @@ def test_an_experiment_of_ones_own_is_a_file_anywhere(
     assert "makes no claims" in unclaimed.err
 
 
-def test_a_setting_given_twice_is_said(capsys: pytest.CaptureFixture[str], results: str) -> None:
-    twice = call(capsys, "train", *TINY, "seed=0", "seed=1", "--dry-run", results)
-    assert "seed=1 replaces seed=0; for both: seed=0,1" in twice.err
-    assert "replaces" not in call(capsys, "train", *TINY, "seed=0,1", "--dry-run", results).err
+def test_a_setting_given_twice_is_refused(capsys: pytest.CaptureFixture[str], results: str) -> None:
+    twice = call(capsys, "train", *TINY, "--seed", "0", "seed=1", "--dry-run", results)
+    assert (twice.code, "seed is given twice: seed=1 and seed=0" in twice.err) == (2, True)
+    assert (
+        call(capsys, "train", *TINY, "--keep", "1", "--keep", "0.5", "--dry-run", results).err.count("train to do") == 2
+    )
+    percent = call(capsys, "train", *TINY, "--keep", "50%", "--dry-run", results)
+    assert (percent.code, "to mend it: keep=0.5" in percent.err) == (2, True)

@@ -24,7 +24,7 @@ from prune_lab.experiments.phases.plan import Job, job_of
 from prune_lab.experiments.phases.work import Work
 from prune_lab.experiments.store.folders import Store
 
-from ..command_line import TINY, call
+from ..command_line import TINY, call, changed
 
 LONG = ["task=digits", "task.examples=1000", "recipe.epochs=4000", "recipe.batch_size=20"]
 ENVIRONMENT = os.environ | {"OMP_NUM_THREADS": "1"}
@@ -153,7 +153,7 @@ def test_killed_at_any_moment_nothing_is_published_and_the_next_call_goes_on(
     process.communicate()
     assert Store(store).folders() == []
     assert call(capsys, "runs", "--clean", "--results", str(store)).code == 0
-    assert call(capsys, "train", *LONG, "recipe.epochs=2", f"results={store}").code == 0
+    assert call(capsys, "train", *changed(*LONG, "recipe.epochs=2"), f"results={store}").code == 0
 
 
 def test_workers_end_with_a_killed_parent(tmp_path: Path) -> None:

@@ -21,9 +21,9 @@ from prune_lab.experiments.store.folders import Store
 from prune_lab.experiments.training import packing
 from prune_lab.experiments.training.recipes import Recipe
 
-from ..command_line import TINY, call
+from ..command_line import TINY, call, changed
 
-MLP = [*TINY, "model=mlp", "model.width=8", "recipe.precision=float32"]
+MLP = [*changed(*TINY, "model=mlp"), "model.width=8", "recipe.precision=float32"]
 
 
 def proxies(capsys: pytest.CaptureFixture[str], place: Path, *words: str) -> list[Proxy]:

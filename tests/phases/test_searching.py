@@ -19,7 +19,7 @@ from prune_lab.experiments.phases import search as searching
 from prune_lab.experiments.phases.plan import closure, job_of
 from prune_lab.experiments.store.folders import Folder, Store
 
-from ..command_line import call
+from ..command_line import call, changed
 
 TINY = [
     "task=perceptron", "recipe=flow", "task.dimension=8", "task.train=40", "task.target=200", "task.shift=0.5",
@@ -30,7 +30,7 @@ DIGITS = ["task=digits", "task.examples=60", "recipe=flow", "recipe.steps=4", "s
 
 def searched(results: str, *words: str) -> Folder:
     """The search folder of a run, after all that it needs."""
-    (run,) = compose.runs("evaluate", [*words, results])
+    (run,) = compose.runs("evaluate", [*changed(*words), results])
     store, job = Store(run.results), job_of("search", run)
     for needed in closure([job]):
         phases.run(needed, store, lambda *_: None)

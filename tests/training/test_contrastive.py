@@ -31,7 +31,7 @@ from prune_lab.experiments.training.loop import State
 from prune_lab.experiments.training.optimizers import optimizers, schedulers
 from prune_lab.experiments.training.recipes import plan
 
-from ..command_line import TINY, call
+from ..command_line import TINY, call, changed
 from ..phases.test_defaults import run
 from ..planted import encoder
 from .test_training import CPU, image_task
@@ -248,7 +248,12 @@ def test_what_has_no_meaning_is_refused(changes: dict[str, object], said: str) -
 
 
 def test_scores_of_an_encoder_end_to_end(capsys: pytest.CaptureFixture[str], results: str, tmp_path: Path) -> None:
-    words = [*TINY, "task.examples=60", "model=mlp", "model.width=16", "scorer=prototypes", "scorer.encoder=simclr"]
+    words = [
+        *changed(*TINY, "task.examples=60", "model=mlp"),
+        "model.width=16",
+        "scorer=prototypes",
+        "scorer.encoder=simclr",
+    ]
     answer = call(capsys, "score", *words, "scorer.epochs=2", "--json", results)
     assert answer.code == 0, answer.err
     assert "views: turned by up to 15 degrees" in answer.err
