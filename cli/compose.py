@@ -21,7 +21,8 @@ from prune_lab.experiments.laws import expectations
 from prune_lab.experiments.phases.settings import Run
 
 from . import words as said
-from .experiment_file import OWN, experiment_file, line_of
+from .experiment_file import OWN, experiment_file
+from .lines import line_of
 
 Checked = TypeVar("Checked", bound=BaseModel)
 CONFIGS = "prune_lab.configs"
@@ -70,14 +71,15 @@ def _check_name(word: str, found: expectations.Experiment) -> None:
     for known in choices("experiment") if word != found.name else ():
         ours = described([f"experiment={known}"]).sizes if any(page.startswith(known) for page in pages) else ()
         if taken := sorted(pages & {known, *(f"{known}_{size}" for size in ours)}):
-            where = _place(word, ("experiment", "name"))
+            where = place([f"experiment={word}"], ("experiment", "name"))
             what = f"{where}name: {found.name} would write its page over {taken[0]}, which is prune-lab's own"
             raise ConfigError(what, f"name: my_{found.name}")
 
 
-def _place(file: str, place: Sequence[str | int]) -> str:
-    """Where a setting is in an experiment's own file, to stand before a sentence; empty where it is not there."""
-    line = line_of(file, place) if file.endswith(OWN) else None
+def place(words: Sequence[str], setting: Sequence[str | int]) -> str:
+    """Where a setting is in the own file of an experiment, to stand before a sentence; empty where it is not there."""
+    file = next((word[11:].strip("'\"") for word in words if word.startswith("experiment=")), "")
+    line = line_of(file, setting) if file.endswith(OWN) else None
     return "" if line is None else f"{file}, line {line}: "
 
 
@@ -388,12 +390,12 @@ def _validated(model: type[Checked], content: Any, words: Sequence[str], section
     try:
         return model.model_validate(content)
     except ValidationError as error:
-        usual, file = _groups("prune", ()), next((word[11:] for word in words if word.startswith("experiment=")), "")
+        usual = _groups("prune", ())
         chosen = {str(kind): one.get("name") for kind, one in content.items() if isinstance(one, dict)}
         sentences, mends = [], []
         for detail in sorted(error.errors(), key=lambda one: one["type"] != "extra_forbidden"):
             what, mend = said.sentence(detail, section, chosen, usual, choices)
-            where = _place(file, (*filter(None, [section]), *detail["loc"]))
+            where = place(words, (*filter(None, [section]), *detail["loc"]))
             sentences.append(where + what)
             if where and mend and mend.endswith("=..."):
                 mend = f"{mend[:-4].rpartition('.')[2]}: in the file"

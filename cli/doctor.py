@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import importlib
-import importlib.util
 import os
 import shutil
 from pathlib import Path
 from typing import Literal
 
+from prune_lab.experiments import choices, extras
+from prune_lab.experiments.phases.settings import Launcher
+
+from . import compose
 from .show import Show
 
 Finding = tuple[str, Literal["yes", "no", "warning"], str]
@@ -20,7 +23,7 @@ def doctor(*, as_json: bool) -> int:
     findings = [_library("torch", "make install")]
     if findings[0][1] == "yes":
         findings += [_library("torchvision", "no ResNet-18 and no download of CIFAR-10; make install"), _device()]
-    findings += [_cores(), _data(), _disk(), _cluster()]
+    findings += [_cores(), _data(), _disk(), *map(_extra, extras.extras())]
     if as_json:
         for name, state, sentence in findings:
             show.data({"check": name, "state": state, "sentence": sentence})
@@ -71,7 +74,13 @@ def _disk() -> Finding:
     return "disk", "yes" if free > 5 else "warning", f"{free:.0f} GiB free here"
 
 
-def _cluster() -> Finding:
-    if importlib.util.find_spec("submitit") is None:
-        return "cluster", "no", "pip install 'prune-lab[cluster]' for --launcher submitit"
-    return "cluster", "yes", "submitit" + ("" if shutil.which("sbatch") else "; no Slurm here: its jobs run locally")
+def _extra(name: str) -> Finding:
+    """Whether the packages of an extra are here, and which choices need them."""
+    launchers = [f"launcher={one}" for one in compose.choices("launcher") if Launcher(name=one).extra == name]  # type: ignore[arg-type]
+    every = (one for kind in choices.KINDS for one in choices.every(kind))
+    users = [*launchers, *(f"{one.kind}={one.registered}" for one in every if one.extra == name)]
+    use = f" for {', '.join(users)}" if users else ""
+    if extras.lacking(name):
+        return f"extra {name}", "no", extras.install(name) + use
+    slurm = "; no Slurm here: its jobs run locally" if name == "cluster" and not shutil.which("sbatch") else ""
+    return f"extra {name}", "yes", f"{', '.join(extras.extras()[name])}{use}{slurm}"

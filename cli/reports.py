@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from prune_lab.experiments.choices import loaded
 from prune_lab.experiments.errors import ClaimFailed, ConfigError
 from prune_lab.experiments.laws import expectations
-from prune_lab.experiments.phases.plan import job_of, one_look
+from prune_lab.experiments.phases.plan import Job, job_of, one_look
 from prune_lab.experiments.phases.settings import Run
 from prune_lab.experiments.store.folders import Store, key_of
 
@@ -66,7 +66,13 @@ def _run_and_page(
     phase = phase if experiment is None else experiment.phase
     points = compose.grid(words) if experiment is None else compose.points(experiment.chosen, words)
     show.note(effects.said(phase, words, points, base="evaluate" if phase != "search" else phase))
-    outcomes = run(phase, runs, show, dry_run=dry_run)
+    own = None if experiment is None or _changed(words) else experiment
+
+    def check_claims(jobs: Sequence[Job]) -> None:
+        if own is not None and own.chosen.expect:
+            _check_claims(own, jobs, words)
+
+    outcomes = run(phase, runs, show, dry_run=dry_run, check=check_claims)
     if dry_run or exit_code(outcomes):
         return exit_code(outcomes)
     with one_look():
@@ -77,10 +83,25 @@ def _run_and_page(
         name, title = key_of({"runs": sorted(keys)}), f"{number}: {asked}" if asked else number
         return _page(runs[0].results, keys, name, title, (), words, show, phase=phase)
     name, title, expect = experiment.folder, experiment.chosen.title or experiment.title, experiment.chosen.expect
-    changed = [word for word in words if not word.startswith(("experiment=", "experiment.size=", *ELSEWHERE))]
-    if changed:  # another experiment than the file's: its page does not take that one's place
+    if changed := _changed(words):  # another experiment than the file's: its page does not take that one's place
         name, title = f"{name}_{key_of({'changed': sorted(changed)})[:6]}", f"{title} ({', '.join(changed)})"
     return _page(runs[0].results, keys, name, title, expect, words, show, phase=phase, check=check)
+
+
+def _changed(words: Sequence[str]) -> list[str]:
+    """The words that make another experiment of a file's."""
+    return [word for word in words if not word.startswith(("experiment=", "experiment.size=", *ELSEWHERE))]
+
+
+def _check_claims(experiment: expectations.Experiment, jobs: Sequence[Job], words: Sequence[str]) -> None:
+    """Refuse claims on what none of the planned runs has."""
+    from prune_lab.experiments.report import foreseen
+
+    size = () if experiment.size not in experiment.sizes else ("sizes", experiment.size)
+    found = list(foreseen.faults(experiment.phase, jobs, experiment.chosen.expect))
+    said = [compose.place(words, ("experiment", *size, "expect", *fault.place)) + fault.what for fault in found]
+    if said:
+        raise ConfigError("\n".join(said), next((fault.mend for fault in found if fault.mend), None))
 
 
 def _page(

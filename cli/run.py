@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
+from prune_lab.experiments import extras
 from prune_lab.experiments.contribution.settings import Search
 from prune_lab.experiments.errors import ConfigError
 from prune_lab.experiments.phases import launch
@@ -17,9 +18,11 @@ from prune_lab.experiments.store.provenance import code_version
 
 from .show import Show
 
+Check = Callable[[Sequence[Job]], None]
 
-def run(phase: str, runs: Sequence[Run], show: Show, *, dry_run: bool) -> list[Outcome]:
-    """The outcomes of a phase for these runs, after all that they need."""
+
+def run(phase: str, runs: Sequence[Run], show: Show, *, dry_run: bool, check: Check | None = None) -> list[Outcome]:
+    """The outcomes of a phase for these runs, after all that they need. `check` looks at the jobs before any runs."""
     store = Store(runs[0].results)
     with one_look():
         targets = {job.key: job for job in (job_of(phase, run) for run in runs)}
@@ -28,6 +31,9 @@ def run(phase: str, runs: Sequence[Run], show: Show, *, dry_run: bool) -> list[O
     _check_search(phase, runs)
     jobs = closure(targets.values())
     todo = [job for job in jobs if store.find(job.phase, job.key) is None]
+    if check is not None:
+        check(jobs)
+    _check_extras(todo, runs[0])
     missing = {job.key for job in todo}
     before = [job for job in todo if job.key not in targets]
     if before:
@@ -45,6 +51,14 @@ def run(phase: str, runs: Sequence[Run], show: Show, *, dry_run: bool) -> list[O
     finally:
         show.stop()
     return outcomes
+
+
+def _check_extras(todo: Sequence[Job], run: Run) -> None:
+    """Refuse what needs a package that is not installed, before anything runs."""
+    for one in {type(one): one for job in todo for one in job.choices}.values():
+        extras.check(one.extra, f"{one.kind}={one.name}")
+    if todo:
+        extras.check(run.launcher.extra, f"launcher={run.launcher.name}")
 
 
 def export(phase: str, run: Run, show: Show) -> None:

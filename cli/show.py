@@ -33,6 +33,7 @@ class Show:
         self.console = Console(stderr=True, highlight=False)
         self.notes: list[str] = []
         self._said: set[str] = set()
+        self._alike: dict[str, int] = {}  # an error -> how many runs more than the first ended in it
         self._progress: Progress | None = None
         self._bars: tuple[TaskID, TaskID] | None = None
         self._total = self._finished = 0
@@ -76,8 +77,10 @@ class Show:
         if self.as_json and asked_for:
             self.data(outcome.as_json())
         if outcome.error is not None:
-            line = f"{outcome.phase} failed: {outcome.name}: {readable(str(outcome.error))}"
-            self.console.print(line, markup=False, soft_wrap=True)
+            said = readable(str(outcome.error))
+            self._alike[said] = self._alike.get(said, -1) + 1
+            if self._alike[said] == 0:  # of the data, say: the same for every run on them
+                self.console.print(f"{outcome.phase} failed: {outcome.name}: {said}", markup=False, soft_wrap=True)
         elif asked_for or outcome.status == "done":
             word = {"cached": "already done", "planned": "to do"}.get(outcome.status, outcome.status)
             took = f" in {outcome.seconds:.1f} s" if outcome.status == "done" else ""
@@ -85,9 +88,14 @@ class Show:
             self.console.print(line, markup=False, soft_wrap=True)
 
     def stop(self) -> None:
-        """End progress."""
+        """End progress, and say how many runs failed like one that was named."""
         if self._progress is not None:
             self._progress.stop()
+        if number := sum(self._alike.values()):
+            self.console.print(
+                f"{number} more {'runs' if number > 1 else 'run'} failed for the same reason", markup=False
+            )
+        self._alike.clear()
 
     def data(self, content: Any) -> None:
         """A JSON object on stdout."""

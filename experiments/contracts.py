@@ -229,6 +229,7 @@ class Choice(Settings):
     version: ClassVar[int]  # raised where the meaning changes
     plugin: ClassVar[str | None]  # the hash of the plug-in's source; None: of the house
     plugin_name: ClassVar[str | None]
+    extra: ClassVar[str | None] = None  # the optional packages of pyproject.toml that it needs
     sees_dev: ClassVar[bool | str] = False  # whether it uses the dev split's labels; a setting: where that is null
 
     def __hash__(self) -> int:  # works for settings that are lists

@@ -12,7 +12,7 @@ import pytest
 
 ROOT = Path(__file__).resolve().parent.parent
 FLOORS = (  # a room imports from the floors below it; on the ground there are files alone
-    ("choices", "contracts", "devices", "errors", "precision", "sections", "seeds"),
+    ("choices", "contracts", "devices", "errors", "extras", "precision", "sections", "seeds"),
     ("store", "laws", "figures", "models"),
     ("data", "training"),
     ("contribution", "pruning"),

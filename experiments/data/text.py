@@ -19,6 +19,7 @@ import numpy as np
 
 from ..contracts import IGNORED, Data, Examples, Indices, Split
 from ..errors import ConfigError, DataUnavailable, calling, renamed
+from ..extras import install
 from . import digits, sources
 from .documents import BESIDE, ENDINGS, KINDS, Documents, joined, kind, read, standard_library, written_digits
 from .parts import files_by_part
@@ -109,9 +110,8 @@ def load(
 
 def find(name: str, path: str | None) -> tuple[Path, dict[str, tuple[Path, ...]], list[str]]:
     """The folder or file, its files by part, and how they were found."""
-    download, advice = (
-        (_download, "pip install 'prune-lab[hub]' and a network") if name == "tinystories" else (None, None)
-    )
+    stories = name == "tinystories"
+    download, advice = (_download, f"a network, and {install('hub')}") if stories else (None, None)
     root, found = sources.locate(name, path, download=download, advice=advice)
     kinds: dict[str, list[Path]] = {}
     for file in sources.list_files(root, ENDINGS):
@@ -143,9 +143,7 @@ def _download(folder: Path) -> None:
     try:
         from huggingface_hub import get_hf_file_metadata, hf_hub_download, hf_hub_url
     except ImportError as error:
-        raise DataUnavailable(
-            "its download needs the extra `hub`, which is not installed", "pip install 'prune-lab[hub]'"
-        ) from error
+        raise DataUnavailable("its download needs huggingface-hub, which is not installed", install("hub")) from error
     try:
         get_hf_file_metadata(hf_hub_url(STORIES_AT, STORIES[0], repo_type="dataset"))  # fails at once, without retries
         for file in STORIES:

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from ..errors import DataUnavailable
+from ..extras import install
 from .settings import Launcher
 
 PLACES = 256  # jobs at once, where launcher.workers does not say
@@ -30,7 +31,7 @@ def submitting(function: Callable[..., Any], settings: Launcher, folder: Path) -
     try:
         import submitit
     except ImportError as error:
-        raise DataUnavailable("launcher=submitit needs submitit", "pip install 'prune-lab[cluster]'") from error
+        raise DataUnavailable("launcher=submitit needs submitit", install("cluster")) from error
     executor, queue = submitit.AutoExecutor(folder=folder), Queue()
     executor.update_parameters(  # what is None is not asked for
         name="prune-lab",

@@ -87,11 +87,16 @@ class Job:
         return ", ".join(words if self.phase == "prune" else [*words, f"seed {run.seed}"])
 
     @property
-    def plugins(self) -> list[str]:
-        """The plug-ins whose choices this phase runs."""
+    def choices(self) -> list[Choice]:
+        """The choices that this phase runs."""
         own = {"prune": self.run.rule, "score": self.run.scorer}.get(self.phase)  # whose recipes may be plain data
         chosen = {id(one): one for one in (*self.settings.values(), own)}.values()
-        return [str(one.plugin_name) for one in chosen if isinstance(one, Choice) and one.plugin is not None]
+        return [one for one in chosen if isinstance(one, Choice)]
+
+    @property
+    def plugins(self) -> list[str]:
+        """The plug-ins whose choices this phase runs."""
+        return [str(one.plugin_name) for one in self.choices if one.plugin is not None]
 
     @property
     def recipe(self) -> dict[str, Any]:

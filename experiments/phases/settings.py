@@ -84,6 +84,11 @@ class Launcher(Settings):
     memory: Annotated[float, Field(gt=0)] | None = None  # submitit: gigabytes of a job; null: the cluster's default
     array: bool = False  # submitit: jobs that are ready at the same time are submitted as one job array
 
+    @property
+    def extra(self) -> str | None:
+        """The optional packages that it needs."""
+        return "cluster" if self.name == "submitit" else None
+
     @model_validator(mode="after")
     def _read(self) -> Launcher:
         readers = {"workers": ("processes", "submitit")}

@@ -11,6 +11,7 @@ from pydantic import Field
 from ..choices import choice
 from ..contracts import Count, Evidence, Floats, ScorerChoice, Split, Task
 from ..errors import ConfigError, DataUnavailable
+from ..extras import install
 from .evidence import Proxies, of_classes
 
 if TYPE_CHECKING:
@@ -25,6 +26,7 @@ class Trak(ScorerChoice):
     """
 
     sees_dev = True
+    extra = "attribution"
     higher_means = "more helpful to dev"
     dimension: Count = 512  # of the projected gradients
     damping: Annotated[float, Field(ge=0)] = 0.01  # added to their Gram matrix's diagonal; the paper's: 0
@@ -48,7 +50,7 @@ class Trak(ScorerChoice):
             from dattri.algorithm import trak as dattri
             from dattri.task import AttributionTask
         except ImportError as error:
-            raise DataUnavailable("scorer=trak needs dattri", "pip install 'prune-lab[attribution]'") from error
+            raise DataUnavailable("scorer=trak needs dattri", install("attribution")) from error
         dattri.tqdm = lambda rows, **_: rows  # its progress bars would break ours
         model = copy.deepcopy(proxies[0].model)
 

@@ -11,7 +11,9 @@ import pandas as pd
 import pytest
 
 from prune_lab.cli.show import Show
+from prune_lab.experiments.errors import DataUnavailable
 from prune_lab.experiments.phases import run as phases
+from prune_lab.experiments.phases.launch import Outcome
 from prune_lab.experiments.store.folders import Store
 
 from ..command_line import TINY, call, changed
@@ -397,3 +399,14 @@ def test_doctor_says_what_this_machine_can_do(capsys: pytest.CaptureFixture[str]
 def test_a_table_shows_square_brackets_as_they_are(capsys: pytest.CaptureFixture[str]) -> None:
     Show(as_json=False).table("t", ("", ""), [("cluster", "pip install 'prune-lab[cluster]'")])
     assert "prune-lab[cluster]" in capsys.readouterr().out
+
+
+def test_an_error_that_runs_share_is_said_once(capsys: pytest.CaptureFixture[str]) -> None:
+    show = Show(as_json=True)
+    for number, reason in enumerate(["no file a.png", "no file a.png", "no file a.png", "another"]):
+        show.outcome(Outcome("train", str(number), "", "failed", error=DataUnavailable(reason)), asked_for=True)
+    show.stop()
+    said = capsys.readouterr()
+    assert said.err.count("no file a.png") == 1
+    assert "2 more runs failed for the same reason" in said.err
+    assert said.out.count("no file a.png") == 3  # an object a run
