@@ -75,7 +75,7 @@ def _phases(incomplete: str) -> list[str]:
 
 
 def _keys(context: typer.Context, incomplete: str) -> list[str]:
-    root = Path(context.params.get("results") or "results")
+    root = Path((context.params.get("results") or ["results"])[0])
     return sorted(path.name for path in root.glob(f"*/{incomplete}*") if path.name[0] != ".")
 
 

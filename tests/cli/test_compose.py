@@ -243,7 +243,7 @@ def test_completion_of_flags_and_runs(tmp_path: Path) -> None:
     assert options._phases("tr") == ["train"]
     (tmp_path / "train" / "3f2a").mkdir(parents=True)
     (tmp_path / "train" / ".3f2a.resume").mkdir()
-    context = SimpleNamespace(params={"results": str(tmp_path)})
+    context = SimpleNamespace(params={"results": [str(tmp_path)]})
     assert options._keys(context, "3f") == ["3f2a"]  # type: ignore[arg-type]
 
 
