@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import copy
 import warnings
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from functools import lru_cache
 from hashlib import sha256
 from importlib import resources
@@ -222,17 +222,6 @@ def choices(group: str) -> list[str]:
     entries = folder.iterdir() if folder.is_dir() else ()
     presets = {entry.name.removesuffix(".yaml") for entry in entries if entry.name.endswith(".yaml")}
     return [*sorted(presets), *(name for name in registry.names(group) if name not in presets)]
-
-
-def complete(incomplete: str) -> Iterator[str]:
-    """Shell completion of an override: keys first, then a key's values."""
-    key, equals, value = incomplete.partition("=")
-    if not equals:
-        begun = [f"{name}=" for name in said.every_key() if name.startswith(key)]
-        yield from begun if len(begun) != 1 else list(complete(begun[0])) or begun
-        return
-    known = choices(key) if key in GROUPS else said.literals(key)
-    yield from (f"{key}={name}" for name in known if name.startswith(value))
 
 
 def run_of(phase: str, point: tuple[str, ...]) -> Run:

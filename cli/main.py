@@ -10,9 +10,9 @@ from typing import NoReturn
 import typer
 
 from prune_lab.experiments import choices as registry
-from prune_lab.experiments.errors import LabError, RunFailed, foreseen, unforeseen
+from prune_lab.experiments.errors import INTERRUPTED, LabError, RunFailed, foreseen, unforeseen
 
-from . import options, stdout
+from . import options, stdout, verbs
 from .options import (
     Check,
     DryRun,
@@ -30,7 +30,6 @@ from .options import (
     Seeds,
 )
 
-INTERRUPTED = 130
 AFTER_INTERRUPT = (
     "\nprune-lab: interrupted; finished runs are kept, and the same command goes on, a run from its last checkpoint"
 )
@@ -130,7 +129,7 @@ def _verb(name: str) -> Callable[..., None]:
 
 
 for phase in PHASES:
-    app.command(phase)(_verb(phase))
+    app.command(phase, cls=verbs.Verb)(_verb(phase))
 
 
 def _run(phase: str, words: list[str], *, dry_run: bool, as_json: bool) -> None:
@@ -146,7 +145,7 @@ def _run(phase: str, words: list[str], *, dry_run: bool, as_json: bool) -> None:
     raise typer.Exit(exit_code(outcomes))
 
 
-@app.command()
+@app.command(cls=verbs.Verb)
 def claims(
     experiment: Experiment = None,
     results: Results = None,
@@ -165,7 +164,7 @@ def claims(
     raise typer.Exit(show(one, place, as_json=json, check=check))
 
 
-@app.command()
+@app.command(cls=verbs.Verb)
 def choices(kind: Kind = None, name: Name = None, json: Json = False, plugin: Plugins = None) -> None:
     """List the scorers, rules, policies, tasks, models and studies: source, meaning, settings with their defaults.
 
@@ -177,7 +176,7 @@ def choices(kind: Kind = None, name: Name = None, json: Json = False, plugin: Pl
     raise typer.Exit(show(kind, name, as_json=json))
 
 
-@app.command()
+@app.command(cls=verbs.Verb)
 def runs(
     words: Run = None,
     phase: Phase = None,
@@ -211,7 +210,7 @@ def runs(
     raise typer.Exit(look(named, phase=phase, results=place, merge=merge, **asked))
 
 
-@app.command()
+@app.command(cls=verbs.Verb)
 def doctor(json: Json = False, plugin: Plugins = None) -> None:
     """Say what this machine can do, and what would mend the rest."""
     from .doctor import doctor as examine

@@ -46,7 +46,7 @@ def load(plugins: list[str] | None) -> None:
 
 
 def _complete(incomplete: str) -> list[str]:
-    from .compose import complete
+    from .completion import complete
 
     before = os.environ.get("COMP_WORDS", "").split()[: int(os.environ.get("COMP_CWORD") or 0)]
     with suppress(LabError), redirect_stdout(sys.stderr):
@@ -56,6 +56,12 @@ def _complete(incomplete: str) -> list[str]:
     if len(before) > 1 and before[-1] == "=":  # bash breaks words at "=": the word to complete is the value alone
         return [word.partition("=")[2] for word in complete(f"{before[-2]}={incomplete}")]
     return list(complete(incomplete))
+
+
+def _experiments(incomplete: str) -> list[str]:
+    from .completion import experiments
+
+    return experiments(incomplete)
 
 
 def _launchers(incomplete: str) -> list[str]:
@@ -118,7 +124,12 @@ Results = Annotated[
 ]
 Experiment = Annotated[
     list[str] | None,
-    typer.Argument(metavar="[EXPERIMENT]", help="Only this one's; all where left out.", show_default=False),
+    typer.Argument(
+        metavar="[EXPERIMENT]",
+        help="Only this one's; all where left out.",
+        autocompletion=_experiments,
+        show_default=False,
+    ),
 ]
 Kind = Annotated[
     str | None,

@@ -11,6 +11,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
+INTERRUPTED = 130  # the exit code after Ctrl-C
 Names = Mapping[str, str]  # what a setting is called where it comes from: {"task.path": "shifted.path"}
 
 

@@ -9,7 +9,7 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from prune_lab.cli import compose, options
+from prune_lab.cli import completion, compose, options
 from prune_lab.experiments import choices
 from prune_lab.experiments.errors import ConfigError, DataUnavailable
 from prune_lab.experiments.phases.plan import job_of
@@ -67,8 +67,8 @@ def test_a_plug_in_is_listed_completed_validated_and_documented(
     assert (doubt["source"], doubt["plugin"]) == ("this page", str(tmp_path / "doubt.py"))
     assert doubt["meaning"].startswith("One minus the probability")
     assert [one["name"] for one in doubt["settings"]] == ["proxies", "power"]
-    assert list(compose.complete("scorer=dou")) == ["scorer=doubt"]
-    assert list(compose.complete("rule.ste")) == ["rule.step="]
+    assert list(completion.complete("scorer=dou")) == ["scorer=doubt"]
+    assert list(completion.complete("rule.ste")) == ["rule.step="]
     with pytest.raises(ConfigError, match=r"Did you mean scorer\.power"):
         compose.runs("score", ["scorer=doubt", "scorer.powr=2"])
     with pytest.raises(ConfigError, match=r"rule\.step belongs to rule=every_other, and this is rule=hard"):

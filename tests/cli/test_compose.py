@@ -9,8 +9,10 @@ from types import SimpleNamespace
 
 import pytest
 
-from prune_lab.cli import compose, options, words
+from prune_lab.cli import completion, compose, options, verbs, words
 from prune_lab.experiments.errors import ConfigError
+from prune_lab.experiments.phases import export
+from prune_lab.experiments.store.folders import PHASES
 
 from ..command_line import call
 
@@ -226,21 +228,27 @@ def test_an_experiment_must_be_named() -> None:
 
 
 def test_completion_offers_keys_then_values() -> None:
-    assert "task=" in list(compose.complete("ta"))
-    assert "recipe.learning_rate=" in list(compose.complete("recipe.l"))
-    assert list(compose.complete("scorer=el")) == ["scorer=el2n"]
-    assert list(compose.complete("rul")) == ["rule=", "rule.drop_hardest="]
-    assert list(compose.complete("rule=")) == [
+    assert "task=" in list(completion.complete("ta"))
+    assert "recipe.learning_rate=" in list(completion.complete("recipe.l"))
+    assert list(completion.complete("scorer=el")) == ["scorer=el2n"]
+    assert list(completion.complete("rul")) == ["rule=", "rule.drop_hardest="]
+    assert list(completion.complete("rule=")) == [
         f"rule={rule}" for rule in ("beta", "easy", "hard", "middle", "quota", "random", "stratified")
     ]
-    assert list(compose.complete("rule=s")) == ["rule=stratified"]
-    assert list(compose.complete("model.positions=l")) == ["model.positions=learned"]
-    assert list(compose.complete("model.tied=")) == ["model.tied=true", "model.tied=false"]
+    assert list(completion.complete("rule=s")) == ["rule=stratified"]
+    assert list(completion.complete("model.positions=l")) == ["model.positions=learned"]
+    assert list(completion.complete("model.tied=")) == ["model.tied=true", "model.tied=false"]
+    assert list(completion.complete("rule=hard,ra")) == ["rule=hard,random"]
+    assert list(completion.complete("scorer=el2n,aum,e")) == [
+        "scorer=el2n,aum,ensemble_disagreement",
+        "scorer=el2n,aum,entropy",
+    ]
 
 
 def test_completion_of_flags_and_runs(tmp_path: Path) -> None:
     assert options._launchers("") == ["local", "processes", "submitit"]
     assert options._phases("tr") == ["train"]
+    assert options._experiments("high") == ["high_pruning"]
     (tmp_path / "train" / "3f2a").mkdir(parents=True)
     (tmp_path / "train" / ".3f2a.resume").mkdir()
     context = SimpleNamespace(params={"results": [str(tmp_path)]})
@@ -253,6 +261,31 @@ def test_help_names_the_common_settings_and_all_their_choices(capsys: pytest.Cap
     said = set(re.findall(r"[a-z0-9_]+", options.settings()))
     for name in ("task", "model", "scorer", "rule", "policy", "study", "keep", "budget", "balance", "seed", "device"):
         assert {name, *(compose.choices(name) if name in compose.GROUPS else words.literals(name))} <= said
+
+
+def test_the_help_of_a_verb_says_what_it_reads_and_writes_and_how_it_ends(capsys: pytest.CaptureFixture[str]) -> None:
+    assert verbs.reads("score") == {"device", "model", "recipe", "score_seed", "scored", "scorer", "seed", "task"}
+    assert verbs.reads("train") - verbs.reads("prune") == {"budget", "finetune", "policy", "search"}
+    assert verbs.reads("prune") - verbs.reads("score") == {"balance", "keep", "rule"}
+    assert verbs.reads("evaluate") - verbs.reads("train") == {"shifted"}
+    assert verbs.reads("simulate") == {"seed", "study"}
+    assert verbs.writes("score") == ["results/score/KEY/: scores.parquet, record.json"]
+    assert {"index.html", "table.csv", "claims.json"} <= set(re.findall(r"[\w.]+", verbs.writes("report")[1]))
+    assert list(verbs.exit_codes(checks=True)) == [0, 1, 2, 3, 4, 5, 130]
+    shown = call(capsys, "claims", "--help")
+    assert (shown.code, "5 what an experiment expects" in shown.out) == (0, True)
+    assert "5 what" not in call(capsys, "doctor", "--help").out
+    assert "results/prune/KEY/: kept.parquet" in call(capsys, "prune", "--help").out
+
+
+@pytest.mark.parametrize("phase", PHASES)
+def test_only_what_a_verb_says_it_exports_is_exported(phase: str, tmp_path: Path) -> None:
+    (run,) = compose.runs("prune", [f"export={tmp_path / 'x.csv'}"])
+    if phase in verbs.EXPORTED:
+        return export.check(phase, run)
+    with pytest.raises(ConfigError, match="score or prune"):
+        export.check(phase, run)
+    return None
 
 
 def test_the_version(capsys: pytest.CaptureFixture[str]) -> None:
