@@ -43,7 +43,7 @@ def run(phase: str, runs: Sequence[Run], show: Show, *, dry_run: bool, check: Ch
         _say_other_code([job for job in jobs if job.key not in missing], store, show)
         return [_planned(job, store, show, asked_for=job.key in targets) for job in jobs]
     outcomes = []
-    show.start(len(jobs))
+    show.start(jobs)
     try:
         for outcome in launch.launch(jobs, store, runs[0].launcher, show.watch):
             show.outcome(outcome, asked_for=outcome.key in targets)

@@ -11,13 +11,15 @@ from typing import Any
 
 from rich.console import Console
 from rich.markup import escape
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
+from rich.progress import BarColumn, TaskID, TextColumn, TimeElapsedColumn
+from rich.progress import Progress as Bars
 from rich.table import Table
 
 from prune_lab.experiments.errors import LabError
 from prune_lab.experiments.phases.launch import Outcome
 from prune_lab.experiments.phases.plan import Job
 
+from .progress import Progress
 from .stdout import stdout
 
 QUIET_SECONDS = 60.0  # off a terminal, one line of progress in this time
@@ -34,9 +36,8 @@ class Show:
         self.notes: list[str] = []
         self._said: set[str] = set()
         self._alike: dict[str, int] = {}  # an error -> how many runs more than the first ended in it
-        self._progress: Progress | None = None
-        self._bars: tuple[TaskID, TaskID] | None = None
-        self._total = self._finished = 0
+        self._progress = Progress([])
+        self._bars: tuple[Bars, TaskID, TaskID] | None = None
         self._last_line = time.monotonic()
 
     def say(self, sentence: str) -> None:
@@ -50,30 +51,34 @@ class Show:
         self.notes += [sentence] if sentence else []
         self.say(sentence)
 
-    def start(self, total: int) -> None:
-        """Begin progress over `total` jobs."""
-        self._total = total
+    def start(self, jobs: Sequence[Job]) -> None:
+        """Begin progress over these jobs."""
+        self._progress = Progress(jobs)
         if self.console.is_terminal:
-            columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
-            self._progress = Progress(*columns, console=self.console, transient=True)
-            self._bars = self._progress.add_task("runs", total=total), self._progress.add_task("", total=100)
-            self._progress.start()
+            columns = (TextColumn("{task.description}"), BarColumn(), TimeElapsedColumn())
+            bars = Bars(*columns, console=self.console, transient=True)
+            self._bars = bars, bars.add_task(str(self._progress), total=len(jobs)), bars.add_task("", total=1)
+            bars.start()
 
     def watch(self, job: Job, sentence: str, share: float) -> None:
-        """A running job's sentence, or the share of it that is done."""
+        """A running job's sentence, or the share of it that is done (0: not known)."""
+        self._progress.began(job.key)
         self.say(sentence)
-        if self._progress is not None and self._bars is not None:
-            self._progress.update(self._bars[1], description=f"{job.phase} {job.name}", completed=100 * share)
+        if self._bars is not None:
+            bars, whole, one = self._bars
+            bars.update(whole, description=str(self._progress), completed=self._progress.done)
+            if share or len(self._progress.running) == 1:
+                bars.update(one, description=escape(f"{job.phase} {job.name}"), completed=share)
         elif time.monotonic() - self._last_line > QUIET_SECONDS:
             self._last_line = time.monotonic()
-            line = f"{self._finished} of {self._total} runs done; {job.phase} {job.name} at {share:.0%}"
-            self.console.print(line, markup=False)
+            at = f" at {share:.0%}" if share else ""
+            self.console.print(f"{self._progress}; {job.phase} {job.name}{at}", markup=False, soft_wrap=True)
 
     def outcome(self, outcome: Outcome, *, asked_for: bool) -> None:
         """A finished job: a line for people; with `--json` an object where the command asked for this phase."""
-        self._finished += 1
-        if self._progress is not None and self._bars is not None:
-            self._progress.update(self._bars[0], completed=self._finished)
+        self._progress.ended(outcome.key, made=outcome.status == "done")
+        if self._bars is not None:
+            self._bars[0].update(self._bars[1], description=str(self._progress), completed=self._progress.done)
         if self.as_json and asked_for:
             self.data(outcome.as_json())
         if outcome.error is not None:
@@ -89,8 +94,8 @@ class Show:
 
     def stop(self) -> None:
         """End progress, and say how many runs failed like one that was named."""
-        if self._progress is not None:
-            self._progress.stop()
+        if self._bars is not None:
+            self._bars[0].stop()
         if number := sum(self._alike.values()):
             self.console.print(
                 f"{number} more {'runs' if number > 1 else 'run'} failed for the same reason", markup=False

@@ -133,6 +133,8 @@ def _schedule(
             elif needed <= done and len(running) + len(ready) < places:
                 waiting.remove(job)
                 ready.append(job)
+        for job in ready:
+            watch(job, "", 0.0)
         if ready:
             running |= {job.key: (job, pending) for job, pending in zip(ready, submit(ready), strict=True)}
         settled = [key for key, (_, pending) in running.items() if pending.done()]
@@ -147,6 +149,7 @@ def _schedule(
             (lost if outcome.status == "failed" else done).add(key)
             yield outcome
         if not settled and running:
+            watch(next(iter(running.values()))[0], "", 0.0)  # a chance to say how far everything is
             time.sleep(pause)
 
 
