@@ -96,14 +96,14 @@ def run(problem: Problem, policy: Tensor) -> Path:
     return Path([problem.field] * problem.steps, problem.start, list(policy), problem.descent, stride=problem.stride)
 
 
-def smoothness(problem: Problem, policy: Tensor) -> float:
-    """Metasmoothness of the run under a policy (T, N): whether its phi can be read."""
+def smoothness(problem: Problem, policy: Tensor, *, seed: int) -> float:
+    """Metasmoothness of the run under a policy (T, N): whether its phi can be read. `seed` draws the directions."""
 
     def train(factors: Tensor) -> Tensor:
         fields = [problem.field] * problem.steps
         return end_of(fields, lambda step, _: policy[step] * factors, problem.descent, problem.start)
 
-    return metasmoothness(train, problem.uniform[0], seed=0)
+    return metasmoothness(train, problem.uniform[0], seed=seed)
 
 
 def back(problem: Problem, policy: Tensor, path: Path) -> Iterator[Moment]:

@@ -228,7 +228,7 @@ def _smoothness(work: Work, problem: Problem, name: str, policy: Tensor) -> floa
     from ..contribution.search import smoothness
     from ..contribution.settings import READABLE, readable
 
-    found = smoothness(problem, policy)
+    found = smoothness(problem, policy, seed=work.seed)
     work.decide(f"metasmoothness {found:.2f} under the {name} policy (phi is read from {READABLE:g} up)")
     if not readable(found):
         work.decide(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from types import SimpleNamespace
 
 import pytest
 import torch
@@ -10,12 +11,14 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from prune_lab.experiments.contracts import Batch
+from prune_lab.experiments.contribution import search
 from prune_lab.experiments.contribution.adjoint import functional_losses
 from prune_lab.experiments.contribution.field import NetworkField, flat
 from prune_lab.experiments.contribution.search import Problem, smoothness
 from prune_lab.experiments.contribution.settings import readable
 from prune_lab.experiments.contribution.smoothness import agreement, metasmoothness
 from prune_lab.experiments.contribution.updates import Descent
+from prune_lab.experiments.phases import search as phase
 from prune_lab.experiments.seeds import torch_stream
 
 
@@ -66,4 +69,21 @@ def test_a_step_too_large_is_seen(eta: float, smooth: float) -> None:
         )
 
     given = Problem(part(0), part(1), part(2), part(3), flat(start), Descent([eta] * 40))
-    assert smoothness(given, given.uniform) == pytest.approx(smooth, abs=0.3)
+    by_seed = [smoothness(given, given.uniform, seed=seed) for seed in (1, 2)]
+    assert by_seed == pytest.approx([smooth] * 2, abs=0.3)
+    assert eta < 1 or by_seed[0] != by_seed[1]  # each run draws its own directions
+
+
+def test_a_search_draws_the_directions_by_its_seed(monkeypatch: pytest.MonkeyPatch) -> None:
+    """All seeds had the same two, so that an interval over seeds did not count their luck."""
+    seeds: list[int] = []
+
+    def drawn(*_: object, seed: int) -> float:
+        seeds.append(seed)
+        return 1.0
+
+    monkeypatch.setattr(search, "smoothness", drawn)
+    for seed in (3, 4):
+        work = SimpleNamespace(seed=seed, decide=lambda _: None)
+        phase._smoothness(work, None, "found", None)  # type: ignore[arg-type]
+    assert seeds == [3, 4]
