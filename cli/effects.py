@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 
 from prune_lab.experiments.errors import LabError
-from prune_lab.experiments.phases.plan import closure, job_of, one_look
+from prune_lab.experiments.phases.plan import closure, job_of, one_look, timed
 from prune_lab.experiments.phases.settings import Run
 from prune_lab.experiments.precision import resolved
 
@@ -79,9 +79,12 @@ def _counts(phase: str, key: str, points: Points, composed: Compose) -> bool | N
 
 def _spelled_out(run: Run, other: Run) -> bool:
     """Whether one of two runs says what the other derives."""
-    recipe = run.recipe.model_copy(update={"precision": resolved(run.recipe.precision, run.device)})
-    usual = other.recipe.model_copy(update={"precision": resolved(other.recipe.precision, other.device)})
-    return run.model_copy(update={"recipe": recipe}) == other.model_copy(update={"recipe": usual})
+    return _derived(run) == _derived(other)
+
+
+def _derived(run: Run) -> Run:
+    precision = resolved(run.recipe.precision, run.device)
+    return run.model_copy(update={"recipe": timed(run).recipe.model_copy(update={"precision": precision})})
 
 
 def _keys(phase: str, run: Run) -> set[str]:

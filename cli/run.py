@@ -13,7 +13,7 @@ from prune_lab.experiments.phases import launch
 from prune_lab.experiments.phases.launch import Outcome
 from prune_lab.experiments.phases.plan import Job, closure, job_of, one_look
 from prune_lab.experiments.phases.settings import Run
-from prune_lab.experiments.store.folders import Store
+from prune_lab.experiments.store.folders import Folder, Store
 from prune_lab.experiments.store.provenance import code_version
 
 from .show import Show
@@ -47,6 +47,8 @@ def run(phase: str, runs: Sequence[Run], show: Show, *, dry_run: bool, check: Ch
     try:
         for outcome in launch.launch(jobs, store, runs[0].launcher, show.watch):
             show.outcome(outcome, asked_for=outcome.key in targets)
+            if phase == "score" and outcome.status == "cached" and outcome.key in targets:
+                _say_warnings(store.get(phase, outcome.key), show)
             outcomes.append(outcome)
     finally:
         show.stop()
@@ -59,6 +61,13 @@ def _check_extras(todo: Sequence[Job], run: Run) -> None:
         extras.check(one.extra, f"{one.kind}={one.name}")
     if todo:
         extras.check(run.launcher.extra, f"launcher={run.launcher.name}")
+
+
+def _say_warnings(folder: Folder, show: Show) -> None:
+    """What an earlier command warned of, which this one would not say."""
+    for sentence in folder.record["derived"]:
+        if sentence.startswith("warning:"):
+            show.say(sentence)
 
 
 def export(phase: str, run: Run, show: Show) -> None:

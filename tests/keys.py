@@ -38,6 +38,7 @@ def known() -> Iterator[None]:
     """Fingerprints without data, and a machine that is not faster at bfloat16."""
     with (
         mock.patch.object(jobs, "fingerprint", made_up),
+        mock.patch.object(jobs, "pool_size", lambda task, _: task.examples or 10**6),
         mock.patch.object(jobs, "second_fingerprint", lambda text: f"second {text.name}"),
         mock.patch.object(load, "target_fingerprint", str),
         mock.patch.object(recipes, "resolved", lambda name, _: "float32" if name == "auto" else name),

@@ -64,6 +64,26 @@ def data_of(task: TaskChoice, fingerprint: str) -> Data:
     return data
 
 
+@lru_cache(maxsize=256)
+def pool_size(task: TaskChoice, fingerprint: str) -> int:
+    """Examples in the training pool. Data of this fingerprint are counted once, and their number is remembered."""
+    from . import sources
+
+    if task.examples is not None:
+        return task.examples
+
+    def counted() -> sources.Arrays:
+        return {"size": np.array([len(load_data(task).splits["train"].ids)])}
+
+    return int(sources.cached_arrays(sources.key_of("pool", fingerprint, *_settings(task)), counted)["size"][0])
+
+
+def _settings(task: TaskChoice) -> tuple[Any, ...]:
+    """What the splits depend on besides the bytes of the files; label noise is of what they hold."""
+    settings = task.model_dump(mode="json", exclude={"path": True, "label_noise": True, "mixed": {"path": True}})
+    return task.plugin, settings
+
+
 def unchanged(found: object, planned: object, what: str) -> None:
     """Refuse to read what is no longer what the run's key says."""
     if found != planned:
@@ -79,8 +99,7 @@ def _copies(task: TaskChoice, data: Data) -> list[str]:
 
     if sum(part.inputs.nbytes for part in data.splits.values()) < copies.SMALL:
         return found()
-    settings = task.model_dump(mode="json", exclude={"path": True, "label_noise": True, "mixed": {"path": True}})
-    key = sources.key_of("copies", copies.VERSION, task.fingerprint(), task.plugin, settings)
+    key = sources.key_of("copies", copies.VERSION, task.fingerprint(), *_settings(task))
     return [str(note) for note in sources.cached_arrays(key, lambda: {"notes": np.array(found(), np.str_)})["notes"]]
 
 

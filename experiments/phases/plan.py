@@ -1,8 +1,9 @@
-"""Which folders a run needs: each job's recipe, inputs and key, worked out without running or loading anything.
+"""Which folders a run needs: each job's recipe, inputs and key, worked out without running anything.
 
 A recipe holds what the result depends on and nothing else: no path, device, launcher or output folder. A key hashes the
 recipe without the settings that have their default: a setting that is added later leaves the keys of old results alone
-(and a default that changes its meaning needs a new PHASE_VERSION; a test holds the defaults).
+(and a default that changes its meaning needs a new PHASE_VERSION; a test holds the defaults). Data are loaded where a
+recipe leaves its duration to their size, and their size is not known.
 """
 
 from __future__ import annotations
@@ -15,11 +16,11 @@ from typing import Any
 from pydantic import ValidationError
 
 from ..contracts import Choice, ProxyRun, ScorerChoice, Settings, TaskChoice
-from ..data.load import second_fingerprint
+from ..data.load import pool_size, second_fingerprint
 from ..data.texts import SecondText
 from ..errors import ConfigError
 from ..store.folders import key_of
-from ..training.recipes import FULL, Recipe
+from ..training.recipes import FULL, UNTIMED, Recipe
 from .settings import DEFAULT, Run
 
 PHASE_VERSION = {
@@ -123,6 +124,12 @@ def _decided(run: Run) -> Run:
     return run.model_copy(update=changes)
 
 
+def timed(run: Run) -> Run:
+    """The run with a duration, derived from the size of its training pool where its recipe gives none."""
+    recipe = run.recipe.timed(lambda: pool_size(run.task, fingerprint(run.task)))
+    return run if recipe is run.recipe else run.model_copy(update={"recipe": recipe})
+
+
 def closure(jobs: Iterable[Job]) -> list[Job]:
     """The jobs and all that they need, each key once, inputs before what needs them."""
     found: dict[str, Job] = {}
@@ -183,10 +190,11 @@ def train_job(run: Run) -> Job:
     With a second set it is the model that went on with that one, and started from what the first left.
     """
     if run.finetune is not None:
-        first, second = run.model_copy(update={"finetune": None}), run.second
+        first, second = run.model_copy(update={"finetune": None}), timed(run.second)
         recipe = _data(second) | _training(second) | {"seed": run.seed}
         return Job("train", recipe, {"start": train_job(first)}, second)
-    recipe = _data(run) | _training(run) | {"seed": run.seed}
+    trained = timed(run)
+    recipe = _data(run) | _training(trained) | {"seed": run.seed}
     if run.policy.name != DEFAULT["policy"]:
         recipe |= {"policy": run.policy}
     if run.policy.chooses:
@@ -195,8 +203,8 @@ def train_job(run: Run) -> Job:
     if run.policy.searched:
         inputs["search"] = search_job(run.model_copy(update={"search": run.search.weights_alone}))
     if run.keep == 1:
-        return Job("train", recipe, inputs, run)
-    return Job("train", recipe | {"budget": run.budget}, inputs | {"prune": prune_job(run)}, run)
+        return Job("train", recipe, inputs, trained)
+    return Job("train", recipe | {"budget": run.budget}, inputs | {"prune": prune_job(run)}, trained)
 
 
 def evaluate_job(run: Run) -> Job:
@@ -260,7 +268,7 @@ def _proxy_job(run: Run, proxies: Sequence[ProxyRun]) -> Job:
         raise ConfigError(
             f"scorer={run.scorer.name} asks for a proxy of no recipe: {wrong}", "ProxyRun.recipe"
         ) from None
-    run = run.model_copy(update={"recipe": own.decided(run.device)})
+    run = timed(run.model_copy(update={"recipe": own.decided(run.device)}))
     recipe = _data(run) | _training(run) | _score_seed(run) | {"proxy": asks}
     if run.scorer.trainer(proxy.asks) is None:
         if unknown := sorted(set(proxy.asks) - ASKED):
@@ -313,7 +321,7 @@ def _data(run: Run) -> dict[str, Any]:
 
 
 def _training(run: Run) -> dict[str, Any]:
-    return {"model": run.model, "recipe": run.recipe}
+    return {"model": run.model, "recipe": run.recipe.model_copy(update=UNTIMED)}
 
 
 def _dump(settings: Mapping[str, Any], *, exclude_defaults: bool) -> dict[str, Any]:

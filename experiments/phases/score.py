@@ -10,7 +10,7 @@ import pandas as pd
 from ..data.load import unchanged
 from ..errors import LabError
 from .plan import scorer_recipe
-from .work import Evidence, Work, say_if_equal
+from .work import Evidence, Work, say_if_equal, say_if_proxies_guess
 
 
 def score(work: Work) -> dict[str, Any]:
@@ -37,6 +37,7 @@ def score(work: Work) -> dict[str, Any]:
         raise LabError(f"scorer={scorer.name} records columns that scores have already: {', '.join(again)}")
     table = table.assign(**evidence.columns)
     table.to_parquet(work.folder / "scores.parquet", index=False)
+    say_if_proxies_guess(work)
     return {
         "examples": len(table),
         "scorer": scorer.name,

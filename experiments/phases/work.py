@@ -21,6 +21,7 @@ from ..store.folders import Folder, Store
 from .plan import Job, packs
 from .settings import Run
 
+LONGER = 4  # times: what is proposed where proxies are at chance
 Notify = Callable[[str, float], None]  # a sentence or "", and the share of the phase that is done
 
 
@@ -201,15 +202,38 @@ def say_if_shared(work: Work, task: Any, rows: Indices) -> None:
 
 def say_if_guessing(work: Work, task: Any, steps: int, accuracy: float | None) -> None:
     """A model that is no better on dev than its largest class, within two standard errors."""
-    if accuracy is None or not task.classes:
-        return
-    counts = np.bincount(task.examples("dev").targets)
-    chance, number = counts.max() / counts.sum(), counts.sum()
-    if accuracy <= chance + 2 * np.sqrt(chance * (1 - chance) / number):
+    chance, most = guessing(task.data)
+    if accuracy is not None and accuracy <= most:
         work.decide(
             f"warning: accuracy on dev is {accuracy:.2f} after {steps} steps, and guessing gives {chance:.2f}: scores "
             "of such a model rank nothing (more recipe.epochs, or a smaller recipe.batch_size)"
         )
+
+
+def say_if_proxies_guess(work: Work) -> None:
+    """Which setting to change where the proxies of a score are no better than guessing."""
+    _, most = guessing(work.data)
+    records = [folder.record for folder in work.inputs.values() if "dev_accuracy_last" in folder.record["metrics"]]
+    number = {one["key"]: one["metrics"].get("proxies", 1) for one in records}
+    at_chance = [one for one in records if one["metrics"]["dev_accuracy_last"] <= most]
+    if not at_chance:
+        return
+    recipe, asked = at_chance[0]["recipe"]["recipe"], at_chance[0]["recipe"]["proxy"]
+    unit = next(name for name in ("epochs", "steps", "examples") if recipe[name] is not None)
+    setting, now = ("scorer.epoch", asked["epoch"]) if asked.get("epoch") else (f"recipe.{unit}", recipe[unit])
+    work.decide(
+        f"warning: {sum(number[one['key']] for one in at_chance)} of {sum(number.values())} proxies are no better than "
+        f"guessing on dev, and scores of such proxies rank little: set {setting}={LONGER * now:g}, which is "
+        f"{LONGER} times as long"
+    )
+
+
+def guessing(data: Data) -> tuple[float, float]:
+    """Accuracy on dev of its largest class, and that plus two standard errors; below zero where dev cannot tell."""
+    counts = np.bincount(data.splits["dev"].targets) if data.classes else np.zeros(1)
+    chance = float(counts.max() / max(1, counts.sum()))
+    most = chance + 2 * float(np.sqrt(chance * (1 - chance) / max(1, counts.sum())))
+    return (chance, most) if chance > 0 and most < 1 else (chance, -1.0)
 
 
 def drawn_from(recipe: Mapping[str, Any]) -> int:

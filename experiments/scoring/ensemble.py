@@ -42,7 +42,8 @@ def train_ensemble(work: Work) -> dict[str, Any]:
         examples=recipe.examples,
     )
     precision, reason = resolve_precision(recipe.precision, task.device)
-    work.decide(reason)
+    for sentence in filter(None, (recipe.derivation(pool), reason)):
+        work.decide(sentence)
     example = task.model(torch_stream(seed, "init", 0))
     parameters = sum(weight.numel() for weight in example.parameters())
     size = packing.pack_size(example)

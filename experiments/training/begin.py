@@ -27,6 +27,8 @@ def begin(work: Work, model: nn.Module, visited: int, *, budget: str = "epochs")
         stop_share=asks.get("share"),
         most_epochs=asks.get("most_epochs"),
     )
+    if derived := recipe.derivation(pool):
+        work.decide(derived)
     early = "" if duration.stop == duration.steps else f", the first of a schedule of {duration.steps}"
     work.decide(
         f"to train: {duration.stop} steps{early}; {duration.stop / duration.steps_per_epoch:g} epochs of {visited} "

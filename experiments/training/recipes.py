@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Annotated, Literal, Self
+from typing import Annotated, Any, Literal, Self
 
 from pydantic import Field, model_validator
 
@@ -14,10 +14,14 @@ from ..errors import ConfigError
 from ..precision import resolved
 
 FULL = 1_000_000  # recipe.batch_size of descent on the whole set at every step
+UNTIMED = {"least_epochs": None, "least_steps": None}  # of a recipe whose duration is given
 
 
 class Recipe(Settings):
-    """Optimiser, schedule, duration. The duration is exactly one of epochs, steps, examples, for the unpruned pool."""
+    """Optimiser, schedule, duration. The duration is one of epochs, steps, examples, for the unpruned pool.
+
+    Where none is given, it is least_epochs, or as many more epochs as take least_steps.
+    """
 
     optimizer: Literal["sgd", "adamw", "muon"] = "sgd"  # sgd is with Nesterov momentum
     learning_rate: Annotated[float, Field(gt=0)] = 0.1  # the largest of the schedule
@@ -27,6 +31,8 @@ class Recipe(Settings):
     epochs: Annotated[float, Field(gt=0, le=1_000_000)] | None = None  # passes over the pool
     steps: Count | None = None  # optimiser steps
     examples: Count | None = None  # examples seen in all
+    least_epochs: Annotated[float, Field(gt=0, le=1_000_000)] | None = None  # passes where no duration is given
+    least_steps: Count | None = None  # where no duration is given: a small pool is passed over more often
     schedule: Literal["constant", "linear", "cosine"] = "linear"  # how the learning rate falls after the warm-up
     warmup: Share = 0.2  # share of the steps in which the learning rate rises from near zero
     clip: Annotated[float, Field(gt=0)] | None = None  # largest norm of the gradient
@@ -36,18 +42,45 @@ class Recipe(Settings):
 
     @model_validator(mode="after")
     def _one_duration(self) -> Recipe:
-        given = [name for name in ("epochs", "steps", "examples") if getattr(self, name) is not None]
-        if len(given) != 1:
+        given = self._given
+        if len(given) > 1 or not (given or self.least_epochs):
             raise ValueError(
                 f"recipe: give exactly one of epochs, steps, examples (given: {', '.join(given) or 'none'}); "
                 "for example recipe.steps=1000 recipe.epochs=null"
             )
         return self
 
+    @property
+    def _given(self) -> list[str]:
+        return [name for name in ("epochs", "steps", "examples") if getattr(self, name) is not None]
+
     def decided(self, device: str) -> Self:
         """The recipe that runs on a device: its precision is decided, and what has no effect is at its default."""
-        unread = {"momentum": Recipe.model_fields["momentum"].default} if self.optimizer == "adamw" else {}
+        unread: dict[str, Any] = UNTIMED if self._given else {}
+        if self.optimizer == "adamw":
+            unread = unread | {"momentum": Recipe.model_fields["momentum"].default}
         return self.model_copy(update=unread | {"precision": resolved(self.precision, device)})
+
+    def timed(self, pool: Callable[[], int]) -> Self:
+        """The recipe with a duration; the size of the training pool is asked for where none is given.
+
+        What it is derived from stays in the recipe, for `derivation`.
+        """
+        if self._given:
+            return self
+        assert self.least_epochs is not None
+        epochs = math.ceil((self.least_steps or 0) / num_batches(pool(), self.batch_size))
+        return self.model_copy(update={"epochs": max(self.least_epochs, float(epochs))})
+
+    def derivation(self, pool: int) -> str:
+        """What to say of a duration that was derived from the size of the training pool; empty where it was not."""
+        if self.epochs is None or self.least_epochs is None or self.epochs == self.least_epochs:
+            return ""
+        usual = round(self.least_epochs * num_batches(pool, self.batch_size))
+        return (
+            f"recipe.epochs={self.epochs:g}, since the data are few: {self.least_epochs:g} epochs of {pool} examples "
+            f"would be {usual} steps, and recipe.least_steps is {self.least_steps}"
+        )
 
 
 @dataclass(frozen=True, slots=True)

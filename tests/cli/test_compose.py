@@ -19,7 +19,7 @@ from ..command_line import call
 
 def test_a_task_brings_its_model_and_recipe_and_a_word_for_them_wins() -> None:
     (run,) = compose.runs("train", ["task=cifar10"])
-    assert (run.model.name, run.recipe.flip, run.recipe.epochs) == ("convnet", True, 8)
+    assert (run.model.name, run.recipe.flip, run.recipe.least_epochs) == ("convnet", True, 8)
     (run,) = compose.runs("train", ["model=resnet18", "task=cifar10", "recipe.epochs=3"])
     assert (run.model.name, run.recipe.epochs) == ("resnet18", 3)
 
@@ -116,7 +116,7 @@ def test_range_sweeps_and_quoted_values() -> None:
         (["rule=hardest"], "rule=hardest"),
         (["seed=-1"], "seed=-1"),
         (["keep"], "key=value"),
-        (["recipe.steps=10"], "recipe.epochs=null"),
+        (["recipe.steps=10", "recipe.epochs=3"], "recipe.epochs=null"),
         (["task=imdb", "model=mlp"], "model=gpt"),
         (["scorer=perplexity"], "scorer=loss"),
         (["task=pydoc", "balance=0.5"], "balance=0"),

@@ -26,6 +26,8 @@ SAID = [
     ("score", "scorer=mask recipe.epochs=7", "recipe.epochs=7"),
     ("prune", "rule=random,hard scorer=grand scorer.epoch=1 seed=0,1", ""),  # one of its runs reads them
     ("evaluate", "keep=1 seed=0 rule=hard recipe.precision=float32", ""),  # defaults
+    ("train", "recipe.epochs=20", ""),  # what is derived for the digits
+    ("train", "recipe.epochs=7 recipe.least_steps=900", "recipe.least_steps=900"),
     ("evaluate", "keep=0.5 rule=easy balance=0.5 budget=steps", ""),
     ("search", "recipe=flow recipe.precision=float32 seed=1", ""),
 ]
