@@ -11,7 +11,7 @@ EXPERIMENT ?= smoke
 export PYTHONDONTWRITEBYTECODE =
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo test check reproduce bench clean
+.PHONY: help install demo test check reproduce bench docs clean
 
 help: ## what can be made
 	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## (.*)/  make \1\t\2/' | expand -t 20
@@ -34,6 +34,13 @@ reproduce: $(INSTALLED) ## an experiment and its expectations: make reproduce EX
 
 bench: $(INSTALLED) ## speed and memory as ratios against named baselines
 	$(BIN)/python -m benchmarks
+
+docs: $(INSTALLED) ## draw what the documents say of results and code, and build the site in build/site
+	$(BIN)/python docs/build.py
+	rm -rf build/docs && mkdir -p build/docs
+	git ls-files -z README.md docs results experiments/scoring/README.md | xargs -0 tar -c | tar -x -C build/docs
+	$(UV) pip install --quiet --python $(BIN)/python "mkdocs>=1.6"
+	$(BIN)/mkdocs build --quiet --config-file docs/mkdocs.yml
 
 clean: ## remove .venv and caches; results stay
 	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis build *.egg-info
