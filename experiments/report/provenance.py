@@ -61,12 +61,14 @@ def budgets(runs: pd.DataFrame) -> list[str]:
 def randomness(runs: pd.DataFrame) -> str:
     """Which randomness the intervals over seeds hold, and on what they are conditional."""
     scored = runs[runs["score"] != ""]
-    own, shared = scored["score_seed"].notna() & ~scored["score_shared"], scored["score_shared"]
-    each = "initialisation and order of batches" + (", and proxies for its score" if own.any() else "")
-    words = [f"Over seeds: each has its own {each}."]
+    drawn, shared, proxies = scored["score_seed"].notna(), scored["score_shared"], scored["score_proxies"] > 0
+    own = {"proxies for its score": proxies, "draw of its score": ~proxies}
+    each = [what for what, rows in own.items() if (rows & drawn & ~shared).any()]
+    words = [f"Over seeds: each has its own {', and '.join(['initialisation and order of batches', *each])}."]
     same = {
-        "One set of proxies scored the examples for all seeds": shared,
-        "Scores that draw nothing are the same for all seeds": scored["score_seed"].isna(),
+        "One set of proxies scored the examples for all seeds": shared & proxies,
+        "All seeds share one draw of the score": shared & drawn & ~proxies,
+        "Scores that draw nothing are the same for all seeds": ~drawn,
     }
     for why, rows in same.items():
         if rows.any():

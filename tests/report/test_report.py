@@ -91,6 +91,21 @@ def test_examples_seen_stand_beside_equal_steps(built: tuple[Path, dict[str, Any
     assert "<th>examples seen</th>" in re.sub(r"<th[^>]*>", "<th>", (built[0] / "index.html").read_text())
 
 
+def test_a_page_says_which_randomness_its_scores_have() -> None:
+    """A score that draws without a proxy, as scorer=random, had "proxies for its score"."""
+    runs = pd.DataFrame({"score": ["a", "b"], "score_seed": [1.0, 2.0], "score_shared": False, "score_proxies": 0})
+    runs["scorer"] = "random"
+    assert "initialisation and order of batches, and draw of its score." in provenance.randomness(runs)
+    assert "proxies" not in provenance.randomness(runs.assign(score_shared=True))
+    assert "share one draw of the score (random)" in provenance.randomness(runs.assign(score_shared=True))
+    trained = runs.assign(scorer="el2n", score_proxies=3)
+    assert "batches, and proxies for its score." in provenance.randomness(trained)
+    assert "One set of proxies scored" in provenance.randomness(trained.assign(score_shared=True))
+    still = provenance.randomness(runs.assign(scorer="file", score_seed=float("nan")))
+    assert "Scores that draw nothing are the same for all seeds (file)" in still
+    assert "own initialisation and order of batches." in still
+
+
 def test_metrics_say_what_came_out(built: tuple[Path, dict[str, Any]]) -> None:
     folder, metrics = built
     assert metrics["runs"] == 3 * (3 + 2 * 2 * 3)

@@ -173,6 +173,7 @@ def _row(family: Mapping[str, Folder]) -> dict[str, Any]:
         "point": key_of(recipes)[:12],
         "score_seed": scoring.get("seed", np.nan),
         "score_shared": shared,
+        "score_proxies": len(family["score"].record["inputs"]) if "score" in family else 0,
         "setup": key_of(setup)[:6],
         "selection": key_of(selection)[:6] if scoring or own else "none",
         "created": str(evaluate.record.get("created", "")),
