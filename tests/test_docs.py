@@ -45,11 +45,7 @@ def test_the_readme_is_short() -> None:
 def test_links_lead_somewhere() -> None:
     """On a clean checkout, where what git ignores is not there."""
     links = {(page, link) for page in PAGES for link in re.findall(r"\]\(([^)#\s]+)", page.read_text(encoding="utf-8"))}
-    assert not [
-        (page, link)
-        for page, link in links
-        if ":" not in link and not (page.parent / link).exists()
-    ]
+    assert not [(page, link) for page, link in links if ":" not in link and not (page.parent / link).exists()]
 
 
 def blocks(language: str) -> list[str]:
