@@ -1,4 +1,4 @@
-"""The numbers in README.md and results/findings.md are those that the pages in results/reference/ measured.
+"""The numbers in README.md and docs/findings/ are those that the pages in results/reference/ measured.
 
 Every interval in the text (1.6 [1.4, 1.7]) and every count of points (128 of 128 points) must be that of a claim, a
 comparison, a point or a law of a folder that the paragraph is about, rounded as it stands. A number that changed, or
@@ -20,6 +20,7 @@ import pytest
 
 ROOT = Path(__file__).parents[1]
 REFERENCE = ROOT / "results" / "reference"
+FINDINGS = sorted((ROOT / "docs" / "findings").glob("*.md"))
 NUMBER = r"[+\-−]?(?:\d[\d,]*)?\.?\d+"
 INTERVAL = re.compile(rf"({NUMBER})(?: ?%| points| nats| bits per byte)? \[({NUMBER}), ({NUMBER})\]")
 COUNT = re.compile(r"\d+ of \d+ points")
@@ -70,27 +71,24 @@ def measured(said: tuple[str, ...], found: Triples) -> bool:
     return any(same(scale, triple) for triple in found for scale in SCALES)
 
 
-def paragraphs(document: str) -> Iterator[tuple[str, list[str]]]:
-    """Each, with the reference folders that it, or the last heading in bold before it, names; all where it names none.
+def paragraphs(page: Path) -> Iterator[tuple[str, list[str]]]:
+    """Each, with the reference folders that the page's file name, or a name in it, begins; all where none does.
 
-    `capacity` names `capacity_digits`: an experiment's name is the beginning of those of its sizes.
+    `pruning_then_equal` names `pruning_then_equal_text`, too: the page of an experiment is about all of its sizes.
     """
-    folders, about = sorted(path.parent.name for path in REFERENCE.glob("*/claims.json")), set[str]()
-    for block in re.split(r"\n(?=\|)|\n\n+", (ROOT / document).read_text(encoding="utf-8")):
+    folders = sorted(path.parent.name for path in REFERENCE.glob("*/claims.json"))
+    for block in re.split(r"\n(?=\|)|\n\n+", page.read_text(encoding="utf-8")):
         text = " ".join(block.split())
-        if heading := re.match(r"\*\*`(\w+)`", text):
-            about = {heading[1]}
-        named = about | set(re.findall(r"`(\w+)`", text))
-        own = [name for name in folders if any(name == one or name.startswith(f"{one}_") for one in named)]
-        yield text, own or folders
+        names = {page.stem, *re.findall(r"`(\w+)`", text)}
+        yield text, [one for one in folders if any(f"{one}_".startswith(f"{name}_") for name in names)] or folders
 
 
-@pytest.mark.parametrize("document", ["README.md", "results/findings.md"])
-def test_every_number_in_the_text_is_one_that_was_measured(document: str) -> None:
+@pytest.mark.parametrize("page", [ROOT / "README.md", *FINDINGS], ids=lambda page: page.stem)
+def test_every_number_in_the_text_is_one_that_was_measured(page: Path) -> None:
     wrong = []
-    for text, folders in paragraphs(document):
+    for text, folders in paragraphs(page):
         found = [triple for folder in folders for triple in published(folder)[0]]
         plain = text.replace("n^-", "n^")  # the exponent of a fall
         wrong += [one[0] for one in INTERVAL.finditer(plain) if not measured(one.groups(), found)]
         wrong += [one for one in COUNT.findall(text) if not any(one in published(folder)[1] for folder in folders)]
-    assert not wrong, f"{document} says what no page in results/reference/ says"
+    assert not wrong, f"{page.name} says what no page in results/reference/ says"
