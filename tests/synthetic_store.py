@@ -45,10 +45,11 @@ def build(
     scorer: str = "el2n",
     noise: float = 0.02,
     data: str = "",
+    file: str = "",
 ) -> Store:
     """A run: error falls as a power law unpruned; hard-keeping helps large pools and hurts small ones.
 
-    `data` is the fingerprint: two calls with different ones are runs on two data sets.
+    `data` is the fingerprint: two calls with different ones are runs on two data sets. `file`: a score file's name.
     """
     store = Store(root)
     text = task in ("imdb", "pydoc")
@@ -59,8 +60,9 @@ def build(
             "model": {"name": model} | ({} if width is None else {"width": width}),
             "recipe": {"optimizer": "sgd", "learning_rate": 0.1, "batch_size": 128, "epochs": 12.0, "steps": None},
         }
-        scoring = shared | {"scorer": {"name": scorer, "proxies": 3}}
-        score = publish(store, "score", scoring, {}, {"examples": pool}).name
+        scoring = shared | {"scorer": {"name": "file", "fingerprint": file} if file else {"name": scorer, "proxies": 3}}
+        called = {"called": file} if file else {}
+        score = publish(store, "score", scoring, {}, {"examples": pool} | called).name
         for seed in range(seeds):
             _run(store, training, {}, text, pool, 1.0, "none", None, seed, noise)
         for rule in rules:
@@ -71,7 +73,8 @@ def build(
                 _prune_files(prune, pool, keep, rule, text)
                 for budget in budgets:
                     for seed in range(seeds):
-                        _run(store, training, {"prune": prune.name}, text, pool, keep, rule, budget, seed, noise)
+                        own = file if rule != "random" else ""
+                        _run(store, training, {"prune": prune.name}, text, pool, keep, rule, budget, seed, noise, own)
     return store
 
 
@@ -107,9 +110,9 @@ def error_of(pool: int, keep: float, rule: str, budget: str | None, text: bool) 
 
 def _run(
     store: Store, training: dict[str, Any], inputs: dict[str, str], text: bool, pool: int, keep: float, rule: str,
-    budget: str | None, seed: int, noise: float,
+    budget: str | None, seed: int, noise: float, file: str = "",
 ) -> None:  # fmt: skip
-    draw = np.random.default_rng([pool, round(100 * keep), len(rule), len(budget or ""), seed])
+    draw = np.random.default_rng([pool, round(100 * keep), len(rule), len(budget or ""), seed, *file.encode()])
     error = min(0.9 if not text else 8.0, error_of(pool, keep, rule, budget, text) * np.exp(noise * draw.normal()))
     recipe = training | {"seed": seed} | ({} if budget is None else {"budget": budget})
     steps = round(12 * pool / 128 * (keep if budget == "epochs" else 1))

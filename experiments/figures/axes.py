@@ -1,17 +1,17 @@
-"""Axes: readable ticks on logarithmic ones, limits, names beside lines, legends."""
+"""Axes: readable ticks on logarithmic ones, limits, legends."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from itertools import pairwise
 from typing import Any, Literal, cast
 
 import numpy as np
 from matplotlib.axes import Axes
+from matplotlib.lines import Line2D
 from matplotlib.ticker import FixedLocator, FuncFormatter, MaxNLocator, NullFormatter, NullLocator
 
 from ..contracts import Floats
-from .style import CARD
+from . import hover
 
 LADDERS = (  # steps of a log axis within a decade, from coarse to fine
     (1,),
@@ -44,39 +44,18 @@ def log_ticks(low: float, high: float) -> list[float]:
     return [float(tick) for tick in MaxNLocator(4).tick_values(low, high) if low <= tick <= high]
 
 
-def spread(values: Sequence[float], gap: float, low: float = 0.02, high: float = 0.98) -> list[float]:
-    """Places for labels: near their values, in their order, at least `gap` apart, inside [low, high]."""
-    order = sorted(range(len(values)), key=values.__getitem__)
-    placed = [values[row] for row in order]
-    for _ in range(200):
-        moved = False
-        for first, second in pairwise(range(len(placed))):
-            lack = gap - (placed[second] - placed[first])
-            if lack > 1e-6:
-                placed[first] -= lack / 2
-                placed[second] += lack / 2
-                moved = True
-        shift = max(0.0, low - placed[0]) - max(0.0, placed[-1] - high)
-        placed = [place + shift for place in placed]
-        if not moved:
-            break
-    return [place for _, place in sorted(zip(order, placed, strict=True))]
+def percent(metric: str) -> float:
+    """What a metric is multiplied by to be shown: shares are shown in percent."""
+    return 1.0 if metric == "bits_per_byte" else 100.0
 
 
-def label_left(axes: Axes, x: float, ends: Sequence[tuple[float, str, str]]) -> None:
-    """Names left of the lines' left ends at `x`: (y, name, colour), moved apart where they would overlap."""
-    to_axes = axes.transData + axes.transAxes.inverted()
-    places = [to_axes.transform((x, y)).tolist() for y, _, _ in ends]
-    background = {"facecolor": CARD, "edgecolor": "none", "pad": 1.0}
-    for (_, name, colour), (left, end), y in zip(ends, places, spread([y for _, y in places], 0.075), strict=True):
-        style: dict[str, Any] = {"color": colour, "transform": axes.transAxes}
-        axes.plot([left - 0.015, left - 0.045], [end, y], linewidth=0.7, **style)
-        axes.text(left - 0.055, y, name, ha="right", va="center", bbox=background, **style)
-
-
-def bars(axes: Axes, x: Any, mean: Floats, low: Floats, high: Floats, **style: Any) -> None:
-    """Means with the ends of their intervals, where there are any."""
-    axes.errorbar(x, mean, yerr=[np.nan_to_num(mean - low), np.nan_to_num(high - mean)], **style)
+def bars(
+    axes: Axes, x: Any, mean: Floats, low: Floats, high: Floats, words: Sequence[str] = (), **style: Any
+) -> None:  # fmt: skip
+    """Means with the ends of their intervals, where there are any; `words` of each are shown on hovering."""
+    found = axes.errorbar(x, mean, yerr=[np.nan_to_num(mean - low), np.nan_to_num(high - mean)], **style)
+    if len(words) and isinstance(found.lines[0], Line2D):
+        hover.say(found.lines[0], words)
 
 
 def band(axes: Axes, x: Any, middle: Any, low: Any, high: Any, colour: str, **line: Any) -> None:

@@ -8,13 +8,17 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from itertools import zip_longest
 from pathlib import Path
-from typing import Any, cast
+from typing import TYPE_CHECKING, Any, cast
 
 import matplotlib as mpl
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from . import hover
 from .style import HEIGHT, MUTED, SETTINGS, VARIABLES, WIDTH
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 FONTS = "'DejaVu Sans', Verdana, sans-serif"  # of the second, letters are about as wide as of the first
 
@@ -27,6 +31,8 @@ class Drawing:
     subtitle: str
     words: str
     draw: Callable[[Axes], None]
+    height: float = HEIGHT  # in inches
+    data: pd.DataFrame | None = None  # what it shows; None: what can be read off its lines
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,12 +44,12 @@ class Figures:
     words: str
     drawings: Sequence[Drawing | None]
     columns: int = 3  # at most
-    height: float = HEIGHT  # of a panel, in inches
 
 
-def save(drawings: Sequence[Drawing | None], stem: Path, *, columns: int, height: float) -> None:
+def save(drawings: Sequence[Drawing | None], stem: Path, *, columns: int) -> None:
     """One figure of all panels (None: an empty place) as SVG, PDF and PNG; the same bytes for the same data."""
     rows = -(-len(drawings) // columns)
+    height = max(one.height for one in drawings if one is not None)
     with mpl.rc_context(cast("Any", SETTINGS)):
         figure = Figure(figsize=(WIDTH * columns, height * rows), layout="constrained")
         axes = figure.subplots(rows, columns, squeeze=False).ravel()
@@ -52,6 +58,7 @@ def save(drawings: Sequence[Drawing | None], stem: Path, *, columns: int, height
                 axis.set_axis_off()
             else:
                 _paint(one, axis)
+                hover.names(axis)
         figure.draw_without_rendering()
         figure.set_layout_engine("none")  # laid out once, not again for each file
         stem.parent.mkdir(parents=True, exist_ok=True)
@@ -60,14 +67,17 @@ def save(drawings: Sequence[Drawing | None], stem: Path, *, columns: int, height
         figure.savefig(stem.with_suffix(".png"), dpi=200, metadata={"Software": None})
 
 
-def inline(drawing: Drawing, prefix: str, *, height: float = HEIGHT) -> str:
-    """The panel as an SVG element for a page: its own ids, the theme's colours, text as text, no XML prolog."""
+def inline(drawing: Drawing, prefix: str) -> tuple[str, str]:
+    """The panel as an SVG element for a page (its own ids, the theme's colours, text as text), and its data as .csv."""
     with mpl.rc_context(cast("Any", SETTINGS | {"svg.fonttype": "none"})):
-        figure = Figure(figsize=(WIDTH, height), layout="constrained")
-        _paint(drawing, figure.subplots())
+        figure = Figure(figsize=(WIDTH, drawing.height), layout="constrained")
+        axes = figure.subplots()
+        _paint(drawing, axes)
+        data = hover.readings(axes) if drawing.data is None else drawing.data
+        names = hover.names(axes)
         file = io.StringIO()
         figure.savefig(file, format="svg", metadata={"Date": None}, transparent=True)
-    text = file.getvalue()
+    text = hover.titled(file.getvalue(), names)
     text = re.sub(r"<metadata>.*?</metadata>|<!--.*?-->", "", text[text.index("<svg") :], flags=re.DOTALL)
     text = re.sub(r"\n\s+", "\n", text)
     text = re.sub(r'(\bid="|href="#|url\(#)', rf"\1{prefix}-", text)
@@ -76,7 +86,8 @@ def inline(drawing: Drawing, prefix: str, *, height: float = HEIGHT) -> str:
     for colour, variable in VARIABLES.items():
         text = text.replace(colour, f"var(--{variable}, {colour})")
     opening, rest = text.split(">", 1)
-    return re.sub(r' (width|height)="[^"]+"', "", opening) + f' font-family="{FONTS}">' + rest
+    element = re.sub(r' (width|height)="[^"]+"', "", opening) + f' font-family="{FONTS}">' + rest
+    return element, data.to_csv(index=False, float_format="%.5g", lineterminator="\n")
 
 
 def _paint(drawing: Drawing, axes: Axes) -> None:

@@ -115,7 +115,7 @@ def advantage(runs: pd.DataFrame) -> pd.DataFrame:
         random = runs[runs["rule"].isin(["random", "none"]) & rows_with(runs, where)]  # none: where everything is kept
         same_balance = random[random["balance"] == setting["balance"]]
         random = random[random["balance"] == 0] if same_balance.empty else same_balance
-        row = setting | {"examples": float(group["examples"].mean())} | _gain(group, random)
+        row = setting | {"examples": float(group["examples"].mean())} | gain(group, random)
         rows.append(row if row["n"] else row | {"verdict": "no random"})
     measured = ["metric", "examples", "effect", "low", "high", "n", "paired", "verdict"]
     return pd.DataFrame(rows, columns=[*names, *measured])
@@ -138,7 +138,7 @@ def by_policy(runs: pd.DataFrame) -> pd.DataFrame:
     for _, group in others.groupby(keys, sort=False):
         uniform = runs[(runs["policy"] == "uniform") & (words == words[group.index[0]])]
         known = ("policy", "task", "model", "rule", "keep", "budget", "pool", "label_noise")
-        row = {name: group.iloc[0][name] for name in known} | _gain(group, uniform)
+        row = {name: group.iloc[0][name] for name in known} | gain(group, uniform)
         if row["n"]:
             rows.append(row)
     return pd.DataFrame(rows)
@@ -156,7 +156,7 @@ def sign(effect: _Effect) -> int:
     return 0 if effect.n < SEEDS else 1 if low > 0 else -1 if high < 0 else 0
 
 
-def _gain(own: pd.DataFrame, other: pd.DataFrame) -> dict[str, Any]:
+def gain(own: pd.DataFrame, other: pd.DataFrame) -> dict[str, Any]:
     """Accuracy gained, or bits per byte saved, with interval and verdict; n is 0 where the other side has no run."""
     metric = "bits_per_byte" if "bits_per_byte" in own and own["bits_per_byte"].notna().any() else "accuracy"
     found = compared(own, other, metric)
@@ -167,7 +167,7 @@ def _gain(own: pd.DataFrame, other: pd.DataFrame) -> dict[str, Any]:
     return measured | {"n": found.n, "paired": found.paired, "verdict": verdict}
 
 
-def _counts(found: pd.DataFrame) -> dict[str, int]:
+def counts(found: pd.DataFrame) -> dict[str, int]:
     return {verdict: int((found["verdict"] == verdict).sum()) for verdict in ("better", "worse", "undecided")}
 
 
@@ -182,35 +182,9 @@ def weighed(found: pd.DataFrame) -> str:
             few = "" if row["n"] >= SEEDS else f", fewer than {SEEDS} seeds"
             parts.append(f"{policy}: {describe(row)}, {row['verdict']}{few}")
         else:
-            said = ", ".join(f"{verdict} in {number}" for verdict, number in _counts(group).items())
+            said = ", ".join(f"{verdict} in {number}" for verdict, number in counts(group).items())
             parts.append(f"{policy}: {said} of {len(group)} settings")
     return f"Against uniform weights on the same examples: {'; '.join(parts)}."
-
-
-def summary(found: pd.DataFrame) -> str:
-    """The page's verdict: how often a rule beat random selection, and by how much at best and at worst.
-
-    A single comparison is given whole; `place`, where it is a column, names a comparison's setup.
-    """
-    compared = found[found["verdict"] != "no random"]
-    if compared.empty:
-        return "No rule was compared with random selection: no runs of both under one budget (rule=hard,random)."
-    if len(compared) == 1:
-        return _only(compared.iloc[0])
-    better, worse, undecided = _counts(compared).values()
-    sentence = (
-        "Against random selection of as many examples under the same budget, choosing by score was better in "
-        f"{better}, worse in {worse} and undecided in {undecided} of {len(compared)} comparisons"
-    )
-    several = any(compared[name].nunique(dropna=False) > 1 for name in ("setup", "label_noise"))
-    ends = []
-    for metric, group in compared.groupby("metric"):
-        of = f" in {metric}" if compared["metric"].nunique() > 1 else ""
-        for word, verdict, sign in (("largest gain", "better", 1), ("largest loss", "worse", -1)):
-            decided = group[group["verdict"] == verdict]
-            if len(decided):
-                ends.append(f"{word}{of}: {_named(decided.iloc[int(np.argmax(sign * decided['effect']))], several)}")
-    return sentence + (f" ({'; '.join(ends)})." if ends else ".")
 
 
 def caveat(found: pd.DataFrame) -> str:
@@ -231,28 +205,6 @@ def describe(row: pd.Series[Any]) -> str:
         factor, unit, form = (1.0, " bits per byte", "+z.3f")
     effect, low, high = (factor * row[name] for name in ("effect", "low", "high"))
     return worded(effect, low, high, form, unit)
-
-
-def _only(row: pd.Series[Any]) -> str:
-    rule = {"hard": "the hardest", "easy": "the easiest", "middle": "the middle"}.get(row["rule"], f"a {row['rule']}")
-    few = f" (fewer than {SEEDS} seeds)" if row["n"] < SEEDS else ""
-    return (
-        f"Keeping {rule} {row['keep']:g} by {row['scorer']}{_under(row)} against random: {describe(row)}, "
-        f"{row['n']} seed{'' if row['n'] == 1 else 's'}, equal {row['budget']}: {row['verdict']}{few}."
-    )
-
-
-def _named(row: pd.Series[Any], several: bool) -> str:
-    place = f"{row.get('place', row['task'] + ', ' + row['model'])}: " if several else ""
-    by = "" if row["scorer"] == "none" else f" by {row['scorer']}"
-    return (
-        f"{place}{row['rule']}{by}, keep {row['keep']:g} of {row['pool']:,.0f}{_under(row)}, equal {row['budget']}, "
-        f"{describe(row)}"
-    )
-
-
-def _under(row: pd.Series[Any]) -> str:
-    return "" if row["policy"] == "uniform" else f" under {row['policy']}"
 
 
 def _judge(expectation: Expectation, effect: _Effect) -> tuple[Verdict, str]:

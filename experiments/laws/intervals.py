@@ -93,16 +93,19 @@ def interval_of(values: Any, metric: str = "", *, level: float = LEVEL) -> Inter
     """Mean of the values of seeds (S,) (NaN: missing) and its interval; of a paired difference, give differences.
 
     Of values (S, P) of P settings it is the mean of the settings' means: no setting counts more for having more seeds.
-    Of an accuracy or another share, told by the `metric`'s name, the ends are cut at 0 and 1, where the mean cannot be:
-    that changes no coverage.
+    Of an accuracy or another share, told by the `metric`'s name, it is the interval of the logit, turned back: its ends
+    are within 0 and 1. By the delta method the logit's standard error is the mean's over mean (1 - mean).
     """
+    from scipy.special import expit, logit
+
     runs = np.asarray(values, dtype=float)
     if runs.ndim == 1:
         found = intervals_of(runs[~np.isnan(runs)], level=level)
     else:
         found = intervals_of(runs, lambda means: means.mean(-1), level=level)
-    if SHARE.fullmatch(metric):
-        found[2:] = np.clip(found[2:], 0, 1)
+    mean, _, _, high = found
+    if SHARE.fullmatch(metric) and 0 < mean < 1:
+        found[2:] = expit(logit(mean) + np.array([-1, 1]) * (high - mean) / (mean * (1 - mean)))
     return Interval(*map(float, found))
 
 

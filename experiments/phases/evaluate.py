@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 
 from ..data.load import second_fingerprint, shifted_task, unchanged
+from ..laws.guessing import chance
 from .work import Work, model_of
 
 BEST = ("accuracy", "error", "loss", "bits_per_byte", "shifted_loss", "shifted_bits_per_byte")  # of the best dev epoch
@@ -34,6 +35,8 @@ def evaluate(work: Work) -> dict[str, Any]:
     table = pd.DataFrame({"index": np.arange(len(test.ids)), "id": test.ids} | examples)
     best = measured("best")[0] if trained.has("best.safetensors") else metrics
     metrics |= {f"{name}_best": best[name] for name in BEST if name in best}
+    if task.classes:
+        metrics["chance"] = chance(np.bincount(test.targets))[0]
     table.to_parquet(work.folder / "examples.parquet", index=False)
     (work.folder / "metrics.json").write_text(json.dumps(metrics, indent=1) + "\n")
     return dict(metrics)

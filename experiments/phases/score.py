@@ -41,6 +41,7 @@ def score(work: Work) -> dict[str, Any]:
     return {
         "examples": len(table),
         "scorer": scorer.name,
+        "called": scorer.called(),
         "proxies": len(judged),
         "mean": float(mean.mean()),
         "mean_spread": float(spread.mean()),

@@ -48,7 +48,7 @@ def write(
     figures = [one for section in shown for one in section.figures]
     for sheet in figures:
         columns = min(sheet.columns, len(sheet.drawings))
-        panels.save(sheet.drawings, folder / "figures" / sheet.name, columns=columns, height=sheet.height)
+        panels.save(sheet.drawings, folder / "figures" / sheet.name, columns=columns)
     shown.append(provenance.section(origin, [*tables, "claims.json"], [sheet.name for sheet in figures]))
     said = {"title": title, "verdict": verdict, "caveat": caveat, "warnings": list(warnings), "sections": shown}
     css = Markup((HERE / "style.css").read_text())

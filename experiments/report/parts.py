@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -14,7 +15,6 @@ from markupsafe import Markup, escape
 
 from ..figures import panels
 from ..figures.panels import Drawing, Figures
-from ..figures.style import HEIGHT
 
 HERE = Path(__file__).parent
 
@@ -82,13 +82,15 @@ def details(summary: str, *parts: Markup, opened: bool = False) -> Markup:
     return Markup("<details{}><summary>{}</summary>{}</details>").format(attribute, summary, Markup("\n").join(parts))
 
 
-def drawing(one: Drawing, prefix: str, *, height: float = HEIGHT) -> Markup:
-    """A panel on the page; `prefix` keeps its identifiers apart from those of others."""
-    return _part("drawing", panels.inline(one, prefix, height=height), one.words)
+def drawing(one: Drawing, prefix: str) -> Markup:
+    """A panel on the page, and its data to take away; `prefix` keeps its identifiers apart from those of others."""
+    svg, data = panels.inline(one, prefix)
+    name = re.sub(r"\W+", "-", f"{one.title} {one.subtitle}".lower()).strip("-")
+    return _part("drawing", svg, one.words, name, base64.b64encode(data.encode()).decode())
 
 
-def grid(drawings: Iterable[Drawing], prefix: str, *, height: float = HEIGHT) -> Markup:
-    return box("grid", *(drawing(one, f"{prefix}{place}", height=height) for place, one in enumerate(drawings)))
+def grid(drawings: Iterable[Drawing], prefix: str) -> Markup:
+    return box("grid", *(drawing(one, f"{prefix}{place}") for place, one in enumerate(drawings)))
 
 
 def definitions(pairs: Iterable[tuple[str, str]], style: str = "") -> Markup:
@@ -97,7 +99,7 @@ def definitions(pairs: Iterable[tuple[str, str]], style: str = "") -> Markup:
 
 def table(head: Sequence[str], rows: Iterable[Sequence[str | Cell]]) -> Markup:
     """The first cell of a row is its head."""
-    return _part("table", head, [[one if isinstance(one, Cell) else Cell(one) for one in row] for row in rows])
+    return _part("table", head, [[one if isinstance(one, Cell) else Cell(str(one)) for one in row] for row in rows])
 
 
 def titled(title: str, body: Markup) -> Markup:
@@ -106,8 +108,9 @@ def titled(title: str, body: Markup) -> Markup:
 
 
 def cells(rows: Sequence[Mapping[str, Any]]) -> Markup:
-    """A table to sort, of rows by column."""
-    return _part("cells", rows)
+    """A table of rows by column; every row has the columns of the first, in any order, or none."""
+    names = list(dict.fromkeys(name for row in rows for name in row))
+    return table(names, [[row.get(name, "") for name in names] for row in rows])
 
 
 def examples(name: str, shown: Sequence[Any], *, text: bool) -> Markup:

@@ -18,7 +18,8 @@ BUDGET = {
 }
 ACCURACY = (
     "Last epoch's model everywhere, except where a column says best dev epoch: the model of the epoch that was best on "
-    "the dev split. Both are measured on the test split."
+    "the dev split. Both are measured on the test split. Intervals of an accuracy or another share are t intervals of "
+    "its logit, turned back, and so within 0 and 1; those of differences are plain t intervals."
 )
 SAME_DATA = (
     "The data (splits, training pool and wrong labels) are the same for all seeds, and intervals are conditional on "

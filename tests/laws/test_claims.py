@@ -11,6 +11,7 @@ import pytest
 
 from prune_lab.experiments.laws import claims
 from prune_lab.experiments.laws.expectations import Expectation, Point
+from prune_lab.experiments.laws.headline import headline
 from prune_lab.experiments.report.pruning.runs import points, table
 
 from ..synthetic_store import build, error_of
@@ -53,11 +54,14 @@ def expect(
     ],
 )
 def test_a_claim_holds_where_the_whole_interval_is_inside(wanted: Expectation, verdict: str) -> None:
-    """The mean decided where nothing was said: 0.92 [0.895, 0.945] was at least 0.90 and at least 0.915 alike."""
+    """The mean decided where nothing was said: 0.92 [0.891, 0.941] was at least 0.90 and at least 0.915 alike."""
     outcome = claims.check(wanted, runs({"hard": [0.91, 0.92, 0.93]}))
     assert outcome.verdict == verdict, outcome.sentence
     assert outcome.effect == pytest.approx(0.92)
-    assert (outcome.n, outcome.low) == (3, pytest.approx(0.92 - 4.302653 * 0.01 / 3**0.5))
+    assert (outcome.n, outcome.low) == (
+        3,
+        pytest.approx(1 / (1 + 0.08 / 0.92 * math.exp(4.302653 * 0.01 / 3**0.5 / (0.92 * 0.08)))),
+    )
 
 
 @pytest.mark.parametrize("wanted", [expect(0.0, versus=True), expect(at_most=0.0, versus=True)])
@@ -110,8 +114,8 @@ def test_rules_are_compared_under_one_policy() -> None:
     equal = runs({"hard": [0.61, 0.62, 0.63], "random": [0.71, 0.72, 0.73]}, setup="b", policy="equal_contribution")
     found = claims.advantage(pd.concat([plain, equal]))
     assert found.set_index("policy")["verdict"].to_dict() == {"uniform": "better", "equal_contribution": "worse"}
-    assert "by el2n, keep 0.5 of 400 under equal_contribution, equal epochs" in claims.summary(found)
-    assert "0.5 by el2n under equal_contribution against random" in claims.summary(claims.advantage(equal))
+    assert "keep 0.5, under equal_contribution: worse" in headline(found)
+    assert "0.5 by el2n under equal_contribution against random" in headline(claims.advantage(equal))
 
 
 def test_two_seeds_decide_nothing() -> None:
@@ -199,7 +203,7 @@ def test_random_of_another_budget_is_no_baseline() -> None:
     both = pd.concat([runs({"hard": [0.8] * 3}), runs({"random": [0.7] * 3}, budget="steps")])
     found = claims.advantage(both)
     assert found["verdict"].tolist() == ["no random"]
-    assert "no runs of both" in claims.summary(found)
+    assert "no runs of both" in headline(found)
 
 
 def test_a_text_model_beside_an_image_model_keeps_its_own_metric() -> None:
@@ -210,11 +214,19 @@ def test_a_text_model_beside_an_image_model_keeps_its_own_metric() -> None:
     assert (found["effect"] > 0).all()
 
 
-def test_summary_counts_and_names_the_extremes() -> None:
+def test_the_headline_leads_with_the_effect_of_each_rule() -> None:
+    """It was a tally: better in 11, worse in 17 and undecided in 8 of 36."""
     found = claims.advantage(runs({"hard": [0.81, 0.82, 0.83], "easy": [0.5, 0.51, 0.52], "random": [0.7, 0.71, 0.72]}))
-    sentence = claims.summary(found)
-    assert "better in 1, worse in 1 and undecided in 0 of 2 comparisons" in sentence
-    assert "largest gain: hard by el2n, keep 0.5 of 400, equal epochs, +11.0 points" in sentence
+    assert headline(found).splitlines() == [
+        "Against as many random examples under the same budget, scored by el2n:",
+        "keeping the hardest gains +11.0 points [+11.0, +11.0] (keep 0.5: better).",
+        "keeping the easiest gains −20.0 points [−20.0, −20.0] (keep 0.5: worse).",
+    ]
+    many = pd.concat([found.assign(keep=keep, effect=keep) for keep in (0.2, 0.5, 0.7, 0.9)], ignore_index=True)
+    said = headline(many.assign(place="digits", setup=["a", "b"] * 4)).splitlines()[1]
+    assert "from +20.0 points" in said
+    assert "(keep 0.2, digits) to +90.0 points" in said or "(digits, keep 0.2) to +90.0 points" in said
+    assert said.endswith("better in 4, worse in 0, undecided in 0 of 4.")
     assert claims.caveat(found).endswith("not corrected for the number of comparisons, which is 2.")
     twenty = pd.concat([found] * 10)
     assert claims.caveat(twenty).endswith("which is 20: about 1.0 of them would exclude 0 by chance alone.")
@@ -222,11 +234,11 @@ def test_summary_counts_and_names_the_extremes() -> None:
 
 def test_a_single_comparison_is_given_whole() -> None:
     found = claims.advantage(runs({"hard": [0.81, 0.82, 0.83], "random": [0.81, 0.80, 0.82]}))
-    assert claims.summary(found) == (
+    assert headline(found) == (
         "Keeping the hardest 0.5 by el2n against random: +1.0 points [−1.5, +3.5], 3 seeds, equal epochs: undecided."
     )
     assert "chance" not in claims.caveat(found)
-    one = claims.summary(claims.advantage(runs({"stratified": [0.81], "random": [0.80]})))
+    one = headline(claims.advantage(runs({"stratified": [0.81], "random": [0.80]})))
     assert one.startswith("Keeping a stratified 0.5 by el2n against random: +1.0 points, 1 seed, equal epochs: ")
     assert one.endswith("undecided (fewer than 3 seeds).")
 

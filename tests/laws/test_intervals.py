@@ -108,14 +108,25 @@ def test_a_missing_run_is_left_out_and_few_runs_have_no_interval() -> None:
     assert np.isnan(intervals_of(np.array([[1.0, np.nan], [2.0, 3.0]]), ratio)[1:]).all()
 
 
-def test_the_ends_of_a_share_are_cut_where_it_cannot_be() -> None:
+def test_the_interval_of_a_share_is_that_of_its_logit() -> None:
     """The worst class of three digits runs had an accuracy of 0.15 [-0.49, 0.79]."""
     values = [0.0, 0.0, 0.45]
     assert interval_of(values).low < -0.4
-    cut = interval_of(values, "worst_class_accuracy")
-    assert (cut.low, cut.high) == (0.0, interval_of(values).high)
-    assert interval_of([0.99, 1.0, 1.0], "found_harmful_dropped@0.5").high == 1.0
+    turned = interval_of(values, "worst_class_accuracy")
+    assert 0 < turned.low < 0.15 < turned.high < 1
+    assert interval_of([0.99, 1.0, 1.0], "found_harmful_dropped@0.5").high < 1.0
     assert interval_of([0.99, 1.0, 1.0], "loss").high > 1.0
+    assert interval_of([1.0, 1.0, 1.0], "accuracy").low == 1.0
+    near = interval_of([0.50, 0.51, 0.52], "accuracy"), interval_of([0.50, 0.51, 0.52])
+    assert (near[0].low, near[0].high) == pytest.approx((near[1].low, near[1].high), abs=1e-4)
+
+
+@pytest.mark.parametrize("seeds", [3, 5])
+def test_the_interval_of_a_high_accuracy_holds_it_95_of_100_times(seeds: int) -> None:
+    runs = np.random.default_rng(seeds).beta(98, 2, size=(400, seeds))
+    found = [interval_of(one, "accuracy") for one in runs]
+    assert 0.92 < np.mean([one.low <= 0.98 <= one.high for one in found]) < 0.985
+    assert all(0 < one.low < one.high < 1 for one in found)
 
 
 def test_unpaired_values_have_welchs_interval() -> None:

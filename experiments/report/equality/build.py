@@ -65,7 +65,7 @@ WORDS = {
 
 CAVEAT = (
     "Intervals: 95 % t over seeds, which vary the first weights and random choices; the data vary where task.data_seed "
-    "does. They are not corrected for the number of comparisons."
+    "does; of shares, of their logit, and so within 0 and 1. They are not corrected for the number of comparisons."
 )
 POINTS = re.compile(
     r"gain|target_gain|late_mass_hardest|(area|end|acceleration)_.+|(beta|B)_(constant|found|gain)(_floored)?|lift_.+|"

@@ -2,21 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
 
+from ...figures.style import name_of
 from ...laws import claims
 from ...laws.expectations import Expectation
+from ...laws.headline import headline
+from ...laws.pairs import between_scores
 from ...laws.runs import newest
 from ...store.folders import Store
 from .. import page, provenance
 from ..parts import count
 from ..table import fact
-from . import capacity, distribution, fits, gains, kept, laws, runs, scaling, words
+from . import against, capacity, distribution, fits, gains, guessing, kept, laws, overview, runs, scaling, words
 
 
 def build(
@@ -33,12 +36,15 @@ def build(
     lost = 0 if keys is not None else len(store.folders("evaluate")) - len(every)
     own = newest(every)
     points, advantage, policies = runs.points(own), claims.advantage(own), claims.by_policy(own)
-    panels = laws.panels(own, advantage)
+    guessed = guessing.points(store, own)
+    panels = laws.panels(own, advantage, guessed)
     measures, unmeasured = distribution.measured(store, own)
     outcomes = [claims.check(expectation, own) for expectation in expectations]
-    gained, weighed = claims.summary(laws.placed(runs.named(advantage), own)), claims.weighed(policies)
+    placed, pairs = laws.placed(runs.named(advantage), own), between_scores(own)
+    gained, weighed = headline(placed), claims.weighed(policies)
     sections = [
-        words.section(own), capacity.section(own, advantage), scaling.section(panels), gains.section(panels, advantage),
+        words.section(own), overview.section(placed, points, guessed), against.section(pairs, own),
+        capacity.section(own, advantage), scaling.section(panels), gains.section(panels, advantage),
         gains.over_uniform(policies), page.expected(outcomes), fits.challenges(panels), fits.section(panels),
         distribution.section(list(distribution.shifts(measures, own, panels)), unmeasured), kept.classes(store, own),
         kept.gallery(store, own), runs.listing(points, own),
@@ -50,11 +56,12 @@ def build(
         title=title,
         verdict=weighed if weighed and advantage.empty else f"{gained} {weighed}".strip(),
         caveat=claims.caveat(advantage),
-        warnings=warnings(every, own, points, lost),
+        warnings=[*at_chance(points, guessed), *warnings(every, own, points, lost)],
         tables={"table.csv": every, "points.csv": points} | ({"distribution.csv": measures} if len(measures) else {}),
         claims={
             "advantage": advantage.to_dict("records"),
             "policies": policies.to_dict("records"),
+            "scores": pairs.to_dict("records"),
             "laws": [{"panel": panel.title, "rows": fits.rows(panel)} for panel in panels],
             "beats_the_law": [
                 {"panel": panel.title, "rule": one.rule, "keep": one.keep} | asdict(one.answer)
@@ -66,6 +73,20 @@ def build(
         runs=len(own),
         points=len(points),
     )
+
+
+def at_chance(points: pd.DataFrame, guessed: Mapping[str, float]) -> Iterator[str]:
+    """A warning where models are no better than guessing; which ones is marked in the tables and figures."""
+    own = points[points["point"].isin(list(guessed))]
+    if len(own):
+        shares = sorted({f"{100 * share:.3g} %" for share in guessed.values()})
+        pairs = own[["rule", "keep"]].drop_duplicates().itertuples(index=False)
+        rules = ", ".join(f"{name_of(str(rule))} {keep:g}" for rule, keep in pairs)
+        yield (
+            f"{len(own)} of {count(len(points), 'point')} are at chance ({rules}): their models are no better than "
+            f"guessing the largest class ({' or '.join(shares)}), so that their gains say nothing of what was kept. "
+            "Train longer (recipe.epochs), or keep more."
+        )
 
 
 def warnings(every: pd.DataFrame, runs: pd.DataFrame, points: pd.DataFrame, lost: int) -> Iterator[str]:

@@ -10,23 +10,19 @@ from typing import cast
 import numpy as np
 import pandas as pd
 from markupsafe import Markup
-from matplotlib.axes import Axes
-from matplotlib.patches import Rectangle
 
 from ...contracts import Floats
-from ...figures.panels import Drawing, Figures
-from ...figures.style import GREEN, ORANGE, count_label, name_of, selecting
+from ...figures.style import count_label, name_of, selecting
 from ...laws import claims
 from ...pruning.distribution import EXPECTED, LEVEL, NOTHING
 from ...store.folders import Folder, Store
 from ..parts import Cell as Shown
-from ..parts import Section, box, code, definitions, details, drawing, note, table
+from ..parts import Section, code, count, definitions, details, note, table, titled
 from .layout import BUDGETS, Panel
 
 FILE = "distribution.parquet"
 RUN = ("task", "fingerprint", "label_noise", "pool", "rule", "scorer", "selection", "balance", "keep", "prune")
-DOUBLINGS = 3  # a ratio this far from 1 has the full colour
-ROW, REST = 0.27, 1.45  # inches: a row; titles and column names
+FEW = 6  # classes that are nearly gone, listed at once
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,7 +62,8 @@ ACCURACY = "test accuracy of the class that the trained models know worst, again
 
 WORDS = (
     "A row is a selection: a rule and the fraction it keeps of the largest pool. A number is its measure divided by "
-    "that of random subsets of the same size: 1 is like a random choice, 2 twice as much. "
+    "that of random subsets of the same size: 1 is like a random choice, 2 twice as much; under it the value, and that "
+    "of a random choice in brackets. "
 )
 COLOURED = Markup(
     '<span class="worse">Orange</span>: worse than chance explains (95 of 100 random choices); '
@@ -110,32 +107,29 @@ class Shift:
     def place(self) -> str:
         return f"{self.title}, pool of {self.pool:,}"
 
-    @property
-    def height(self) -> float:
-        return REST + ROW * len(self.rows)
-
 
 def section(several: Sequence[Shift], unmeasured: Sequence[Folder]) -> Section | None:
-    parts, sheet = [], []
+    parts = []
     if several:
         columns = dict.fromkeys(column for shift in several for column in shift.columns)
-        meanings = definitions([(one.title, one.words) for one in columns], "whole" if len(several) > 2 else "")
-        figures = [drawing(panel(one), f"d{place}", height=one.height) for place, one in enumerate(several)]
-        parts += [note(Markup("{}{}").format(WORDS, COLOURED)), box("pair top", *figures, meanings)]
+        parts += [note(Markup("{}{}").format(WORDS, COLOURED))]
         for one in several:
+            head = ["rule", "keep", *(column.title for column in one.columns)]
+            parts += [titled(one.place, table(head, rows(one)))]
             if one.vanished:
-                parts.append(note(f"Nearly gone in {one.place}: {', '.join(one.vanished)}.", "warning"))
-        for one in several:
-            summary = f"{one.place}: the values, and those of a random choice in brackets"
-            values = table(["rule", "keep", *(column.title for column in one.columns)], rows(one))
-            parts.append(details(summary, values, opened=len(several) < 3))
-        longest = max(several, key=lambda one: len(one.rows))  # a row is as high in every panel
-        shown = [panel(one, len(longest.rows)) for one in several]
-        sheet = [Figures("distribution", "", "", shown, height=longest.height)]
+                gone = f"Nearly gone in {one.place}: {', '.join(one.vanished)}."
+                few = len(one.vanished) <= FEW
+                parts.append(note(gone, "warning") if few else details(_gone(one), note(gone, "warning")))
+        parts.append(details("What is measured", definitions([(one.title, one.words) for one in columns])))
     if unmeasured:
         names = unmeasured[0].key if len(unmeasured) == 1 else "{" + ",".join(one.key for one in unmeasured) + "}"
         parts += [note(AGAIN.format(len(unmeasured))), code(f"rm -r {unmeasured[0].path.with_name(names)}")]
-    return Section("What pruning does to the distribution", parts, sheet) if parts else None
+    return Section("What pruning does to the distribution", parts) if parts else None
+
+
+def _gone(shift: Shift) -> str:
+    classes = len({words.rpartition(" (")[0] for words in shift.vanished})
+    return f"{count(classes, 'class or source')} nearly gone in {len(shift.vanished)} places, {shift.place}"
 
 
 def measured(store: Store, runs: pd.DataFrame) -> tuple[pd.DataFrame, list[Folder]]:
@@ -178,15 +172,8 @@ def shifts(measures: pd.DataFrame, runs: pd.DataFrame, panels: Sequence[Panel]) 
         yield Shift(title, int(pool), shown, rows, cells, list(_vanished(own)))
 
 
-def panel(shift: Shift, rows: int | None = None) -> Drawing:
-    """A table of ratios to the random control, coloured where chance does not explain them, with room for `rows`."""
-    subtitle = f"{shift.title} · pool of {shift.pool:,}"
-    words = f"ratio of each measure to a random choice of as many, by rule and keep fraction: {shift.title}"
-    return Drawing("A random choice is 1", subtitle, words, lambda axes: _draw(axes, shift, rows or len(shift.rows)))
-
-
 def rows(shift: Shift) -> list[list[str | Shown]]:
-    """The values behind the ratios, for the page's table."""
+    """Ratios to the random control, coloured where chance does not explain them, and the values behind them."""
     return [
         [name_of(rule), f"{keep:g}", *(_words(shift, rule, keep, one) for one in shift.columns)]
         for rule, keep in shift.rows
@@ -250,25 +237,7 @@ def _words(shift: Shift, rule: str, keep: float, column: Column) -> Shown:
         return Shown("–", "none")
     p = "" if np.isnan(cell.p) else f", p {cell.p:.2g}"
     kept, random = (column.form.format(value).replace("-", "−") for value in (cell.kept, cell.random))
-    return Shown(f"{kept} ({random}{p})", cell.verdict)
-
-
-def _draw(axes: Axes, shift: Shift, rows: int) -> None:
-    for y, (rule, keep) in enumerate(shift.rows):
-        for x, column in enumerate(shift.columns):
-            if (cell := shift.cells.get((rule, keep, column.measure))) is None:
-                continue
-            if cell.verdict != "chance":
-                far = 1.0 if not cell.ratio > 0 else min(1.0, abs(np.log2(cell.ratio)) / DOUBLINGS)
-                colour, alpha = ORANGE if cell.verdict == "worse" else GREEN, 0.2 + 0.5 * far
-                axes.add_patch(Rectangle((x - 0.47, y - 0.44), 0.94, 0.88, color=colour, alpha=alpha, linewidth=0))
-            axes.text(x, y, _ratio(cell, column), ha="center", va="center", fontsize=7)
-    axes.set_xticks(range(len(shift.columns)), [column.name for column in shift.columns], fontsize=6.2)
-    axes.set_yticks(range(len(shift.rows)), [f"{name_of(rule)} {keep:g}" for rule, keep in shift.rows], fontsize=8)
-    axes.set(xlim=(-0.5, len(shift.columns) - 0.5), ylim=(rows - 0.5, -0.5))
-    axes.grid(visible=False)
-    axes.tick_params(length=0)
-    axes.spines[:].set_visible(False)
+    return Shown(_ratio(cell, column), cell.verdict, small=f"{kept} ({random}{p})")
 
 
 def _ratio(cell: Cell, column: Column) -> str:

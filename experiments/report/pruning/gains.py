@@ -8,15 +8,15 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-from markupsafe import Markup
 from matplotlib.axes import Axes
 
 from ...contracts import Floats
-from ...figures.axes import bars, label_left, legend_below, limits, log_axis
+from ...figures.axes import bars, legend_below, limits, log_axis
 from ...figures.panels import Drawing
-from ...figures.style import CARD, GREY, MARKERS, colour_of, count_label, name_of, shade
+from ...figures.style import CARD, GREY, MARKERS, count_label, name_of, shade
 from ...laws import claims
-from ..parts import Cell, Section, box, cells, note, table, titled
+from ..parts import Section, cells, count, note
+from . import single
 from .layout import Panel, grids, records
 from .runs import setting
 
@@ -24,94 +24,62 @@ WORDS = (
     "The same number of examples, the same budget. ▲ better, ▼ worse, ○ undecided (the interval holds 0, or there are "
     "fewer than 3 seeds; hollow in the figures). "
 )
-MARKS = {"better": "▲ ", "worse": "▼ ", "undecided": "○ "}
 
 
 def section(panels: Sequence[Panel], advantage: pd.DataFrame) -> Section:
-    parts = [note(WORDS + claims.caveat(advantage)), *grids("g", panels, drawings, _tables)]
+    parts = [note(WORDS + claims.caveat(advantage)), *grids("g", panels, drawings, lambda _: [])]
     if len(parts) == 1:
         parts.append(note("There is no pruned run to compare.", "plain"))
     return Section("Gain over random selection", parts, records("advantage", panels, drawings))
 
 
-def _tables(panels: Sequence[Panel]) -> list[Markup]:
-    compared = any(len(panel.advantage) for panel in panels)
-    return [box("tables", *(_table(panel) for panel in panels))] if compared else []
+def drawings(panels: Sequence[Panel]) -> list[Drawing]:
+    """Gain over random selection under the same budget: against pool size, or as dots for a single pool."""
+    if panels[0].pools == 1:
+        return single.gained(panels)
+    return [one for panel in panels for one in _of_pools(panel)]
 
 
-def _table(panel: Panel) -> Markup:
-    unit = "bits per byte saved" if panel.metric == "bits_per_byte" else "points of accuracy"
-    pools = sorted(panel.advantage["pool"].unique())
-    rows: list[list[str | Cell]] = []
-    for rule in panel.rules:
-        for keep, group in panel.advantage[panel.advantage["rule"] == rule].groupby("keep", sort=True):
-            gains = {row["pool"]: _gain(row) for _, row in group.iterrows()}
-            rows.append([name_of(rule), f"{keep:g}", *(gains.get(pool, "–") for pool in pools)])
-    head = ["rule", "keep", *(f"{pool:,.0f}" for pool in pools)]
-    return titled(f"{panel.label}, last epoch: {unit}, by pool size", table(head, rows))
-
-
-def _gain(row: pd.Series[Any]) -> Cell:
-    if row["verdict"] == "no random":
-        return Cell("no random run", "none", title="n = 0")
-    value = claims.describe(row).replace(" points", "").replace(" bits per byte", "")
-    return Cell(MARKS[row["verdict"]] + value, row["verdict"], title=f"n = {row['n']}")
-
-
-def drawings(panel: Panel) -> list[Drawing]:
-    """Gain over random selection under the same budget: against pool size, or against keep for a single pool."""
+def _of_pools(panel: Panel) -> list[Drawing]:
     found = panel.advantage[panel.advantage["verdict"] != "no random"]
-    if found.empty:
-        return []
-    if panel.pools == 1:
-        words = f"advantage over random selection by keep fraction, {panel.title}"
-        return [Drawing("Gain over random", panel.subtitle, words, partial(_by_keep, panel, found))]
+    shown = ["rule", "scorer", "keep", "budget", "pool", "examples", "effect", "low", "high", "n", "verdict"]
     return [
         Drawing(
             f"{name_of(rule).capitalize()} against random", panel.subtitle,
             f"advantage of rule {rule} over random selection by pool size, {panel.title}",
-            partial(_by_pool, found, rule),
+            partial(_by_pool, found, panel.gains, rule), data=found.loc[found["rule"] == rule, shown],
         )
         for rule in panel.rules if (found["rule"] == rule).any()
     ]  # fmt: skip
 
 
-def _by_pool(found: pd.DataFrame, rule: str, axes: Axes) -> None:
+def _by_pool(found: pd.DataFrame, near: pd.DataFrame, rule: str, axes: Axes) -> None:
+    """On the axes of all comparisons of the setup (`near`)."""
     lines = list(found[found["rule"] == rule].sort_values("pool").groupby("keep"))
     for place, (keep, line) in enumerate(lines):
         dodge = 1 + 0.035 * (place - (len(lines) - 1) / 2)
         colour, marker = shade(rule, place, len(lines)), MARKERS[1 + place % 5]
         points(axes, line["pool"].to_numpy(dtype=float) * dodge, line, colour, marker, f"keep {keep:g}")
-    pools = np.unique(found["pool"].to_numpy(dtype=float))
+    pools = np.unique(near["pool"].to_numpy(dtype=float))
     log_axis(axes, "x", *limits(pools, 1.25), count_label)
     if len(pools) < 8 and np.all(pools[1:] >= 1.5 * pools[:-1]):
         axes.set_xticks(pools)
-    frame(axes, found, "pool size before pruning (examples)")
+    frame(axes, near, "pool size before pruning (examples)")
     legend_below(axes)
-
-
-def _by_keep(panel: Panel, found: pd.DataFrame, axes: Axes) -> None:
-    keeps, names = sorted(found["keep"].unique()), []
-    for place, rule in enumerate(panel.rules):
-        line = found[found["rule"] == rule].sort_values("keep")
-        if line.empty:
-            continue
-        dodge = 0.06 * (place - (len(panel.rules) - 1) / 2)
-        points(axes, np.array([keeps.index(keep) + dodge for keep in line["keep"]]), line, colour_of(rule))
-        names.append((_factor(line) * float(line["effect"].iloc[0]), name_of(rule), colour_of(rule)))
-    axes.set_xlim(-0.45 - 0.22 * len(keeps), len(keeps) - 0.7)
-    axes.set_xticks(range(len(keeps)), [f"{keep:g}" for keep in keeps])
-    frame(axes, found, "fraction kept")
-    label_left(axes, -0.12, names)
 
 
 def points(axes: Axes, x: Floats, line: pd.DataFrame, colour: str, marker: str = "o", label: str = "") -> None:
     """Filled where the interval excludes 0, hollow where it does not."""
     effect, low, high = (_factor(line) * line[name].to_numpy(dtype=float) for name in ("effect", "low", "high"))
     style = {"marker": marker, "markersize": 5, "linewidth": 1.3, "elinewidth": 1.0, "label": label or None}
-    bars(axes, x, effect, low, high, color=colour, **style)
+    bars(axes, x, effect, low, high, [_said(row) for _, row in line.iterrows()], color=colour, **style)
     hollow = (line["verdict"] == "undecided").to_numpy()
     axes.plot(x[hollow], effect[hollow], marker, markersize=4.2, color=CARD, markeredgecolor=colour, zorder=5)
+
+
+def _said(row: pd.Series[Any]) -> str:
+    where = f"{name_of(row['rule'])} {row['keep']:g} of {row['pool']:,.0f} by {row['scorer']}"
+    return f"{where}, {claims.describe(row)} against random, {count(int(row['n']), 'seed')}, {row['verdict']}"
 
 
 def frame(axes: Axes, found: pd.DataFrame, words: str) -> None:

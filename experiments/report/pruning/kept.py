@@ -27,7 +27,7 @@ def classes(store: Store, runs: pd.DataFrame) -> Section | None:
     """Shares of the classes before and after pruning, a drawing for each rule; none for text."""
     drawings = [_drawing(row, shares) for row, shares in _smallest(store, runs, "classes.parquet")]
     figures = Figures("kept", "What was kept of each class", WORDS, drawings)
-    shown = [note(WORDS), grid(drawings, figures.name, height=3.6)]
+    shown = [note(WORDS), grid(drawings, figures.name)]
     return Section(figures.heading, shown, [figures]) if drawings else None
 
 
@@ -41,7 +41,7 @@ def _drawing(row: pd.Series[Any], classes: pd.DataFrame) -> Drawing:
     title = f"{name_of(row['rule']).capitalize()}, keep {row['keep']:g}"
     subtitle = f"{row['task']} · {row['scorer']} · pool of {row['pool']:,.0f}{more}"
     words = f"share of each class in the pool and in what rule {row['rule']} keeps"
-    return Drawing(title, subtitle, words, partial(_kept, shown, colour_of(row["rule"])))
+    return Drawing(title, subtitle, words, partial(_kept, shown, colour_of(row["rule"])), 3.6, classes)
 
 
 def _kept(shown: pd.DataFrame, colour: str, axes: Axes) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 
 import numpy as np
 import pandas as pd
@@ -28,20 +28,28 @@ def setups(runs: pd.DataFrame) -> dict[tuple[object, ...], str]:
 
 
 def placed(advantage: pd.DataFrame, runs: pd.DataFrame) -> pd.DataFrame:
-    """The comparisons, each with its setup in words as `place`."""
-    words = setups(runs)
+    """The comparisons, each with its setup in words as `place`, and its scorer as `scorers` has it."""
+    words, by = setups(runs), scorers(runs)
     keys = zip(advantage["setup"], advantage["label_noise"], strict=True)
-    return advantage.assign(place=[words[key] for key in keys])
+    named = [by.get(one, scorer) for one, scorer in zip(advantage["selection"], advantage["scorer"], strict=True)]
+    return advantage.assign(place=[words[key] for key in keys], scorer=named)
 
 
-def panels(runs: pd.DataFrame, advantage: pd.DataFrame) -> list[Panel]:
+def scorers(runs: pd.DataFrame) -> dict[str, str]:
+    """selection -> the scorer in words: a file of scores by its name, and the settings in which equal ones differ."""
+    scored, settings = runs[runs["selection"] != "none"], ("scorer.", "prune.drop", "prune.scored")
+    if "scorer.file" in scored:
+        scored = scored.assign(scorer=scored["scorer.file"].where(scored["scorer.file"].notna(), scored["scorer"]))
+    return {str(key[0]): words for key, words in _named(scored, ["selection"], ["scorer"], settings).items()}
+
+
+def panels(runs: pd.DataFrame, advantage: pd.DataFrame, guessing: Collection[str] = ()) -> list[Panel]:
     """One panel for each setup, label noise, scorer, balance and budget, with its laws."""
     runs = newest(runs)
-    grouped, words = points(runs), setups(runs)
-    settings = ("scorer.", "prune.drop", "prune.scored")
-    scorers = _named(runs[runs["selection"] != "none"], ["selection"], ["scorer"], settings)
+    grouped, words, by = points(runs), setups(runs), scorers(runs)
     found = []
     for (setup, noise), here in grouped.groupby(["setup", "label_noise"], sort=True):
+        compared = advantage.query("setup == @setup and label_noise == @noise and verdict != 'no random'")
         unpruned = None
         for selection, balance, budget in _keys(here):
             random = here[here["rule"] == "random"]["balance"]  # with the same balance where there is one, else without
@@ -59,8 +67,11 @@ def panels(runs: pd.DataFrame, advantage: pd.DataFrame) -> list[Panel]:
                 "budget == @budget"
             )
             name = words[setup, noise] + (f", balance {balance:g}" if balance else "")
-            scorer, challenges = scorers.get((selection,), "none"), _challenges(own, metric, budget)
-            found.append(Panel(name, scorer, budget, metric, chosen, gains, unpruned, envelope, note, challenges))
+            scorer, challenges = by.get(selection, "none"), _challenges(own, metric, budget)
+            found.append(
+                Panel(name, scorer, budget, metric, chosen, own, gains, here, compared, frozenset(guessing), unpruned,
+                      envelope, note, challenges)
+            )  # fmt: skip
     return sorted(found, key=lambda panel: (panel.setup, panel.scorer, panel.budget))
 
 

@@ -66,7 +66,11 @@ class Panel:
     budget: str
     metric: str  # error, or bits_per_byte
     points: pd.DataFrame
+    runs: pd.DataFrame  # behind the points
     advantage: pd.DataFrame
+    baseline: pd.DataFrame  # the points of every panel of the setup: they share its unpruned runs, and their axes
+    gains: pd.DataFrame  # the comparisons of every panel of the setup
+    guessing: frozenset[str]  # points whose models are at chance
     unpruned: Law
     envelope: Law | None
     envelope_note: str
@@ -115,7 +119,7 @@ class Panel:
         return f"{said}Envelope: {envelope.comparison.verdict} ({envelope.comparison.reason}); {self.envelope_note}."
 
 
-Draw = Callable[[Panel], Sequence[Drawing]]
+Draw = Callable[[Sequence[Panel]], Sequence[Drawing]]  # of panels of one setup
 
 
 def grids(
@@ -124,9 +128,9 @@ def grids(
     """A heading and a grid for each panel, or for all of a setup where each is a single drawing; what is below it."""
     parts: list[Markup] = []
     groups = groupby(enumerate(panels), lambda one: (one[1].setup, -1 if one[1].single else one[0]))
-    for group in [list(group) for _, group in groups]:
+    for place, (_, group) in enumerate(groups):
         own = [panel for _, panel in group]
-        drawn = [(f"{name}{place}-{number}", one) for place, panel in group for number, one in enumerate(draw(panel))]
+        drawn = [(f"{name}{place}-{number}", one) for number, one in enumerate(draw(own))]
         under = below(own)
         if drawn or under:
             title = own[0].title if len(own) == 1 else own[0].setup
@@ -135,10 +139,15 @@ def grids(
 
 
 def records(name: str, panels: Sequence[Panel], draw: Draw) -> list[Figures]:
-    """Figures of record: one for each setup and scorer, a row a budget."""
+    """Figures of record: one for each setup and scorer, a row a budget; of a single pool size, one for each setup."""
     groups: dict[tuple[str, str], list[Sequence[Drawing]]] = {}
-    for panel in panels:
-        groups.setdefault((panel.setup, panel.scorer), []).append(draw(panel))
+    for setup, same in groupby(panels, lambda one: one.setup):
+        own = list(same)
+        if dotted := [panel for panel in own if panel.pools == 1]:
+            groups[setup, ""] = [draw(dotted)]
+        for panel in own:
+            if panel.pools > 1:
+                groups.setdefault((panel.setup, panel.scorer), []).append(draw([panel]))
     found = []
     for (setup, scorer), rows in groups.items():
         end = "" if len(groups) == 1 else "-" + re.sub(r"[^a-z0-9]+", "-", f"{setup} {scorer}".lower()).strip("-")

@@ -111,6 +111,7 @@ def _row(family: Mapping[str, Folder]) -> dict[str, Any]:
         scoring["shared"] = True  # of an older version, whose proxies were the same for all seeds
     task, model, policy = recipe["task"], recipe["model"], recipe.get("policy", {})
     scorer = dict(scoring.get("scorer", {}))
+    called = family["score"].record["metrics"].get("called") if "score" in family else None
     if "keep" in scorer and scorer["keep"] == pruning.get("keep"):
         del scorer["keep"]  # a mask learned for what is kept is one method at every fraction
     row: dict[str, Any] = {
@@ -142,6 +143,8 @@ def _row(family: Mapping[str, Folder]) -> dict[str, Any]:
         row["task"] += f", then {second['task']['name']}"
     measured = evaluate.record["metrics"].items()
     row |= {name: value for name, value in measured if name not in row and type(value) in (int, float)}
+    if by_class := evaluate.record["metrics"].get("per_class"):  # older runs do not say it: as of classes of equal size
+        row.setdefault("chance", 1 / len(by_class))
     timed = [family[phase].record.get("seconds") for phase in ("train", "finetune", "evaluate") if phase in family]
     row["seconds"] = sum(float(seconds or 0) for seconds in timed)
     row |= {phase: family[phase].key if phase in family else "" for phase in ("evaluate", "train", "prune", "score")}
@@ -181,6 +184,7 @@ def _row(family: Mapping[str, Folder]) -> dict[str, Any]:
     }
     settings = {"task": task, "model": model, "recipe": recipe["recipe"]}
     settings["scorer"] = scorer | ({"shared_seed": scoring.get("seed", "none")} if shared else {})
+    settings["scorer"] |= {"file": called} if called and called != scorer.get("name") else {}
     settings |= {"policy": policy, "search": search, "shifted": shifted, "finetune": second}
     settings["prune"] = without(pruning, "task", "fingerprint") | {"scored": selection.get("scored")}
     return row | dict(dotted(settings))

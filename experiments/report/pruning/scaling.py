@@ -11,12 +11,15 @@ import pandas as pd
 from matplotlib.axes import Axes
 
 from ...contracts import Floats
-from ...figures.axes import bars, label_left, legend_below, limits, log_axis
+from ...figures import hover
+from ...figures.axes import bars, legend_below, limits, log_axis, percent
 from ...figures.panels import Drawing
 from ...figures.style import GREEN, GREY, INK, MARKERS, PURPLE, colour_of, count_label, name_of, percent_label, shade
 from ...laws import scaling
+from ...laws.intervals import worded
 from ..parts import Section, count, note
 from ..table import fact
+from . import single
 from .layout import Law, Panel, grids, records
 
 WORDS = (
@@ -32,31 +35,48 @@ FITTED = (
 )
 
 
+DOTS = (
+    "Means over seeds, lines 95 % intervals, small dots seeds; last epoch's model, test split. The dashed line is the "
+    "unpruned pool. All panels of a setup have one scale."
+)
+
+
 def section(panels: Sequence[Panel]) -> Section:
-    words = WORDS + FITTED if any(panel.fitted for panel in panels) else WORDS
-    parts = [note(words), *grids("s", panels, drawings, lambda own: [note(_words(panel)) for panel in own])]
-    return Section("Error against training examples", parts, records("scaling", panels, drawings))
+    several = any(panel.pools > 1 for panel in panels)
+    words = (WORDS + FITTED if any(panel.fitted for panel in panels) else WORDS) if several else DOTS
+    parts = [note(words), *grids("s", panels, drawings, lambda own: [note(_words(own))])]
+    heading = "Error against training examples" if several else "What each rule and score reaches"
+    return Section(heading, parts, records("scaling", panels, drawings))
 
 
-def _words(panel: Panel) -> str:
-    seeds = sorted(panel.points["n"].unique())
+def _words(panels: Sequence[Panel]) -> str:
+    seeds = sorted({int(n) for panel in panels for n in panel.points["n"]})
     number = count(seeds[0], "seed") if len(seeds) == 1 else f"{seeds[0]} to {seeds[-1]} seeds"
-    return f"{panel.label}, {number} a point."
+    return f"{number.capitalize()} a point."
 
 
-def drawings(panel: Panel) -> list[Drawing]:
-    """Error against number of examples: a drawing a rule and one of the envelope, or one of all for a single pool."""
+def drawings(panels: Sequence[Panel]) -> list[Drawing]:
+    """Error against number of examples: a drawing a rule and one of the envelope; dots for a single pool."""
+    if panels[0].pools == 1 and (panels[0].points["rule"] != "none").any():
+        return single.reached(panels)
+    return [one for panel in panels for one in _of_pools(panel)]
 
-    def drawn(title: str, words: str, draw: Callable[..., None], *shown: Any) -> Drawing:
-        return Drawing(title, panel.subtitle, f"{words}, {panel.title}", partial(draw, panel, *shown))
+
+def _of_pools(panel: Panel) -> list[Drawing]:
+    metric, columns = panel.metric, ["rule", "scorer", "keep", "budget", "pool", "examples", "n"]
+    shown = panel.points[[*columns, metric, f"{metric}_low", f"{metric}_high"]]
+
+    def drawn(title: str, words: str, draw: Callable[..., None], *more: Any, rule: str = "") -> Drawing:
+        own = shown[shown["rule"].isin([rule, "random", "none"])] if rule else shown
+        return Drawing(title, panel.subtitle, f"{words}, {panel.title}", partial(draw, panel, *more), data=own)
 
     words = "test error against training examples"
-    if panel.pools == 1 or not panel.rules:
-        return [drawn("Error against examples", words, _one_pool if panel.pools == 1 else _rule)]
+    if not panel.rules:
+        return [drawn("Error against examples", words, _rule)]
     found = []
     for rule in panel.rules:
         kept = f"the {name_of(rule)}" if fact("rule", rule, "label") else rule
-        found.append(drawn(f"Keep {kept}", f"{words} for rule {rule}", partial(_rule, rule=rule)))
+        found.append(drawn(f"Keep {kept}", f"{words} for rule {rule}", partial(_rule, rule=rule), rule=rule))
     if panel.envelope is not None:
         words = "lower envelope of test error over pool sizes and keep fractions"
         found.append(drawn("Lower envelope", words, _envelope, panel.envelope))
@@ -68,14 +88,16 @@ def _rule(panel: Panel, axes: Axes, rule: str = "") -> None:
     _unpruned(axes, panel)
     random = panel.points[panel.points["rule"] == "random"]
     if len(random):
-        axes.plot(random["examples"], random[panel.metric], "o", markersize=4.2, markerfacecolor="none",
-                  markeredgecolor=GREY, label="random")  # fmt: skip
+        (circles,) = axes.plot(random["examples"], random[panel.metric], "o", markersize=4.2, markerfacecolor="none",
+                               markeredgecolor=GREY, label="random")  # fmt: skip
+        hover.say(circles, _said(panel, random))
     points = panel.points[panel.points["rule"] == rule].sort_values("examples")
     lines = list(points.groupby("keep"))
     for place, (keep, line) in enumerate(lines):
-        line = _moved(panel, line, place, len(lines), beside=True)
+        line = _moved(panel, line, place, len(lines))
         style = {"marker": MARKERS[1 + place % 5], "linestyle": "-", "label": f"keep {keep:g}"}
-        _errorbars(axes, line, panel.metric, shade(rule, place, len(lines)), **style)
+        _errorbars(axes, line, panel, shade(rule, place, len(lines)), **style)
+    _crossed(axes, panel, points)
     _frame(axes, panel)
 
 
@@ -83,8 +105,9 @@ def _envelope(panel: Panel, law: Law, axes: Axes) -> None:
     _unpruned(axes, panel)
     for rule in panel.rules:
         points = panel.points[panel.points["rule"] == rule]
-        axes.plot(points["examples"], points[panel.metric], "o", color=colour_of(rule), markersize=2.6, alpha=0.75,
-                  label=name_of(rule))  # fmt: skip
+        (line,) = axes.plot(points["examples"], points[panel.metric], "o", color=colour_of(rule), markersize=2.6,
+                            alpha=0.75, label=name_of(rule))  # fmt: skip
+        hover.say(line, _said(panel, points))
     axes.plot(law.curve.x, law.curve.y, "o", markersize=8.5, markerfacecolor="none", markeredgecolor=INK,
               markeredgewidth=1.1, label="on the envelope")  # fmt: skip
     looks = {"power": ("power law", (0, (5, 2)), PURPLE), "exponential": ("exponential", (0, (1, 1.2)), GREEN)}
@@ -99,28 +122,27 @@ def _envelope(panel: Panel, law: Law, axes: Axes) -> None:
     _frame(axes, panel)
 
 
-def _one_pool(panel: Panel, axes: Axes) -> None:
-    """Lines by rule over keep fractions, ending in the unpruned pool."""
-    full = panel.points[panel.points["rule"] == "none"]
-    rules = [*panel.rules, *(["random"] if (panel.points["rule"] == "random").any() else [])]
-    ends = []
-    for place, rule in enumerate(rules):
-        own = _moved(panel, panel.points[panel.points["rule"] == rule], place, len(rules))
-        line = pd.concat([own, full]).sort_values("examples")
-        axes.plot(line["examples"], line[panel.metric], color=colour_of(rule), linewidth=1.6)
-        _errorbars(axes, line[line["rule"] == rule], panel.metric, colour_of(rule))
-        ends.append((float(line[panel.metric].iloc[0]), name_of(rule), colour_of(rule)))
-    _errorbars(axes, full, panel.metric, INK)
-    _frame(axes, panel, left=2.1 if ends else 1.6)
-    if ends:
-        least = panel.points[panel.points["examples"] == panel.points["examples"].min()]
-        label_left(axes, float(_moved(panel, least, 0, len(rules))["examples"].iloc[0]), ends)
-    for _, row in full.iterrows():
-        foot = max(_ends(full.loc[[row.name]], panel.metric)[0], axes.get_ylim()[0])
-        axes.annotate(
-            "unpruned", (row["examples"], foot), (0, -5), textcoords="offset points", ha="center",
-            va="top", color=INK, annotation_clip=False,
-        )  # fmt: skip
+def _said(panel: Panel, points: pd.DataFrame) -> list[str]:
+    """The setting, the mean and its interval, and the seeds of each point."""
+    metric, factor, unit = panel.metric, percent(panel.metric), "" if panel.metric == "bits_per_byte" else " %"
+    found = []
+    for _, row in points.iterrows():
+        own = panel.runs[panel.runs["point"] == row["point"]].sort_values("seed")
+        seeds = (f"seed {seed} {factor * one:.4g}{unit}" for seed, one in zip(own["seed"], own[metric], strict=True))
+        value, low, high = (factor * row[name] for name in (metric, f"{metric}_low", f"{metric}_high"))
+        mean = worded(value, low, high, ".4g", unit)
+        kept = "" if row["rule"] == "none" else f" {row['keep']:g}"
+        marked = f", {single.CHANCE}" if row["point"] in panel.guessing else ""
+        where = f"{name_of(row['rule'])}{kept} of {row['pool']:,.0f}"
+        found.append(f"{where}, {metric.replace('_', ' ')} {mean}{marked}; {', '.join(seeds)}")
+    return found
+
+
+def _crossed(axes: Axes, panel: Panel, points: pd.DataFrame) -> None:
+    """A cross on what is at chance."""
+    own = points[points["point"].isin(panel.guessing)]
+    if len(own):
+        axes.plot(own["examples"], own[panel.metric], "x", color=INK, markersize=8, label=single.CHANCE)
 
 
 def _unpruned(axes: Axes, panel: Panel) -> None:
@@ -128,14 +150,14 @@ def _unpruned(axes: Axes, panel: Panel) -> None:
     law, fit, interval = panel.unpruned, panel.unpruned.comparison.power, panel.unpruned.power
     if fit is None:
         line = "-" if len(points) > 1 else "none"
-        _errorbars(axes, points, panel.metric, INK, label="unpruned", linestyle=line)
+        _errorbars(axes, points, panel, INK, label="unpruned", linestyle=line)
         return
     label = f"unpruned, a = {fit.rate:.2f}"
     if interval is not None and interval.rate is not None:
         label += f" [{interval.rate.low:.2f}, {interval.rate.high:.2f}]"
         axes.fill_between(interval.grid, interval.low, interval.high, color=INK, alpha=0.13, linewidth=0)
     _line(axes, law, fit, color=INK, linewidth=1.5, label=label + ("\nwith a floor" if fit.floored else ""))
-    _errorbars(axes, points, panel.metric, INK)
+    _errorbars(axes, points, panel, INK)
 
 
 def _line(axes: Axes, law: Law, fit: scaling.Fit, **style: Any) -> Floats:
@@ -144,13 +166,15 @@ def _line(axes: Axes, law: Law, fit: scaling.Fit, **style: Any) -> Floats:
     return x
 
 
-def _errorbars(axes: Axes, points: pd.DataFrame, metric: str, colour: str, **style: Any) -> None:
+def _errorbars(axes: Axes, points: pd.DataFrame, panel: Panel, colour: str, **style: Any) -> None:
+    metric = panel.metric
     points = points[points[metric] > 0]
     if points.empty:
         return
     mean, low, high = (points[name].to_numpy(dtype=float) for name in (metric, f"{metric}_low", f"{metric}_high"))
     style = {"marker": "o", "linestyle": "none", "linewidth": 1.5, "elinewidth": 1.0, "markersize": 4.6} | style
-    bars(axes, points["examples"], mean, np.maximum(low, 0.001 * mean), high, color=colour, **style)
+    words = _said(panel, points)
+    bars(axes, points["examples"], mean, np.maximum(low, 0.001 * mean), high, words, color=colour, **style)
 
 
 def _ends(points: pd.DataFrame, metric: str) -> tuple[float, float]:
@@ -160,25 +184,24 @@ def _ends(points: pd.DataFrame, metric: str) -> tuple[float, float]:
     return max(min([least, *low]), least / 10), min(max([most, *high]), 10 * most)
 
 
-def _moved(panel: Panel, points: pd.DataFrame, place: int, number: int, *, beside: bool = False) -> pd.DataFrame:
-    """The points of one of several series, apart from those of others; `beside`: and from the unpruned ones."""
-    least, most = limits(panel.points["examples"].to_numpy(dtype=float), 1.25)
+def _moved(panel: Panel, points: pd.DataFrame, place: int, number: int) -> pd.DataFrame:
+    """The points of one of several series, apart from those of the others and from the unpruned ones."""
+    least, most = limits(panel.baseline["examples"].to_numpy(dtype=float), 1.25)
     step = place - (number - 1) / 2
-    if beside and step >= 0:
+    if step >= 0:
         step += 1 if number % 2 else 0.5
     return points.assign(examples=points["examples"] * float((most / least) ** (0.012 * step)))
 
 
-def _frame(axes: Axes, panel: Panel, *, left: float = 1.25) -> None:
-    low, high = limits(panel.points["examples"].to_numpy(dtype=float), 1.25)
-    log_axis(axes, "x", low * 1.25 / left, high, count_label)
-    bare = (panel.points["rule"] == "random") & (panel.pools > 1)  # circles without bars
-    bottom, top = _ends(panel.points[~bare], panel.metric)
-    least, most = limits(panel.points[panel.metric].to_numpy(dtype=float), 1.0)
+def _frame(axes: Axes, panel: Panel) -> None:
+    """The same axes for every panel of a baseline."""
+    points = panel.baseline
+    log_axis(axes, "x", *limits(points["examples"].to_numpy(dtype=float), 1.25), count_label)
+    bottom, top = _ends(points[points["rule"] != "random"], panel.metric)  # circles without bars
+    least, most = limits(points[panel.metric].to_numpy(dtype=float), 1.0)
     bottom, top = min(bottom, least), max(top, most)
-    below, above = max((top / bottom) ** (0.08 if panel.pools > 1 else 0.22), 1.01), max((top / bottom) ** 0.08, 1.01)
+    margin = max((top / bottom) ** 0.08, 1.01)
     text = panel.metric == "bits_per_byte"
-    log_axis(axes, "y", bottom / below, top * above, "{:g}".format if text else percent_label)
+    log_axis(axes, "y", bottom / margin, top * margin, "{:g}".format if text else percent_label)
     axes.set(xlabel="training examples", ylabel="test bits per byte" if text else "test error")
-    if panel.pools > 1:
-        legend_below(axes)
+    legend_below(axes)

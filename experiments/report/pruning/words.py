@@ -28,7 +28,7 @@ def words(runs: pd.DataFrame) -> Iterator[tuple[str, str]]:
         if budget in BUDGETS and budget != "both" and (runs["budget"] == budget).any():
             yield BUDGETS[budget], said.partition(": ")[2].capitalize()
     for scorer in sorted(set(runs["scorer"]) - {"none"}):
-        if scorer in choices.names("scorer"):
+        if scorer in choices.names("scorer") and scorer != "random":  # the rule random says it
             one = choices.get("scorer", scorer)
             source = f" ({one.source})" if one.source not in ("", "us") else ""
             yield str(scorer), f"A score of difficulty{source}. {_first(one)}"

@@ -110,8 +110,7 @@ def figures(tables: Tables) -> Iterator[Figures]:
         "different seeds agree (the ceiling). What does not know the seed reaches at most about its square root in "
         "retrainings with any one seed. Means and 95 % intervals over seeds.",
         [Drawing(str(setup), "by estimator; optimiser and learning rate", f"LDS of each estimator, {setup}",
-                 partial(_by_estimator, own)) for setup, own in usual.groupby("setup", sort=False)],
-        height=4.6,
+                 partial(_by_estimator, own), height=4.6) for setup, own in usual.groupby("setup", sort=False)],
     )  # fmt: skip
     yield Figures(
         "metasmoothness", "When can φ be read?",
