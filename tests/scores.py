@@ -5,18 +5,17 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-import numpy as np
-
 from prune_lab.experiments import choices
 from prune_lab.experiments.contracts import Floats, Proxy, RuleChoice, ScorerChoice
 from prune_lab.experiments.scoring.evidence import Given
+from prune_lab.experiments.scoring.folds import judged
 
 
 def score(name: str, task: Any, proxies: Sequence[Proxy] = (), **settings: Any) -> Floats:
     """(proxies, N)."""
     scorer = choices.get("scorer", name)(**settings)
     assert isinstance(scorer, ScorerChoice)
-    return np.atleast_2d(scorer.score(Given(task, proxies)))
+    return judged(scorer, Given(task, proxies))
 
 
 def rule(name: str, **settings: Any) -> RuleChoice:

@@ -98,9 +98,9 @@ def fold_of(examples: Examples, folds: int, *, seed: int) -> Indices:
     groups, number = units_of(examples), len(examples.ids)
     if (there := len(np.unique(groups))) < folds:
         raise ConfigError(
-            f"scorer.folds={folds} needs as many documents, and the {number} training examples are of {there} (those "
-            "of one module, and copies, count once)",
-            "more task.documents, or a larger task.examples" + (f", or scorer.folds={there}" if there > 1 else ""),
+            f"scorer.folds={folds} needs as many documents or images, and the {number} training examples are of "
+            f"{there} (those of one module, and copies, count once)",
+            "more of them, or a larger task.examples" + (f", or scorer.folds={there}" if there > 1 else ""),
         )
     return deal(
         groups, examples.units.get("tokens", np.ones(number, np.int64)), [1 / folds] * folds, seed=seed, stream="folds"

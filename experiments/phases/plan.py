@@ -19,6 +19,7 @@ from ..contracts import Choice, ProxyRun, ScorerChoice, Settings, TaskChoice
 from ..data.load import pool_size, second_fingerprint
 from ..data.texts import SecondText
 from ..errors import ConfigError
+from ..scoring.folds import asked as asked_of
 from ..store.folders import key_of
 from ..training.recipes import FULL, UNTIMED, Recipe
 from .settings import DEFAULT, Run
@@ -153,7 +154,7 @@ def score_job(run: Run) -> Job:
     if run.scored == "everything" and run.task.examples is not None:
         whole = run.task.model_copy(update={"examples": None})
         run = run.model_copy(update={"task": whole})
-    asked = run.scorer.evidence(run)
+    asked = asked_of(run.scorer, run)
     if any("number" not in one.asks for one in asked):  # it draws the proxy apart from the model that is judged
         raise ConfigError(f"scorer={run.scorer.name} asks for a proxy without a number", 'ProxyRun({"number": 0})')
     if any(one in asked[:place] for place, one in enumerate(asked)):
@@ -244,7 +245,7 @@ def packs(run: Run) -> list[list[int]]:
     Those that differ by their number alone, where the model trains packed: settings decide, never the machine.
     """
     found: dict[Any, list[int]] = {}
-    for place, proxy in enumerate(run.scorer.evidence(run)):
+    for place, proxy in enumerate(asked_of(run.scorer, run)):
         asks = {name: value for name, value in proxy.asks.items() if name != "number"}
         optimizer = proxy.recipe.get("optimizer", run.recipe.optimizer)
         plain = not proxy.sections and "fold" not in asks and run.scorer.trainer(proxy.asks) is None

@@ -9,6 +9,7 @@ import pandas as pd
 
 from ..data.load import unchanged
 from ..errors import LabError
+from ..scoring.folds import judged as cross_fitted
 from .plan import scorer_recipe
 from .work import Evidence, Work, say_if_equal, say_if_proxies_guess
 
@@ -16,7 +17,7 @@ from .work import Evidence, Work, say_if_equal, say_if_proxies_guess
 def score(work: Work) -> dict[str, Any]:
     scorer, data = work.run.scorer, work.data
     train, evidence = data.splits["train"], Evidence(work)
-    judged = np.atleast_2d(np.asarray(scorer.score(evidence), dtype=np.float64))  # (proxies, N)
+    judged = cross_fitted(scorer, evidence)  # (proxies, N)
     unchanged(scorer_recipe(scorer), work.job.settings["scorer"], f"what scorer={scorer.name} reads")
     if judged.ndim != 2 or judged.shape[1] != len(train.ids):
         raise LabError(f"scorer={scorer.name} returned scores of shape {judged.shape} for {len(train.ids)} examples")

@@ -11,6 +11,7 @@ from ..choices import choice
 from ..contracts import Evidence, Floats, ProxyRun, ScorerChoice
 from ..errors import ConfigError
 from .evidence import EARLY, Epoch, Proxies, recorded, runs, seen
+from .folds import Folds
 from .windows import whole
 
 CCS_EPOCHS = 10  # epochs that CCS sums over (arXiv:2210.15809)
@@ -27,6 +28,7 @@ class El2n(ScorerChoice):
     convention: Literal["data_diet", "squared", "ccs", "single"] = "data_diet"
     epoch: Epoch = None  # null: a tenth of the schedule, at least 1 (Data Diet: 20 of 200)
     proxies: Proxies = 3  # models that are trained to judge the examples
+    folds: Folds = None  # judge each example by proxies of the other folds; null: by proxies that saw it
 
     def recipe(self) -> Any:
         return self.model_copy(update={"proxies": 1}) if self.convention == "single" else self

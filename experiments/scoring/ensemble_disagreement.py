@@ -9,6 +9,7 @@ from pydantic import Field
 
 from ..choices import choice
 from ..contracts import IGNORED, Evidence, Floats, ScorerChoice
+from .folds import Folds
 
 
 @choice("scorer", "ensemble_disagreement", source="BALD, arXiv:1112.5745, after arXiv:1905.12737")
@@ -20,6 +21,7 @@ class Disagreement(ScorerChoice):
     """
 
     proxies: Annotated[int, Field(ge=2, le=100)] = 3  # models that are trained to judge the examples
+    folds: Folds = None  # judge each example by proxies of the other folds; null: by proxies that saw it
 
     def score(self, evidence: Evidence) -> Floats:
         import torch

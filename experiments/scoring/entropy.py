@@ -8,6 +8,7 @@ from typing import Any
 from ..choices import choice
 from ..contracts import Evidence, Floats, ProxyRun, ScorerChoice
 from .evidence import Epoch, Proxies, runs, seen
+from .folds import Folds
 
 
 @choice("scorer", "entropy")
@@ -16,6 +17,7 @@ class Entropy(ScorerChoice):
 
     epoch: Epoch = None  # null: the end
     proxies: Proxies = 3  # models that are trained to judge the examples
+    folds: Folds = None  # judge each example by proxies of the other folds; null: by proxies that saw it
 
     def evidence(self, run: Any) -> Sequence[ProxyRun]:
         return runs(self.proxies, **({} if self.epoch is None else {"epoch": self.epoch}))

@@ -8,6 +8,7 @@ from typing import Any, Literal
 from ..choices import choice
 from ..contracts import Evidence, Floats, ProxyRun, ScorerChoice
 from .evidence import EARLY, Epoch, Proxies, runs
+from .folds import Folds
 
 
 @choice("scorer", "grand", source="arXiv:2107.07075")
@@ -17,6 +18,7 @@ class Grand(ScorerChoice):
     gradients: Literal["all", "last_layer"] = "all"  # with respect to all weights, or to those of the last layer
     epoch: Epoch = None  # when the proxies are asked; null: after a tenth of the schedule
     proxies: Proxies = 3  # models that are trained to judge the examples
+    folds: Folds = None  # judge each example by proxies of the other folds; null: by proxies that saw it
 
     def fits(self, run: Any) -> None:
         if run.task.reads == "text" and self.gradients == "last_layer":

@@ -5,6 +5,7 @@ from __future__ import annotations
 from ..choices import choice
 from ..contracts import Evidence, Floats, ScorerChoice
 from .evidence import Measure, Proxies, seen
+from .folds import Folds
 
 
 @choice("scorer", "margin")
@@ -13,6 +14,7 @@ class Margin(ScorerChoice):
 
     measure: Measure = "logits"  # or probabilities
     proxies: Proxies = 3  # models that are trained to judge the examples
+    folds: Folds = None  # judge each example by proxies of the other folds; null: by proxies that saw it
 
     def score(self, evidence: Evidence) -> Floats:
         return -seen(evidence, "margin" if self.measure == "logits" else "margin_probability")

@@ -9,6 +9,7 @@ import numpy as np
 from ..choices import choice
 from ..contracts import Evidence, Floats, ScorerChoice
 from .evidence import Proxies, of_classes
+from .folds import Folds
 
 
 @choice("scorer", "moderate", source="Moderate coreset, ICLR 2023")
@@ -19,6 +20,7 @@ class Moderate(ScorerChoice):
     """
 
     proxies: Proxies = 1  # models that are trained to judge the examples
+    folds: Folds = None  # judge each example by proxies of the other folds; null: by proxies that saw it
 
     def fits(self, run: Any) -> None:
         of_classes(self.name, run)

@@ -14,6 +14,7 @@ from ..errors import ConfigError
 from ..seeds import derive
 from .clusters import class_distances, cluster_distances, unit
 from .evidence import Epoch, Proxies, duration, runs
+from .folds import Folds
 
 
 @choice("scorer", "prototypes", source="arXiv:2206.14486 §6")
@@ -28,6 +29,7 @@ class Prototypes(ScorerChoice):
     clusters: Count = 10  # of k-means; ignored by none: refused where supervised
     epoch: Epoch = None  # null: the end
     proxies: Proxies = 1  # models that are trained to judge the examples
+    folds: Folds = None  # judge each example by proxies of the other folds; null: by proxies that saw it
     encoder: Literal["proxy", "simclr"] = "proxy"  # what gives the features
     epochs: Count = 100  # of simclr; the rest of its training is the recipe's
     temperature: Annotated[float, Field(gt=0)] = 0.5  # of simclr's loss

@@ -10,6 +10,7 @@ import numpy as np
 from ..choices import choice
 from ..contracts import Evidence, Floats, ProxyRun, ScorerChoice
 from .evidence import Proxies
+from .folds import Folds
 
 CHECKPOINTS = (0.1, 0.5, 1.0)  # shares of the schedule after which it looks
 
@@ -24,6 +25,7 @@ class Tracin(ScorerChoice):
     sees_dev = True
     higher_means = "more helpful to dev"
     proxies: Proxies = 1  # models that are trained to judge the examples
+    folds: Folds = None  # judge each example by proxies of the other folds; null: by proxies that saw it
 
     def evidence(self, run: Any) -> Sequence[ProxyRun]:
         looks = [{"share": share} if share < 1 else {} for share in CHECKPOINTS]

@@ -12,7 +12,7 @@ from prune_lab.experiments.contracts import IGNORED, Proxy
 from prune_lab.experiments.contribution import norms
 from prune_lab.experiments.errors import ConfigError
 from prune_lab.experiments.models import features
-from prune_lab.experiments.scoring.perplexity import centred
+from prune_lab.experiments.scoring.folds import centred
 
 from ..scores import score
 from ..training.test_evaluation import MemoryTask, logs
