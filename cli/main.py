@@ -14,6 +14,7 @@ from prune_lab.experiments.errors import INTERRUPTED, LabError, RunFailed, fores
 
 from . import options, stdout, verbs
 from .options import (
+    Browse,
     Check,
     DryRun,
     Experiment,
@@ -107,6 +108,7 @@ def _verb(name: str) -> Callable[..., None]:
         results: Results = None,
         plugin: Plugins = None,
         check: Check = False,
+        browse: Browse = False,
     ) -> None:
         from .words import sweeps_explained
 
@@ -117,13 +119,14 @@ def _verb(name: str) -> Callable[..., None]:
                 _run(name, words, dry_run=dry_run, as_json=json)
             from . import reports
 
-            more = {"check": check} if name == CHECKED else {}
+            more = {"browse": browse} | ({"check": check} if name == CHECKED else {})
             raise typer.Exit(getattr(reports, name)(words, dry_run=dry_run, as_json=json, **more))
 
     what, examples = PHASES[name]
     verb.__doc__ = f"{what}\n\nExamples: {examples}"
     taken = signature(verb, eval_str=True)
-    others = [one for one in taken.parameters.values() if name == CHECKED or one.name != "check"]
+    unread = {flag for flag, verbs_of in (("check", (CHECKED,)), ("browse", PAGES)) if name not in verbs_of}
+    others = [one for one in taken.parameters.values() if one.name not in unread]
     verb.__signature__ = taken.replace(parameters=others)  # type: ignore[attr-defined]
     return verb
 

@@ -117,6 +117,7 @@ Plugins = Annotated[
         show_default=False,
     ),
 ]
+Browse = Annotated[bool, typer.Option("--open", help="Open the page in a browser.")]
 Check = Annotated[bool, typer.Option("--check", help="Exit 5 where a claim has not the expected verdict.")]
 Results = Annotated[
     list[str] | None,
@@ -168,7 +169,14 @@ def overrides(words: list[str] | None, **flags: list[str] | None) -> list[str]:
     """Flags are sugar for overrides: `--keep 0.5 --keep 1` is keep=0.5,1."""
     if places := flags.get("results"):
         flags["results"] = ["'{}'".format(one.replace("'", r"\'")) for one in places]  # whatever is in a path
-    return [*(words or []), *(f"{key}={','.join(values)}" for key, values in flags.items() if values)]
+    own = [_in_quotes(word) if word.startswith("title=") else word for word in words or []]
+    return [*own, *(f"{key}={','.join(values)}" for key, values in flags.items() if values)]
+
+
+def _in_quotes(word: str) -> str:
+    """A title as it is, whatever is in it: commas are no sweep of it."""
+    key, _, value = word.partition("=")
+    return word if value[:1] in ("'", '"') or not value else "{}='{}'".format(key, value.replace("'", r"\'"))
 
 
 def located(words: list[str] | None, results: list[str] | None) -> tuple[list[str], str]:

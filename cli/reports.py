@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shlex
+import webbrowser
 from collections.abc import Sequence
 
 from prune_lab.experiments.choices import loaded
@@ -17,40 +18,43 @@ from . import compose, effects
 from .run import run
 from .show import Show, exit_code
 
-ELSEWHERE = ("results=", "launcher=", "launcher.", "device=", "hydra.")  # words that say where, and change no result
+ELSEWHERE = ("results=", "launcher=", "launcher.", "device=", "title=", "hydra.")  # words that change no result
 
 
-def report(words: Sequence[str], *, dry_run: bool, as_json: bool) -> int:
+def report(words: Sequence[str], *, dry_run: bool, as_json: bool, browse: bool = False) -> int:
     """A page on the runs that the words span (made first where they are missing); on every run without words."""
-    show = Show(as_json=as_json)
+    show = Show(as_json=as_json, browse=browse)
     if any(word.startswith("experiment=") for word in words):
-        return reproduce(words, dry_run=dry_run, as_json=as_json, check=False)
+        return reproduce(words, dry_run=dry_run, as_json=as_json, browse=browse, check=False)
     runs = compose.runs("report", words)
-    if all(word.startswith("results=") for word in words):
-        return 0 if dry_run else _page(runs[0].results, None, "all", "Every evaluated run", (), words, show)
+    if all(word.startswith(("results=", "title=")) for word in words):
+        title = runs[0].title or "Every evaluated run"
+        return 0 if dry_run else _page(runs[0].results, None, "all", title, (), words, show)
     return _run_and_page(runs, None, words, show, dry_run=dry_run)
 
 
-def search(words: Sequence[str], *, dry_run: bool, as_json: bool) -> int:
+def search(words: Sequence[str], *, dry_run: bool, as_json: bool, browse: bool = False) -> int:
     """Searches of policies, and a page on them."""
-    runs = compose.runs("search", words)
-    return _run_and_page(runs, None, words, Show(as_json=as_json), dry_run=dry_run, phase="search")
+    runs, show = compose.runs("search", words), Show(as_json=as_json, browse=browse)
+    return _run_and_page(runs, None, words, show, dry_run=dry_run, phase="search")
 
 
-def simulate(words: Sequence[str], *, dry_run: bool, as_json: bool) -> int:
+def simulate(words: Sequence[str], *, dry_run: bool, as_json: bool, browse: bool = False) -> int:
     """Runs of a study, and a page on them."""
     runs = compose.runs("simulate", words)
     if len({type(run.study) for run in runs}) > 1:
         raise ConfigError("a page shows one study, and these words span several", "study=ONE")
-    return _run_and_page(runs, None, words, Show(as_json=as_json), dry_run=dry_run, phase="simulate")
+    show = Show(as_json=as_json, browse=browse)
+    return _run_and_page(runs, None, words, show, dry_run=dry_run, phase="simulate")
 
 
-def reproduce(words: Sequence[str], *, dry_run: bool, as_json: bool, check: bool) -> int:
+def reproduce(words: Sequence[str], *, dry_run: bool, as_json: bool, check: bool, browse: bool = False) -> int:
     """Every phase of an experiment, its page, and with `check` an exit code for its expectations."""
     experiment, runs = compose.experiment(words)
     if check and not experiment.chosen.expect:
         raise ConfigError(f"{experiment.folder} makes no claims: a check of it would always pass", "leave --check out")
-    return _run_and_page(runs, experiment, words, Show(as_json=as_json), dry_run=dry_run, check=check)
+    show = Show(as_json=as_json, browse=browse)
+    return _run_and_page(runs, experiment, words, show, dry_run=dry_run, check=check)
 
 
 def _run_and_page(
@@ -65,7 +69,8 @@ def _run_and_page(
 ) -> int:
     phase = phase if experiment is None else experiment.phase
     points = compose.grid(words) if experiment is None else compose.points(experiment.chosen, words)
-    show.note(effects.said(phase, words, points, base="evaluate" if phase != "search" else phase))
+    on_runs = [word for word in words if not word.startswith("title=")]
+    show.note(effects.said(phase, on_runs, points, base="evaluate" if phase != "search" else phase))
     own = None if experiment is None or _changed(words) else experiment
 
     def check_claims(jobs: Sequence[Job]) -> None:
@@ -81,11 +86,11 @@ def _run_and_page(
         number = f"{len(keys)} {'searches' if phase == 'search' else 'runs'}"
         asked = " ".join(word for word in words if not word.startswith(ELSEWHERE))
         name, title = key_of({"runs": sorted(keys)}), f"{number}: {asked}" if asked else number
-        return _page(runs[0].results, keys, name, title, (), words, show, phase=phase)
+        return _page(runs[0].results, keys, name, runs[0].title or title, (), words, show, phase=phase)
     name, title, expect = experiment.folder, experiment.chosen.title or experiment.title, experiment.chosen.expect
     if changed := _changed(words):  # another experiment than the file's: its page does not take that one's place
         name, title = f"{name}_{key_of({'changed': sorted(changed)})[:6]}", f"{title} ({', '.join(changed)})"
-    return _page(runs[0].results, keys, name, title, expect, words, show, phase=phase, check=check)
+    return _page(runs[0].results, keys, name, runs[0].title or title, expect, words, show, phase=phase, check=check)
 
 
 def _changed(words: Sequence[str]) -> list[str]:
@@ -136,6 +141,8 @@ def _page(
         show.data({"phase": "report", "key": name, "path": str(path.parent), "status": "done", "metrics": metrics})
     judged = ", ".join(f"{number} {verdict}" for verdict, number in metrics["claims"].items() if number)
     show.say("\n".join(filter(None, [metrics["verdict"], judged and f"claims: {judged}", f"the page: {path}"])))
+    if show.browse and not webbrowser.open(path.resolve().as_uri()):
+        show.say("there is no browser to show it in")
     if check and metrics["failed"]:
         raise ClaimFailed("what this experiment expects did not come out:\n  " + "\n  ".join(metrics["failed"]))
     return 0

@@ -30,8 +30,8 @@ HEADLINES = ("accuracy", "loss", "bits_per_byte", "gain", "kept", "examples")
 class Show:
     """Progress and sentences on stderr; `--json` objects on stdout."""
 
-    def __init__(self, *, as_json: bool) -> None:
-        self.as_json = as_json
+    def __init__(self, *, as_json: bool, browse: bool = False) -> None:
+        self.as_json, self.browse = as_json, browse  # browse: a page that was written is opened
         self.console = Console(stderr=True, highlight=False)
         self.notes: list[str] = []
         self._said: set[str] = set()

@@ -40,6 +40,7 @@ def described(verb: str, *, checks: bool) -> str:
     phase = LAST.get(verb, verb)
     if phase in PHASES:
         own = ["experiment"] if verb == "reproduce" else ["export"] if verb in EXPORTED else []
+        own += ["title"] if verb in PAGES else []
         settings = sorted({*reads(phase), *WHERE, *own})
         what = fill(" ".join(settings), WIDTH)
         parts.append(f"[bold]Reads[/bold], and the settings of these choices (prune-lab choices)\n{what}")

@@ -23,15 +23,16 @@ def headline(found: pd.DataFrame) -> str:
         return "No rule was compared with random selection: no runs of both under one budget (rule=hard,random)."
     if len(compared) == 1:
         return _only(compared.iloc[0])
-    varied = [name for name in ("scorer", "pool", "budget", "policy") if compared[name].nunique() > 1]
     several = any(compared[name].nunique(dropna=False) > 1 for name in ("setup", "label_noise"))
     places = list(dict.fromkeys(compared["place"])) if several and "place" in compared else []
-    by = "" if "scorer" in varied else f", scored by {compared['scorer'].iloc[0]}"
+    by = "" if compared["scorer"].nunique() > 1 else f", scored by {compared['scorer'].iloc[0]}"
     lines = [f"Against as many random examples under the same budget{by}:"]
     groups = [(f"{place}: ", compared[compared["place"] == place]) for place in places]
     if not 1 < len(groups) <= FEW:
-        groups, varied = [("", compared)], [*varied, *(["place"] if several else [])]
+        groups = [("", compared)]
     for name, own in groups:
+        varied = [one for one in ("scorer", "pool", "budget", "policy") if own[one].nunique() > 1]
+        varied += ["place"] if several and not name else []
         rules = [rule for rule in (*CALLED, *sorted(set(own["rule"]) - set(CALLED))) if (own["rule"] == rule).any()]
         lines += [name + _rule(rule, own[own["rule"] == rule], varied) for rule in rules]
     return "\n".join(lines)

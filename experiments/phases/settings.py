@@ -125,6 +125,7 @@ class Run(Settings):
     results: Place = "results"  # the store: where results are written
     export: Annotated[Place, AfterValidator(_known)] | None = None  # score, prune: also write it there
     links: Literal["hard", "symbolic", "no"] = "hard"  # prune export=FOLDER: links to files, or copies (no)
+    title: Place | None = None  # report, reproduce, search, simulate: the heading of the page
     launcher: Launcher = Launcher()
     policy: Annotated[PolicyChoice, Of("policy")] = Field(default_factory=lambda: _default("policy"))
     shifted: SecondText | None = None  # evaluate: a second text to measure as well

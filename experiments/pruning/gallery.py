@@ -1,7 +1,9 @@
-"""A few examples of what was kept and what was dropped, as thumbnails or text, for people to look at."""
+"""A few examples to look at: the hardest, exact copies, and some of what was kept and dropped; thumbnails or text."""
 
 from __future__ import annotations
 
+import hashlib
+from collections.abc import Iterator
 from io import BytesIO
 from typing import Any
 
@@ -16,13 +18,35 @@ CHARACTERS = 280
 
 
 def gallery(data: Data, kept: Indices, scores: Floats | None) -> pd.DataFrame:
-    """A random draw of kept and of dropped training examples: index, id, label, name, score, kept, png, text."""
+    """Training examples: index, id, label, name, score, kept, png, text, drawn, of (of a copy: the id of the first).
+
+    `drawn`: hardest (the highest scores), copies (byte for byte equal, group by group), kept and dropped (at random).
+    """
     train = data.splits["train"]
     is_kept = np.zeros(len(train.ids), dtype=bool)
     is_kept[kept] = True
     draw = numpy_stream(0, "gallery")
-    rows = [row for side in (True, False) for row in draw.permutation(np.flatnonzero(is_kept == side))[:SHOWN]]
-    return pd.DataFrame([_shown(data, int(row), bool(is_kept[row]), scores) for row in rows])
+    sides = [("kept", True), ("dropped", False)]
+    drawn = {name: list(draw.permutation(np.flatnonzero(is_kept == side))[:SHOWN]) for name, side in sides}
+    hardest: list[int] = [] if scores is None else np.argsort(-scores, kind="stable")[:SHOWN].tolist()
+    firsts = dict(_copies(train.inputs))
+    rows = [("hardest", row) for row in hardest] + [("copies", row) for row in list(firsts)[:SHOWN]]
+    rows += [(name, int(row)) for name, own in drawn.items() for row in own]
+    return pd.DataFrame(
+        _shown(data, row, bool(is_kept[row]), scores)
+        | {"drawn": name, "of": str(train.ids[firsts[row]]) if name == "copies" else None}
+        for name, row in rows
+    )
+
+
+def _copies(inputs: Any) -> Iterator[tuple[int, int]]:
+    """(row, the first row with its bytes) of every example that is there more than once, the first ones too."""
+    same: dict[bytes, list[int]] = {}
+    for row, one in enumerate(np.asarray(inputs)):
+        same.setdefault(hashlib.blake2b(one.tobytes(), digest_size=8).digest(), []).append(row)
+    for rows in same.values():
+        if len(rows) > 1:
+            yield from ((row, rows[0]) for row in rows)
 
 
 def _shown(data: Data, row: int, kept: bool, scores: Floats | None) -> dict[str, Any]:

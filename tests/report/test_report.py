@@ -402,4 +402,4 @@ def test_the_page_warns_of_every_choice_that_uses_the_labels_of_the_dev_split() 
 def test_a_policy_that_prunes_nothing_has_no_selection_to_show(study: Store, tmp_path: Path) -> None:
     """Runs of rs2 and infobatch have a rule of that name and no folder of a selection: the page stopped there."""
     runs = newest(table(study)).query("task == 'cifar10' and rule == 'hard'").assign(rule="infobatch", prune="")
-    assert list(kept._smallest(study, runs, "kept.parquet")) == []
+    assert list(kept.smallest(study, runs, "kept.parquet")) == []

@@ -19,7 +19,22 @@ from ...store.folders import Store
 from .. import page, provenance
 from ..parts import count
 from ..table import fact
-from . import against, capacity, distribution, fits, gains, guessing, kept, laws, overview, runs, scaling, words
+from . import (
+    against,
+    capacity,
+    curves,
+    distribution,
+    fits,
+    gains,
+    gallery,
+    guessing,
+    kept,
+    laws,
+    overview,
+    runs,
+    scaling,
+    words,
+)
 
 
 def build(
@@ -47,7 +62,7 @@ def build(
         capacity.section(own, advantage), scaling.section(panels), gains.section(panels, advantage),
         gains.over_uniform(policies), page.expected(outcomes), fits.challenges(panels), fits.section(panels),
         distribution.section(list(distribution.shifts(measures, own, panels)), unmeasured), kept.classes(store, own),
-        kept.gallery(store, own), runs.listing(points, own),
+        gallery.section(store, own), curves.section(store, panels), runs.listing(points, own),
     ]  # fmt: skip
     return page.write(
         folder,

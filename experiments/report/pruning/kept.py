@@ -1,22 +1,20 @@
-"""What each rule kept and dropped of the largest pool, at the smallest keep fraction: by class, and some examples."""
+"""What each rule kept of the largest pool, at the smallest keep fraction: by class."""
 
 from __future__ import annotations
 
-import base64
 from collections.abc import Iterator
 from functools import partial
 from typing import Any
 
 import numpy as np
 import pandas as pd
-from markupsafe import Markup
 from matplotlib.axes import Axes
 
 from ...figures.axes import legend_below
 from ...figures.panels import Drawing, Figures
 from ...figures.style import GREY, colour_of, name_of, selecting
 from ...store.folders import Store
-from ..parts import Section, box, examples, grid, heading, note
+from ..parts import Section, grid, note
 from .runs import named
 
 WORDS = "The largest pool and the smallest keep fraction of each rule, for one seed."
@@ -25,7 +23,7 @@ MOST = 12  # bars of one panel
 
 def classes(store: Store, runs: pd.DataFrame) -> Section | None:
     """Shares of the classes before and after pruning, a drawing for each rule; none for text."""
-    drawings = [_drawing(row, shares) for row, shares in _smallest(store, runs, "classes.parquet")]
+    drawings = [_drawing(row, shares) for row, shares in smallest(store, runs, "classes.parquet")]
     figures = Figures("kept", "What was kept of each class", WORDS, drawings)
     shown = [note(WORDS), grid(drawings, figures.name)]
     return Section(figures.heading, shown, [figures]) if drawings else None
@@ -56,32 +54,7 @@ def _kept(shown: pd.DataFrame, colour: str, axes: Axes) -> None:
     legend_below(axes)
 
 
-SNIPPET = 240  # characters of a text example
-GALLERIES = 8  # at most on a page
-TEXTS = 6  # of a dozen
-
-
-def gallery(store: Store, runs: pd.DataFrame) -> Section | None:
-    """A dozen kept and a dozen dropped by each rule; vectors are nothing to look at."""
-    found = _smallest(store, runs, "gallery.parquet")
-    parts = [_gallery(row, rows) for row, rows in found if rows["text"].notna().any() or rows["png"].notna().any()]
-    shown, more = [one for pair in parts[:GALLERIES] for one in pair], len(parts) - GALLERIES
-    shown += [note(f"{more} more in the prune folders (gallery.parquet).")] if more > 0 else []
-    return Section("Examples kept and dropped", shown) if parts else None
-
-
-def _gallery(row: pd.Series[Any], rows: pd.DataFrame) -> tuple[Markup, Markup]:
-    title = f"{row['task']}: keep the {name_of(row['rule'])} {row['keep']:g} of {row['pool']:,.0f} by {row['scorer']}"
-    shown = [_example(one) for _, one in rows.iterrows()]
-    text = not any(one["picture"] for one in shown)
-    sides = []
-    for name, side in (("kept", True), ("dropped", False)):
-        own = [one for one, kept in zip(shown, rows["kept"], strict=True) if kept == side]
-        sides.append(examples(name, own[:TEXTS] if text else own, text=text))
-    return heading(title), box("pair", *sides)
-
-
-def _smallest(store: Store, runs: pd.DataFrame, file: str) -> Iterator[tuple[pd.Series[Any], pd.DataFrame]]:
+def smallest(store: Store, runs: pd.DataFrame, file: str) -> Iterator[tuple[pd.Series[Any], pd.DataFrame]]:
     """A run of the smallest selection of each rule from its largest pool, and a table of that selection."""
     runs = named(runs)
     pruned = runs[(runs["rule"] != "random") & (runs["prune"] != "")].drop_duplicates("prune")  # policies prune nothing
@@ -92,16 +65,3 @@ def _smallest(store: Store, runs: pd.DataFrame, file: str) -> Iterator[tuple[pd.
             folder = store.get("prune", row["prune"])
             if (folder.path / file).exists():
                 yield row, folder.table(file)
-
-
-def _example(row: pd.Series[Any]) -> dict[str, str]:
-    """One example as the page shows it: a picture or a text, and its class, score and id."""
-    png, text = row.get("png"), row.get("text")
-    picture = f"data:image/png;base64,{base64.b64encode(png).decode()}" if isinstance(png, bytes) and png else ""
-    snippet = text if isinstance(text, str) else ""
-    if len(snippet) > SNIPPET:
-        snippet = snippet[:SNIPPET].rstrip() + "…"
-    name = "" if row["name"] is None else str(row["name"])
-    score = "" if pd.isna(row["score"]) else f"{row['score']:.3g}"
-    words = " · ".join(filter(None, (name, score and f"score {score}", str(row["id"]))))
-    return {"picture": picture, "text": snippet, "name": name, "score": score, "words": words}
