@@ -111,8 +111,12 @@ def described(overrides: Sequence[str]) -> expectations.Experiment:
     """The experiment that the overrides name, without its runs."""
     point = grid(overrides)[0]
     section = next((_section(word)[1] for word in point if _has_section(word, point)), None)
-    content = _composed("evaluate", point, section)["experiment"]
-    return _validated(expectations.Experiment, content, point, "experiment")
+    own = any(word.startswith("experiment=") and word.endswith(OWN) for word in point)
+    content = _composed("evaluate", point) if section is None or own else {}  # ours compose: a test composes them
+    if section is not None:
+        sizes = [word for word in point if word.startswith("experiment.")]
+        content = _with(content | {"experiment": copy.deepcopy(section)}, sizes)
+    return _validated(expectations.Experiment, content["experiment"], point, "experiment")
 
 
 def grid(overrides: Sequence[str]) -> list[tuple[str, ...]]:
@@ -240,17 +244,18 @@ def run_of(phase: str, point: tuple[str, ...]) -> Run:
     return _validated(Run, content, point)
 
 
-def _composed(phase: str, point: tuple[str, ...], described: Mapping[str, Any] | None = None) -> dict[str, Any]:
+def _composed(phase: str, point: tuple[str, ...]) -> dict[str, Any]:
     """Hydra composes the presets (slow, so once a combination); all other words are set on a copy of what it made.
 
-    `described` is the section of an experiment, which `_groups` leaves out.
+    The section of an experiment is left out.
     """
     structural = tuple(word for word in point if _is_structural(word))
-    content = copy.deepcopy(_groups(phase, structural))
-    if described is not None:
-        content["experiment"] = copy.deepcopy(described)
-    others = [word for word in point if word not in structural]
-    for word in sorted(others, key=lambda word: not _is_choice(word)):  # choices first, then their settings
+    return _with(copy.deepcopy(_groups(phase, structural)), [word for word in point if word not in structural])
+
+
+def _with(content: dict[str, Any], words: Sequence[str]) -> dict[str, Any]:
+    """Settings with those of some words set: choices first, then their settings."""
+    for word in sorted(words, key=lambda word: not _is_choice(word)):
         override = _parsed(word)
         if _is_choice(word):
             content[override.key_or_group] = {"name": override.value()}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import shlex
 import webbrowser
@@ -137,6 +138,9 @@ def _page(
         build = {"simulate": study.build, "search": equality.build}.get(phase, pruning.build)
         metrics = build(store, keys, folder, title=title, command=command, expectations=expect)
     path = store.path("report", name) / "index.html"
+    if show.as_json and check:
+        for claim in json.loads(path.with_name("claims.json").read_text())["expectations"]:
+            show.data({"phase": "claim", "key": name, "status": claim["verdict"]} | claim)
     if show.as_json:
         show.data({"phase": "report", "key": name, "path": str(path.parent), "status": "done", "metrics": metrics})
     judged = ", ".join(f"{number} {verdict}" for verdict, number in metrics["claims"].items() if number)

@@ -130,8 +130,8 @@ def claims(results: Path | str = "results") -> pd.DataFrame:
     for path in sorted({*Path(results).glob("report/*/claims.json"), *Path(results).glob("*/claims.json")}):
         try:
             said = json.loads(path.read_text())["expectations"]
-            rows += [{"page": path.parent.name} | {name: one[name] for name in CLAIMED} for one in said]
-        except (OSError, ValueError, KeyError, TypeError) as error:
+            rows += [{"page": path.parent.name} | {name: one.get(name) for name in CLAIMED} for one in said]
+        except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
             raise RunFailed(f"{path} is not as it was written ({error})", "the command on its page again") from None
     return pd.DataFrame(rows, columns=["page", *CLAIMED])
 

@@ -267,7 +267,9 @@ def _by_seed(point: Point, runs: pd.DataFrame) -> tuple[pd.DataFrame | None, str
             f"no column {', '.join(unknown)} in the table{_near(unknown[0], runs, metric=unknown[0] == point.metric)}",
             0,
         )
-    every = runs[rows_with(runs, point.where)]
+    plain = [name for name in runs if "." not in str(name) or name in (*point.where, point.metric)]
+    every = runs[plain]  # most of some hundred columns are settings of sections
+    every = every[rows_with(every, point.where)]
     matching = every[every[point.metric].notna()]
     if matching.empty:
         return None, "no run matches " + ", ".join(f"{name}={value}" for name, value in point.where.items()), 0

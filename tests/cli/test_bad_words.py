@@ -113,7 +113,7 @@ def test_a_file_has_the_numbers_and_the_marks_that_editors_write(tmp_path: Path)
         (["hydra.verbose=true"], "would be ignored", "leave it out"),
         (["hydra.searchpath=[nope://x]"], "cannot be composed", ""),
         (["hydra.searchpath=[file:///nope]"], "/nope is not available", ""),
-        (["results=a,b"], "one and the same for all runs", "results=a"),
+        (["results=a,b"], "a command reads one store", "runs --results a --merge b, and then results=a"),
         (["launcher=local,processes"], "one and the same for all runs", "launcher=local"),
         (["device=cuda:0,cpu"], "one and the same for all runs", "device=cuda:0"),
         (["~task"], "task is missing", "leave ~task out"),

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import pytest
 
 from prune_lab.cli import compose
+from prune_lab.experiments import read
 from prune_lab.experiments.laws.claims import check
 from prune_lab.experiments.laws.expectations import Expectation
 
@@ -23,6 +25,12 @@ def page(root: Path, accuracies: list[float]) -> None:
     found.to_csv(root / "smoke" / "table.csv", index=False)
 
 
+@pytest.fixture
+def nothing_published(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(read, "published", lambda: tmp_path / "published")
+
+
+@pytest.mark.usefixtures("nothing_published")
 def test_every_claim_is_listed_with_what_was_measured(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
     results = f"--results={tmp_path}"
     page(tmp_path / "reference", [0.5, 0.5, 0.5])
@@ -35,12 +43,46 @@ def test_every_claim_is_listed_with_what_was_measured(capsys: pytest.CaptureFixt
     assert found[SMOKE]["page"] is None
     (tmp_path / "report" / "smoke" / "index.html").touch()
     (row,) = [row for row in call(capsys, "claims", "smoke", results, "--json").objects if row["claim"] == SMOKE]
-    assert row["page"] == str(tmp_path / "report" / "smoke" / "index.html")
+    assert (row["page"], row["measured"]) == (str(tmp_path / "report" / "smoke" / "index.html"), "here")
     others = [row for row in listed.objects if row["experiment"] == "perceptron_theory"]
     assert len(others) >= 5
     assert all(row["verdict"] == "no runs" and row["source"] for row in others)
     assert SMOKE in call(capsys, "claims", results).out
     assert {row["size"] for row in listed.objects if row["experiment"] == "high_pruning"} == {"cpu", "smoke"}
+
+
+def test_published_verdicts_are_shown_in_any_folder_and_never_checked(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    words = ["claims", "high_pruning", f"--results={tmp_path}"]
+    listed = [row for row in call(capsys, *words, "--json").objects if row["size"] == "cpu"]
+    assert {row["measured"] for row in listed} == {"published"}
+    assert "no runs" not in {row["verdict"] for row in listed}
+    shown = call(capsys, *words)
+    assert "experiment=high_pruning (published): accuracy:" in " ".join(shown.out.split())
+    assert f"{len(listed)} published, 1 not measured yet" in shown.err
+    assert call(capsys, *words, "--check").code == 3
+    assert call(capsys, "claims", "demo", f"--results={tmp_path}", "--check").code == 2  # it makes none
+
+
+@pytest.mark.usefixtures("nothing_published")
+def test_pages_of_ones_own_are_among_the_claims(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    said = {"claim": "mine", "source": "us", "verdict": "fails", "expected": "holds", "sentence": "so", "n": 3}
+    for name in ("mine", "smoke_0a1b2c", "smoke_later"):
+        (tmp_path / "report" / name).mkdir(parents=True)
+        (tmp_path / "report" / name / "claims.json").write_text(json.dumps({"expectations": [said]}))
+    at = f"--results={tmp_path}"
+    listed = call(capsys, "claims", at, "--json", "--check")
+    own = [row for row in listed.objects if row.get("measured") == "here"]
+    assert [(row["experiment"], row["effect"], row["n"]) for row in own] == [
+        ("mine", None, 3), ("smoke_0a1b2c", None, 3), ("smoke_later", None, 3)
+    ]  # fmt: skip
+    assert (listed.code, listed.objects[-1]["exit_code"], "fails: mine: so" in listed.err) == (5, 5, True)
+    smoke = call(capsys, "claims", "smoke", at, "--json").objects
+    assert [row["experiment"] for row in smoke if row["measured"] == "here"] == [
+        "smoke_0a1b2c"
+    ]  # made with other words
+    assert "page mine: so" in call(capsys, "claims", at).out
 
 
 def test_the_claims_of_one_experiment(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
@@ -68,6 +110,7 @@ def test_the_committed_tables_bear_out_what_is_expected(capsys: pytest.CaptureFi
     assert all(row["n"] >= 3 or "have no value" in row["sentence"] for row in measured)
 
 
+@pytest.mark.usefixtures("nothing_published")
 def test_check_stops_at_another_verdict_than_the_expected(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
     page(tmp_path / "report", [0.5, 0.5, 0.5])
     stopped = call(capsys, "claims", f"--results={tmp_path}", "--check")
@@ -76,7 +119,9 @@ def test_check_stops_at_another_verdict_than_the_expected(capsys: pytest.Capture
     assert "0.5 [0.5, 0.5]" in stopped.err
 
 
+@pytest.mark.usefixtures("nothing_published")
 def test_check_of_what_is_not_measured_does_not_pass(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    assert call(capsys, "claims", f"--results={tmp_path}", "--check").code == 3
     nothing = call(capsys, "claims", "smoke", f"--results={tmp_path}", "--check")
     assert nothing.code == 3
     assert "prune-lab reproduce experiment=smoke" in nothing.err

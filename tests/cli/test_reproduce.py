@@ -43,8 +43,9 @@ def test_an_expectation_that_fails_ends_with_exit_5(
     experiment.write_text(EXPERIMENT % 0.5)
     held = call(capsys, *words, "--check", "--json")
     assert held.code == 0
-    *runs, report = held.objects
+    *runs, claim, report = held.objects
     assert len(runs) == 9
+    assert (claim["phase"], claim["status"], claim["claim"], claim["n"]) == ("claim", "holds", "it learns", 3)
     assert report["metrics"]["claims"]["holds"] == 1
     page = Path(report["path"])
     assert page.name.startswith("mine_")  # changed by words, so a page of its own
@@ -65,6 +66,12 @@ def test_an_expectation_that_fails_ends_with_exit_5(
     compose._section.cache_clear()
     failed = call(capsys, *words, "--check")
     assert failed.code == 5
+    named = call(capsys, "claims", str(experiment), results, "--json", "--check")
+    assert named.code == 5
+    own, words_changed, stopped = named.objects  # the file's own page is not made; that of other words is
+    assert (own["verdict"], own["measured"], stopped["exit_code"]) == ("no runs", None, 5)
+    assert (words_changed["experiment"], words_changed["verdict"]) == (page.name, "fails")
+    assert words_changed["page"] == str(page / "index.html")
     assert "it learns" in failed.err
     assert "wanted at least 0.999" in failed.err
     assert "claims: 1 fails" in failed.err
