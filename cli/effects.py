@@ -8,6 +8,7 @@ from prune_lab.experiments.errors import LabError
 from prune_lab.experiments.phases.plan import closure, job_of, one_look, timed
 from prune_lab.experiments.phases.settings import Run
 from prune_lab.experiments.precision import resolved
+from prune_lab.experiments.store.folders import Store
 
 from . import compose
 
@@ -33,7 +34,7 @@ def said(phase: str, words: Sequence[str], points: Points, *, base: str | None =
         return compose.run_of(base or phase, point)
 
     last = {word.partition("=")[0]: word for word in words if _is_checked(word.partition("=")[0])}
-    with one_look():
+    with one_look(Store(composed(points[0]).results)):
         found = [word for key, word in last.items() if _counts(phase, key, points, composed) is False]
         if not found:
             return ""

@@ -144,7 +144,7 @@ def _run(phase: str, words: list[str], *, dry_run: bool, as_json: bool) -> None:
     show.note(effects.said(phase, words, compose.grid(words)))
     outcomes = run(phase, runs, show, dry_run=dry_run)
     if runs[0].export is not None and not dry_run and not exit_code(outcomes):
-        export(phase, runs[0], show)
+        export(phase, runs, show)
     raise typer.Exit(exit_code(outcomes))
 
 

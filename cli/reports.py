@@ -81,7 +81,7 @@ def _run_and_page(
     outcomes = run(phase, runs, show, dry_run=dry_run, check=check_claims)
     if dry_run or exit_code(outcomes):
         return exit_code(outcomes)
-    with one_look():
+    with one_look(Store(runs[0].results)):
         keys = list(dict.fromkeys(job_of(phase, run).key for run in runs))
     if experiment is None:
         number = f"{len(keys)} {'searches' if phase == 'search' else 'runs'}"

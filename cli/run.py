@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from collections.abc import Callable, Sequence
+from pathlib import Path
 from typing import Any
 
 from prune_lab.experiments import extras
@@ -24,13 +26,20 @@ Check = Callable[[Sequence[Job]], None]
 def run(phase: str, runs: Sequence[Run], show: Show, *, dry_run: bool, check: Check | None = None) -> list[Outcome]:
     """The outcomes of a phase for these runs, after all that they need. `check` looks at the jobs before any runs."""
     store = Store(runs[0].results)
-    with one_look():
+    with one_look(store) as gone:
         targets = {job.key: job for job in (job_of(phase, run) for run in runs)}
     if runs[0].export is not None:
-        _check_export(runs[0], phase, len(targets))
+        from prune_lab.experiments.phases import export as exporting
+
+        for one in exported(phase, runs):
+            exporting.check(phase, one)
     _check_search(phase, runs)
     jobs = closure(targets.values())
     todo = [job for job in jobs if store.find(job.phase, job.key) is None]
+    for error in gone.values():
+        if todo:
+            raise error
+        show.say(f"{error.what}; what was made of them is in {store.root}")
     if check is not None:
         check(jobs)
     _check_extras(todo, runs[0])
@@ -70,12 +79,37 @@ def _say_warnings(folder: Folder, show: Show) -> None:
             show.say(sentence)
 
 
-def export(phase: str, run: Run, show: Show) -> None:
-    """Write what a finished score or prune run found to the file or folder that `export` names."""
+def export(phase: str, runs: Sequence[Run], show: Show) -> None:
+    """Write what finished score or prune runs found to the files or folders that `export` names."""
     from prune_lab.experiments.phases import export as exporting
 
-    store, job = Store(run.results), job_of(phase, run)
-    show.say(exporting.export(store, store.get(phase, job.key), run))
+    store = Store(runs[0].results)
+    for run in exported(phase, runs):
+        with one_look(store):
+            key = job_of(phase, run).key
+        show.say(exporting.export(store, store.get(phase, key), run))
+
+
+def exported(phase: str, runs: Sequence[Run]) -> list[Run]:
+    """A run for each job, whose `export` tells them apart: of two scorers s_el2n.csv and s_grand.csv for s.csv."""
+    with one_look(Store(runs[0].results)):
+        unique = list({job_of(phase, run).key: run for run in reversed(runs)}.values())[::-1]
+    if len(unique) == 1:
+        return unique
+    called = [
+        {"task": run.task.name, "scorer": run.scorer.called(), "rule": run.rule.name, "keep": f"{run.keep:g}"}
+        | {"seed": f"seed{run.seed}"}
+        for run in unique
+    ]
+    apart = [name for name in called[0] if len({one[name] for one in called}) > 1]
+    names = [re.sub(r"\.(csv|npy|parquet)\b|[^\w.-]+", "", "_".join(one[name] for name in apart)) for one in called]
+    if len({*names}) < len(names):
+        what = f"these settings span {len(unique)} {phase} runs, and not all differ in task, scorer, rule, keep or seed"
+        raise ConfigError(f"export={runs[0].export} is one: {what}", "a command for each")
+    place = str(runs[0].export)
+    end = "/" if place.endswith("/") else Path(place).suffix
+    paths = [f"{place.removesuffix(end)}_{name}{end}" for name in names]
+    return [run.model_copy(update={"export": path}) for run, path in zip(unique, paths, strict=True)]
 
 
 def _check_search(phase: str, runs: Sequence[Run]) -> None:
@@ -85,15 +119,6 @@ def _check_search(phase: str, runs: Sequence[Run]) -> None:
         raise ConfigError(
             "search is read by prune-lab search and by policy=learning_law, and would be ignored", "policy=learning_law"
         )
-
-
-def _check_export(run: Run, phase: str, number: int) -> None:
-    """Refuse what could not be exported before anything runs."""
-    from prune_lab.experiments.phases import export as exporting
-
-    exporting.check(phase, run)
-    if number > 1:
-        raise ConfigError(f"export={run.export} is one, and these settings span {number} {phase} runs")
 
 
 def _planned(job: Job, store: Store, show: Show, *, asked_for: bool) -> Outcome:

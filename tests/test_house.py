@@ -80,7 +80,7 @@ def test_the_packages_listed_are_the_folders_with_code() -> None:
         for path in [ROOT / folder, *(ROOT / folder).rglob("*")]
         if path.is_dir() and any(path.glob("*.py"))
     }
-    assert set(listed) == there
+    assert set(listed) == there | {"prune_lab.reference"}  # the published tables alone: read.published() finds them
 
 
 def test_the_typed_names_lead_to_the_folders() -> None:

@@ -8,6 +8,7 @@ recipe leaves its duration to their size, and their size is not known.
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -15,12 +16,13 @@ from typing import Any
 
 from pydantic import ValidationError
 
+from ..choices import completed
 from ..contracts import Choice, ProxyRun, ScorerChoice, Settings, TaskChoice
 from ..data.load import pool_size, second_fingerprint
 from ..data.texts import SecondText
-from ..errors import ConfigError
+from ..errors import ConfigError, DataUnavailable
 from ..scoring.folds import asked as asked_of
-from ..store.folders import key_of
+from ..store.folders import Store, key_of
 from ..training.recipes import FULL, UNTIMED, Recipe
 from .settings import DEFAULT, Run
 
@@ -293,22 +295,46 @@ def fingerprint(task: TaskChoice) -> str:
     if _looked_at is None:
         return task.fingerprint()
     if task not in _looked_at:
-        _looked_at[task] = task.fingerprint()
+        try:
+            _looked_at[task] = task.fingerprint()
+        except DataUnavailable as error:
+            if len(known := _recorded(task)) != 1:
+                raise
+            _gone[task], _looked_at[task] = error, known.pop()
     return _looked_at[task]
 
 
 _looked_at: dict[TaskChoice, str] | None = None
+_gone: dict[TaskChoice, DataUnavailable] = {}
+_store: Store | None = None
 
 
 @contextmanager
-def one_look() -> Iterator[None]:
-    """While a command plans, it looks at the files of each task once, and not once a run."""
-    global _looked_at
-    _looked_at = {}
+def one_look(store: Store | None = None) -> Iterator[dict[TaskChoice, DataUnavailable]]:
+    """While a command plans, it looks at the files of each task once, and not once a run.
+
+    Of data that are not here the fingerprint is that of the runs in the store, where all runs of this task's settings
+    have the same: what was made of them is found, and nothing more can be made. Yields those tasks, with the error.
+    """
+    global _looked_at, _store, _gone
+    _looked_at, _store, _gone = {}, store, {}
     try:
-        yield
+        yield _gone
     finally:
-        _looked_at = None
+        _looked_at = _store = None
+
+
+def _recorded(task: TaskChoice) -> set[str]:
+    """The fingerprints of the data that runs in the store with this task's settings were made of."""
+    recipes = [folder.record["recipe"] for folder in _store.folders()] if _store is not None else []
+    wanted = _settings_of(_plain(task, exclude_defaults=False))
+    same = [one for one in recipes if isinstance(one.get("task"), dict) and _settings_of(one["task"]) == wanted]
+    return {str(one["fingerprint"]) for one in same if "fingerprint" in one}
+
+
+def _settings_of(task: Mapping[str, Any]) -> Any:
+    """A task's settings as JSON has them, with those that were added since."""
+    return json.loads(json.dumps(completed("task", task), default=str))
 
 
 def _of(classes: tuple[str, ...] | None) -> str:

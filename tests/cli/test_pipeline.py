@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -17,6 +18,7 @@ from prune_lab.experiments.phases.launch import Outcome
 from prune_lab.experiments.store.folders import Store
 
 from ..command_line import TINY, call, changed
+from ..image_files import random_pixels, table_of
 
 FORMS = [
     ["scorer=random"],
@@ -195,7 +197,12 @@ def test_scores_leave_and_return_in_any_order(capsys: pytest.CaptureFixture[str]
     assert (replaced.code, path.read_text() == precious) == (2, True)
     assert [file for file in tmp_path.iterdir() if file.name.startswith(".export")] == []
     assert call(capsys, "score", *TINY, f"export={tmp_path / 'none' / 'x.csv'}", results).code == 4
-    assert call(capsys, "score", *TINY, "scorer=random,el2n", f"export={path}", results).code == 2
+    several = call(capsys, "score", *TINY, "scorer=random,el2n", f"export={path}", results)
+    named = sorted(file.name for file in tmp_path.glob("mine_*"))
+    assert (several.code, named) == (0, ["mine_el2n.csv", "mine_random.csv"])
+    np.testing.assert_allclose(pd.read_csv(tmp_path / "mine_el2n.csv")["score"], table["score"])
+    rates = call(capsys, "score", *TINY, "recipe.learning_rate=0.1,0.2", f"export={path}", results)
+    assert (rates.code, "not all differ in task, scorer" in rates.err) == (2, True)
     missing = call(capsys, "score", *TINY, "scorer=file", f"scorer.path={tmp_path / 'none.csv'}", results)
     assert missing.code == 4
     folder = call(capsys, "score", *TINY, "scorer=file", f"scorer.path={tmp_path}", results)
@@ -410,3 +417,16 @@ def test_an_error_that_runs_share_is_said_once(capsys: pytest.CaptureFixture[str
     assert said.err.count("no file a.png") == 1
     assert "2 more runs failed for the same reason" in said.err
     assert said.out.count("no file a.png") == 3  # an object a run
+
+
+def test_what_is_made_needs_no_data_folder(capsys: pytest.CaptureFixture[str], results: str, tmp_path: Path) -> None:
+    file = table_of(tmp_path / "data" / "train.parquet", random_pixels(60, size=8), [0, 1] * 30)
+    words = ["prune", "task=images", f"task.path={file.parent}", "rule=random", results]
+    assert call(capsys, *words, "keep=0.5").code == 0
+    shutil.rmtree(file.parent)
+    again = call(capsys, *words, "keep=0.5")
+    assert (again.code, "already done" in again.err) == (0, True)
+    assert f"what was made of them is in {tmp_path / 'results'}" in again.err
+    more = call(capsys, *words, "keep=0.5,0.25")
+    assert (more.code, "to mend it" in more.err, "already done" in more.err) == (4, True, False)
+    assert call(capsys, *words, "keep=0.5", "task.dev=0.2").code == 4  # made of nothing with these settings
