@@ -17,14 +17,14 @@ import torch
 from numpy.typing import NDArray
 from scipy.stats import rankdata
 
-from prune_lab.experiments.contracts import Data, Examples, Floats, Indices, Proxy, Split
+from benchmarks.planting import KINDS, planted
+from prune_lab.experiments.contracts import Floats, Indices, Proxy, Split
 from prune_lab.experiments.contribution.masks import learn
 from prune_lab.experiments.contribution.updates import Descent
-from prune_lab.experiments.data import digits
 from prune_lab.experiments.data.task import DeviceTask
 from prune_lab.experiments.models.networks.dense import mlp
 from prune_lab.experiments.scoring import subsets
-from prune_lab.experiments.seeds import numpy_stream, torch_stream
+from prune_lab.experiments.seeds import torch_stream
 from prune_lab.experiments.training import packing
 from prune_lab.experiments.training.contrastive import contrast, projecting
 from prune_lab.experiments.training.loop import State
@@ -35,8 +35,7 @@ from prune_lab.experiments.training.run import fit
 
 from .scores import score
 
-NUMBER, PLANTED, COPIES, EPOCHS, MODELS = 500, 50, 3, 30, 64
-KINDS = ("flipped", "blended", "copied")
+EPOCHS, MODELS = 30, 64
 
 
 @dataclass(frozen=True)
@@ -138,27 +137,12 @@ def learned_mask(planted: Planted) -> Floats:
 
 def plant(*, seed: int = 0) -> Planted:
     """650 training examples and three proxies of each age."""
-    data = digits.load(dev=0.1)
-    train = data.splits["train"]
-    draw = numpy_stream(seed, "planted")
-    chosen = draw.permutation(len(train.ids))[:NUMBER]
-    images, labels = train.inputs[chosen].astype(np.float64), train.targets[chosen].copy()
-    flipped, blended, copied, plain = np.split(np.arange(NUMBER), np.arange(1, 4) * PLANTED)
-    other = np.array([draw.choice(plain[labels[plain] != labels[row]]) for row in blended])
-    images[blended] = 0.55 * images[blended] + 0.45 * images[other]
-    labels[flipped] = (labels[flipped] + draw.integers(1, 10, PLANTED)) % 10
-    order = np.concatenate([np.arange(NUMBER), np.repeat(copied, COPIES)])
-    copied = np.concatenate([copied, np.arange(NUMBER, len(order))])
-    pool = Examples(
-        images[order].astype(np.uint8), labels[order], np.array([f"planted/{n}" for n in range(len(order))])
-    )
+    data, rows = planted(seed)
 
     def architecture(examples: torch.Tensor, init: torch.Generator) -> torch.nn.Module:
         return mlp(examples, init, classes=10, width=64, depth=1)
 
-    splits = {**data.splits, "train": pool}
-    task = DeviceTask(Data("planted", "images", splits, data.classes), architecture, device=torch.device("cpu"))
-    rows = {"flipped": flipped, "blended": blended, "copied": copied, "plain": plain}
+    task = DeviceTask(data, architecture, device=torch.device("cpu"))
 
     def train_for(epochs: int) -> list[Proxy]:
         return [_proxy(task, 100 * seed + number, epochs) for number in range(3)]

@@ -12,11 +12,26 @@ import torch
 from torch import Tensor
 from typer.testing import CliRunner
 
-from benchmarks import contribution, ours, packing, plain, race, sweep, synthetic, text, training
+from benchmarks import (
+    contribution,
+    label_errors,
+    ours,
+    packing,
+    plain,
+    planting,
+    race,
+    sweep,
+    synthetic,
+    text,
+    training,
+)
 from benchmarks.__main__ import app
+from benchmarks.contest import DEVICE
 from benchmarks.side import RACES, Measured, Side
 from prune_lab.experiments.contracts import Proxy
 from prune_lab.experiments.data.load import load_data
+from prune_lab.experiments.data.task import DeviceTask
+from prune_lab.experiments.models.networks.dense import mlp
 from prune_lab.experiments.seeds import torch_stream
 
 from .scores import score
@@ -163,3 +178,26 @@ def test_attention_written_out_is_ours() -> None:
     (batch,) = task.batches("train", size=2)
     model = task.model(torch_stream(0, "init"))
     torch.testing.assert_close(plain.plain_model(task)(batch.inputs), model(batch.inputs))
+
+
+def test_label_errors_are_judged_on_the_same_models(monkeypatch: pytest.MonkeyPatch) -> None:
+    """No judgement of cleanlab's and ours is by a model that saw the digit, but for aum and el2n."""
+    for name, value in (("FOLDS", 2), ("REPEATS", 1), ("EPOCHS", 4)):
+        monkeypatch.setattr(label_errors, name, value)
+    data, rows = planting.planted(0)
+    assert sum(map(len, rows.values())) == len(data.splits["train"].ids) == 650
+    task = DeviceTask(data, lambda examples, init: mlp(examples, init, classes=10, width=64, depth=1), device=DEVICE)
+    scores, probabilities = label_errors.scores_of(task, 0)
+    labels = data.splits["train"].targets
+    np.testing.assert_allclose(probabilities.sum(1), 1)
+    np.testing.assert_allclose(scores["loss"], -np.log(probabilities[np.arange(650), labels]))  # one model each
+    assert label_errors.auc(scores["aum"], rows["flipped"], rows["plain"]) > 0.9
+    assert label_errors.auc(scores["duplicates"], rows["copied"], rows["plain"]) > 0.7
+    assert label_errors.auc(np.array([0.0, 1.0, 1.0]), np.array([1]), np.array([0, 2])) == 0.75
+
+
+def test_cleanlab_is_given_what_it_takes() -> None:
+    rank = pytest.importorskip("cleanlab.rank")
+    confidence = np.array([[0.9, 0.1], [0.2, 0.8]])
+    for method in label_errors.METHODS:
+        assert rank.get_label_quality_scores(np.array([0, 0]), confidence, method=method).argmin() == 1
