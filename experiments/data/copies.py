@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping
+from dataclasses import replace
 
 import numpy as np
+from numpy.typing import NDArray
 
-from ..contracts import Examples, Kind, Split
+from ..contracts import Examples, Indices, Kind, Split
 
 VERSION = 1
 SMALL = 2**24  # bytes of inputs that are compared sooner than a cache is read
@@ -20,6 +22,8 @@ def between(splits: Mapping[Split, Examples], kind: Kind) -> list[str]:
     digests = {split: _digests(splits[split], kind) for split in ("train", "dev", "test")}
     notes = []
     for first, second in PAIRS:
+        if np.isin(splits[second].ids, splits[first].ids).any():
+            continue  # some training examples serve as dev (task.dev=0)
         shared = digests[first].keys() & digests[second].keys()
         number = sum(len(digests[second][digest]) for digest in shared)
         if not number:
@@ -33,11 +37,53 @@ def between(splits: Mapping[Split, Examples], kind: Kind) -> list[str]:
     return notes
 
 
-def _digests(examples: Examples, kind: Kind) -> dict[bytes, list[int]]:
-    """The content of each example -> the labels of those that have it. A window's own tokens are its targets."""
+def grouped(parts: Mapping[str, Examples]) -> dict[str, Examples]:
+    """The parts, with equal inputs in one group: splits and folds keep them together."""
+    return {name: replace(part, groups=_keys(part)) for name, part in parts.items()}
+
+
+def apart(train: Examples, test: Examples) -> tuple[Examples, list[str]]:
+    """The test examples that are no copies of training examples, and a note; both have groups."""
+    assert train.groups is not None
+    assert test.groups is not None
+    copied = np.isin(test.groups, train.groups)
+    if not copied.any():
+        return test, []
+    said = (
+        f"{copied.sum()} of {len(copied)} test images are byte for byte in train, and are left out (task.copies=group)"
+    )
+    return test.take(np.flatnonzero(~copied)), [said]
+
+
+def originals(splits: Mapping[Split, Examples], kind: Kind) -> dict[str, str]:
+    """id -> id of the first example that has the same content, for the examples that are copies; train comes first."""
+    first: dict[bytes, str] = {}
+    found: dict[str, str] = {}
+    for split in ("train", "dev", "test"):
+        part = splits[split]
+        for name, row in zip(part.ids.tolist(), _rows(part, kind), strict=True):
+            original = first.setdefault(hashlib.blake2b(row.data, digest_size=16).digest(), name)
+            if original != name:
+                found[name] = original
+    return found
+
+
+def _keys(examples: Examples) -> Indices:
+    """(N,) a number for the content of each example."""
+    hashes = (hashlib.blake2b(row.data, digest_size=8).digest() for row in _rows(examples, "images"))
+    return np.frombuffer(b"".join(hashes), np.int64)
+
+
+def _rows(examples: Examples, kind: Kind) -> NDArray[np.uint8]:
+    """(N, bytes) the content of each example. A window's own tokens are its targets."""
     content = np.ascontiguousarray(examples.targets if kind == "text" else examples.inputs)
-    labels = [0] * len(content) if kind == "text" else examples.targets.tolist()
-    rows = content.reshape(len(content), -1).view(np.uint8)
+    return content.reshape(len(content), int(np.prod(content.shape[1:]))).view(np.uint8)
+
+
+def _digests(examples: Examples, kind: Kind) -> dict[bytes, list[int]]:
+    """The content of each example -> the labels of those that have it."""
+    rows = _rows(examples, kind)
+    labels = [0] * len(rows) if kind == "text" else examples.targets.tolist()
     found: dict[bytes, list[int]] = {}
     for row, label in zip(rows, labels, strict=True):
         found.setdefault(hashlib.blake2b(row.data, digest_size=16).digest(), []).append(label)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Annotated, Any, ClassVar
+from typing import Annotated, Any, ClassVar, Literal
 
 import numpy as np
 from pydantic import Field, model_validator
@@ -13,14 +13,15 @@ from pydantic import Field, model_validator
 from ..choices import choice
 from ..contracts import Count, Data, Examples, Kind, Place, Share, TaskChoice
 from ..errors import ConfigError, DataUnavailable
-from . import cifar, metadata, relabel, sources, tables
-from .labels import Part, number, numbered_ids
+from . import cifar, copies, metadata, relabel, sources, tables
+from .labels import Part, number, numbered_ids, said_of_classes
 from .parts import Names, divide, files_by_part, named_parts, names_of
 from .pixels import check_size, decode, resize, same_channels
-from .splits import Classes, carve
+from .splits import WATCHED, Classes, carve_whole
 
 VERSION = 2  # of what is made from the bytes: part of the fingerprint
 TEST = 0.2  # share split off as test, by default
+LISTED = 5  # hidden folders that a note names
 ENDINGS = (".png", ".jpg", ".jpeg", ".bmp", ".gif", ".webp", ".ppm", ".pgm", ".tif", ".tiff")
 ADVICE = "with a network, the same command again (torchvision downloads it)"
 
@@ -32,19 +33,23 @@ class ImageTask(TaskChoice):
 
     path: Place | None = None  # folder or file with the data
     examples: Count | None = None  # size of the training pool; null: all of it
-    dev: Annotated[float, Field(gt=0, le=0.5)] = 0.1  # share of the training data carved out as dev
+    dev: Annotated[float, Field(ge=0, le=0.5)] = 0.1  # share of the training data carved out as dev
     label_noise: Share = 0.0  # share of training labels replaced by another class
     labels: Place | None = None  # a file with other labels, by id; those that differ count as label noise
     classes: Classes | None = None  # names of the classes used, renumbered in this order; null: all
     label: str | None = None  # the label's column in parquet; null: label or fine_label or class
-    test: Annotated[float, Field(gt=0, le=0.5)] = TEST  # share split off as test where the source has no test part
+    test: Annotated[float, Field(ge=0, le=0.5)] = TEST  # share split off as test where the source has no test part
+    copies: Literal["group"] | None = None  # group: equal images stay in one split; null: each is dealt for itself
     size: Annotated[int, Field(ge=8, le=64)] | None = None  # pixels to resize to; null: as they are
 
     def fingerprint(self) -> str:
         return relabel.fingerprint(fingerprint(self.name, self.path), self.labels)
 
     def load(self) -> Data:
-        return load(self.name, self.path, dev=self.dev, test=self.test, label=self.label, size=self.size)
+        grouped = self.copies == "group"
+        return load(
+            self.name, self.path, dev=self.dev, test=self.test, label=self.label, size=self.size, grouped=grouped
+        )
 
 
 @choice("task", "cifar10", source="Krizhevsky 2009")
@@ -86,11 +91,20 @@ def _fingerprint(source: Source) -> str:
 
 
 def load(
-    name: str, path: str | None, *, dev: float, test: float = TEST, label: str | None = None, size: int | None = None
+    name: str,
+    path: str | None,
+    *,
+    dev: float,
+    test: float = TEST,
+    label: str | None = None,
+    size: int | None = None,
+    grouped: bool = False,
 ) -> Data:
     """`cifar10` or `images` as train, dev and test: inputs (N, C, H, W) uint8, targets (N,) classes.
 
-    `dev` is a share of the training part; `test` one of the whole, where the source has no test part of its own.
+    `dev` is a share of the training part; `test` one of the whole, where the source has no test part of its own. With
+    test=0 there is no test split, and with dev=0 some of the training images serve as dev. `grouped`: equal images are
+    in one split.
     """
     source = find(name, path)
     if label is not None and source.layout != "parquet" and not source.tables:
@@ -104,19 +118,30 @@ def load(
         for part in source.parts
     }
     notes = [*source.notes, *map(str, arrays["notes"])]
+    if grouped:
+        parts = copies.grouped(parts)
     if "all" in parts:
-        rest, held = carve(test, labels=parts["all"].targets, stream="test")
+        rest, held = carve_whole(test, parts["all"], stream="test")
         parts = {"train": parts["all"].take(rest), "test": parts["all"].take(held)}
-        notes.append(f"no test part in the source: {len(held)} of {len(rest) + len(held)} split off, by class")
+        what = f"{len(held)} of {len(rest) + len(held)} split off, by class"
+        notes.append(f"no test part in the source: {what if test else 'all images are for training (task.test=0)'}")
     elif test != TEST:
         raise ConfigError(f"task.test={test:g} splits a test part off, and {source.root} has one", f"task.test={TEST}")
-    rest, held = carve(dev, labels=parts["train"].targets, stream="dev")
+    elif grouped:
+        parts["test"], said = copies.apart(parts["train"], parts["test"])
+        notes += said
+    rest, held = carve_whole(dev or WATCHED, parts["train"], stream="dev")
     notes.append(f"dev: {len(held)} of {len(rest) + len(held)} training examples, by class")
     train, developed = parts["train"].take(rest), parts["train"].take(held)
+    if not dev:
+        train, notes[-1] = parts["train"], f"{notes[-1]}, which are trained on, too (task.dev=0)"
     for part, examples in (("train", train), ("dev", developed), ("test", parts["test"])):
-        if not len(examples.targets):
+        if not len(examples.targets) and (part != "test" or test):
             raise DataUnavailable(f"{source.root} has too few images: none are left for {part}", "add images")
     classes = tuple(map(str, arrays["classes"]))
+    if name != "cifar10":
+        everything = [*parts["train"].targets, *parts["test"].targets]
+        notes += said_of_classes(np.bincount(everything, minlength=len(classes)), classes)
     return Data(name, "images", {"train": train, "dev": developed, "test": parts["test"]}, classes, tuple(notes))
 
 
@@ -132,7 +157,9 @@ def find(name: str, path: str | None) -> Source:
     else:
         root, found = sources.locate(name, path)
     wanted = (".parquet",) if name == "cifar10" or root.is_file() else (".parquet", *ENDINGS, *metadata.NAMES)
-    listed = sources.list_files(root, wanted)
+    hidden: list[str] = []
+    listed = sources.list_files(root, wanted, hidden)
+    found += f"; left out as hidden: {', '.join(hidden[:LISTED])}" if hidden else ""
     labelled = tuple(file for file in listed if file.name.lower() in metadata.NAMES)
     inside = [file for file in listed if file.suffix.lower() == ".parquet" and file not in labelled]
     pictures = [file for file in listed if file.suffix.lower() in ENDINGS]
@@ -193,6 +220,8 @@ def _read(source: Source, name: str, label: str | None, size: int | None) -> sou
         else:
             pixels, labels = cifar.read_batches(source.layout, files)
             parts[part], formats = Part(resize(pixels, size), labels.tolist(), numbered_ids(part, len(pixels))), set()
+        if (modes := sorted(mode for mode in formats if mode.startswith("mode "))) and name != "cifar10":
+            notes.append(f"{part}: images of {', '.join(modes)} are converted, to RGB or to gray, without transparency")
         if "JPEG" in formats and not any("JPEG" in note for note in notes):
             slightly = "; expect accuracies slightly below those of the original pixels" if name == "cifar10" else ""
             notes.append(f"the images are JPEG-encoded{slightly}")
@@ -203,6 +232,8 @@ def _read(source: Source, name: str, label: str | None, size: int | None) -> sou
         notes.append(f"images resized to {size}x{size}, bilinear")
     numbered, classes, said = number(parts, classes)
     notes += said
+    if len({read.pixels.shape[1] for read in parts.values()}) > 1:
+        notes.append("one part is gray and another in colour: gray images are repeated in three channels")
     arrays: sources.Arrays = {"classes": np.array(classes, np.str_), "notes": np.array(notes, np.str_)}
     for part, pixels in same_channels({part: read.pixels for part, read in parts.items()}).items():
         arrays[f"{part}_inputs"] = pixels

@@ -90,6 +90,16 @@ def number(
     return numbered, classes, [f"classes without a training image: {', '.join(absent)}"] if absent else []
 
 
+def said_of_classes(counts: Indices, classes: Sequence[str]) -> list[str]:
+    """Notes on how many images (classes,) each class has; a class of one image cannot be in two splits."""
+    listed = ", ".join(f"{name} {count}" for name, count in list(zip(classes, counts.tolist(), strict=True))[:LISTED])
+    notes = [f"{len(classes)} classes, {counts.sum()} images: {listed}{', …' if len(classes) > LISTED else ''}"]
+    if single := [name for name, count in zip(classes, counts.tolist(), strict=True) if count == 1]:
+        names = ", ".join(single[:LISTED]) + (", …" if len(single) > LISTED else "")
+        notes.append(f"warning: one image only of {names}: nothing can be learned of such a class and measured, too")
+    return notes
+
+
 def numbered_ids(part: str, number: int) -> list[str]:
     """`train/00017`: the row's number within the source's part."""
     width = max(5, len(str(number - 1)))

@@ -23,7 +23,9 @@ GRAY = ("1", "L", "LA", "La", "I;16", "I;16B", "I;16L")
 def decode(
     images: Iterable[tuple[str, bytes | Path]], number: int, size: int | None, shape: tuple[int, int] | None = None
 ) -> tuple[Pixels, set[str]]:
-    """`number` images (id, file or its bytes) as (N, C, H, W), and the formats met. C is 1 where all are grayscale.
+    """`number` images (id, file or its bytes) as (N, C, H, W), and the formats and converted modes met.
+
+    C is 1 where all are grayscale.
 
     All must have one height and width (`shape`, where another part has set it) unless `size` resizes them to a square.
     """
@@ -37,6 +39,8 @@ def decode(
         try:
             with Image.open(io.BytesIO(content) if isinstance(content, bytes) else content) as image:
                 formats.add(image.format or "")
+                if image.mode not in ("RGB", "L"):
+                    formats.add(f"mode {image.mode}")
                 frame, single = _frame(image, size)
         except Exception as error:  # a damaged image raises nearly anything
             why = "it is no image" if isinstance(error, UnidentifiedImageError) else error

@@ -30,6 +30,7 @@ from ..errors import ConfigError, DataUnavailable
 Arrays = dict[str, NDArray[Any]]
 MANIFEST = "arrays.json"
 PACKED = (".gz", ".bz2", ".xz", ".zst")
+HIDDEN = (".", "__MACOSX")  # how the names of folders begin that are not data
 RACE = 2.0  # seconds: the coarsest clock of a file system
 
 
@@ -94,9 +95,10 @@ def _mend(name: str, advice: str | None) -> str:
     return f"{ways}, or {advice}" if advice else ways
 
 
-def list_files(root: Path, endings: Iterable[str]) -> list[Path]:
+def list_files(root: Path, endings: Iterable[str], hidden: list[str] | None = None) -> list[Path]:
     """The files below a folder (or the file itself) with one of these endings, sorted by name; nothing hidden.
 
+    Folders that are hidden, or that macOS packs beside the files of an archive, are added to `hidden`.
     Links are followed. DataUnavailable where one leads to nothing or to a folder that it lies in, where a folder cannot
     be read, and where a name is not UTF-8.
     """
@@ -106,7 +108,9 @@ def list_files(root: Path, endings: Iterable[str]) -> list[Path]:
     found: list[str] = []
     inside: dict[str, tuple[str, ...]] = {os.fspath(root): (os.path.realpath(root),)}  # real folders
     for folder, folders, names in os.walk(root, onerror=_unreadable, followlinks=True):
-        folders[:] = sorted(name for name in folders if not name.startswith("."))
+        if hidden is not None:
+            hidden += sorted(name for name in folders if name.startswith(HIDDEN))
+        folders[:] = sorted(name for name in folders if not name.startswith(HIDDEN))
         above = inside.pop(folder)
         for place in (os.path.join(folder, name) for name in folders):
             real = (

@@ -25,6 +25,7 @@ def _distinct(names: tuple[str, ...]) -> tuple[str, ...]:
     return names
 
 
+WATCHED = 0.1  # share of the training examples that serve as dev where none is set apart (task.dev=0)
 Classes = Annotated[
     tuple[Annotated[str, BeforeValidator(str)], ...], Field(min_length=2), AfterValidator(_distinct)
 ]  # [0,1,2] are names of digits
@@ -62,6 +63,18 @@ def carve(
         for name, number in zip(classes, _apportion(fraction, counts), strict=True):
             rows = np.flatnonzero(labels == name)
             chosen[order.permutation(rows)[:number]] = True
+    return np.flatnonzero(~chosen), np.flatnonzero(chosen)
+
+
+def carve_whole(fraction: float, examples: Examples, *, stream: str) -> tuple[Indices, Indices]:
+    """`carve` by labels, where examples of one group stay together: the first of each is dealt, by its label."""
+    if fraction == 0:
+        return np.arange(len(examples.ids)), np.empty(0, np.int64)
+    if examples.groups is None:
+        return carve(fraction, labels=examples.targets, stream=stream)
+    first = np.sort(np.unique(examples.groups, return_index=True)[1])
+    _, held = carve(fraction, labels=examples.targets[first], stream=stream)
+    chosen = np.isin(examples.groups, examples.groups[first[held]])
     return np.flatnonzero(~chosen), np.flatnonzero(chosen)
 
 

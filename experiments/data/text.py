@@ -97,7 +97,7 @@ def load(
         f"{identity}-tokens", lambda: _tokenize(*_documents(source, mixed, dev, test), vocabulary)
     )
     cut = sources.cached_arrays(f"{identity}-windows-{context}", lambda: windows(tokens, context))
-    splits = {split: examples_of(cut, split, name, context) for split in SPLITS}
+    splits = {split: examples_of(cut, split, name, context, empty=not test) for split in SPLITS}
     theirs = [] if mixed is None else [renamed(f"mixed in: {note}", MIXED) for note in _found(mixed)]
     notes = (*_found(source), *theirs, *tokens["notes"], *cut["notes"])
     serialized = tokens["tokenizer"].tobytes()
@@ -228,9 +228,11 @@ def _divide(parts: dict[str, Documents], dev: float, test: float) -> tuple[dict[
         return carve(share, groups=groups, sizes=sizes, stream=stream)
 
     if "all" in parts:
-        rest, held = carved(parts["all"], test, "test")
+        everything = np.arange(len(parts["all"].ids))
+        rest, held = carved(parts["all"], test, "test") if test else (everything, everything[:0])
         train, tested = take(parts["all"], rest), take(parts["all"], held)
-        notes.append(f"no test part in the source: {len(held)} of {len(rest) + len(held)} documents split off")
+        what = f"{len(held)} of {len(rest) + len(held)} documents split off"
+        notes.append(f"no test part in the source: {what if test else 'all are for training (task.test=0)'}")
     else:
         train, tested = parts["train"], parts["test"]
     rest, held = carved(train, dev, "dev")
@@ -352,11 +354,11 @@ def windows(arrays: sources.Arrays, context: int) -> sources.Arrays:
     return made
 
 
-def examples_of(arrays: sources.Arrays, split: Split, name: str, context: int) -> Examples:
-    """A split's windows, of which there must be one."""
+def examples_of(arrays: sources.Arrays, split: Split, name: str, context: int, *, empty: bool = False) -> Examples:
+    """A split's windows, of which there must be one; of test there may be none where it may be `empty`."""
     inputs, targets, ids, groups, number, size = (
         arrays[f"{split}_{what}"] for what in ("inputs", "targets", "ids", "groups", "tokens", "bytes")
     )
-    if not len(targets):
+    if not len(targets) and not (split == "test" and empty):
         raise DataUnavailable(f"{name} has too little text: no window of {context} tokens is left for {split}")
     return Examples(inputs, targets, ids, groups, {"tokens": number, "bytes": size})

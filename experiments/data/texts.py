@@ -43,7 +43,7 @@ class TextTask(TaskChoice):
     examples: Count | None = None  # training windows
     dev: Annotated[float, Field(gt=0, le=0.5)] = 0.05  # share of the training documents carved out as dev
     column: str = "text"  # the text's column in parquet or field in jsonl; inside another: outer.inner
-    test: Annotated[float, Field(gt=0, le=0.5)] = TEST  # share split off as test where the source has no test part
+    test: Annotated[float, Field(ge=0, le=0.5)] = TEST  # share split off as test where the source has no test part
     documents: Count | None = None  # a random sample of at most this many, of each part; null: all
     vocabulary: Annotated[int, Field(ge=BYTES, le=65536)] = 1024  # tokens of the BPE; 257: bytes, as in every text
     context: Annotated[int, Field(ge=8, le=4096)] = 64  # tokens a window

@@ -12,7 +12,7 @@ import numpy as np
 import pandas as pd
 
 from ..contracts import Data
-from ..data import records
+from ..data import copies, records
 from ..data.load import load_data
 from ..errors import ConfigError, DataUnavailable
 from ..pruning.units import documents_of, mean_over_tokens
@@ -88,10 +88,12 @@ def _kept(store: Store, folder: Folder, run: Run, path: Path) -> str:
     apart = " and ".join(f"{len(part.ids)} of {name}" for name, part in data.splits.items() if name != "train")
     apart = "those of dev and test" if by_document(run) else apart
     said = f"{len(names)}{' documents' if by_document(run) else ''} kept and {len(table) - len(names)} dropped"
-    said += f" ({apart} were not judged, and are left out)"
     if form == "table":
+        table = table if by_document(run) else _with_held_out(table, data)
         table.to_csv(path, index=False) if path.suffix == ".csv" else table.to_parquet(path, index=False)
-        return f"{said}: a table of both"
+        listed = "" if by_document(run) else f", and of {apart}, which were not judged,"
+        return f"{said}: a table of both{listed}"
+    said += f" ({apart} were not judged, and are left out)"
     source = records.of(run.task)
     if form == "data":
         records.write(source, names, path, folder=is_folder(str(run.export)), linked=run.links)
@@ -117,6 +119,24 @@ def _examples(store: Store, folder: Folder, data: Data) -> pd.DataFrame:
         table["score"] = files.rows(scored.path / "scores.parquet", train.ids, ["score"])["score"].to_numpy()
     table["kept"] = np.isin(np.arange(len(table)), kept_of(folder, train.ids))
     return table
+
+
+def _with_held_out(table: pd.DataFrame, data: Data) -> pd.DataFrame:
+    """The training pool, and below it dev and test: every example with its split, the reason, and its original.
+
+    What is held out has no score and is not kept: the reason tells it from what was dropped.
+    """
+    parts = [table.assign(split="train", reason=np.where(table["kept"], "kept", "dropped"))]
+    pool = set(table["id"])
+    for name in ("dev", "test"):
+        split = data.splits[name]
+        rows = pd.DataFrame({"id": split.ids, "kept": False, "split": name, "reason": f"held out as {name}"})
+        if data.classes:
+            rows["label"], rows["class"] = split.targets, np.array(data.classes)[split.targets]
+        parts.append(rows[~rows["id"].isin(pool)])
+    whole = pd.concat([part for part in parts if len(part)], ignore_index=True)
+    copied = copies.originals(data.splits, data.kind)
+    return whole.assign(copy_of=[copied.get(name, "") for name in whole["id"]])
 
 
 def _form(run: Run) -> Form:

@@ -212,12 +212,16 @@ def train_job(run: Run) -> Job:
 
 def evaluate_job(run: Run) -> Job:
     """The test split under a trained model, and a second text where one is given: the one phase that touches them."""
+    judged = run if run.finetune is None else run.second
+    if getattr(judged.task, "test", None) == 0:
+        what = "task.test=0 leaves no test split, which evaluate measures (train measures dev)"
+        raise ConfigError(what, f"task.test={type(judged.task).model_fields['test'].default}")
     recipe: dict[str, Any] = {"split": "test"}
     if run.shifted is not None:
         recipe |= {"shifted": run.shifted, "shifted_fingerprint": second_fingerprint(run.shifted)}
         if recipe["shifted_fingerprint"] == fingerprint(run.task):
             raise ConfigError("the second text is the task's own, which it is trained on", "another shifted.path")
-    return Job("evaluate", recipe, {"train": train_job(run)}, run if run.finetune is None else run.second)
+    return Job("evaluate", recipe, {"train": train_job(run)}, judged)
 
 
 def simulate_job(run: Run) -> Job:

@@ -157,6 +157,11 @@ class Run(Settings):
             raise ValueError("task.labels and task.label_noise both make labels wrong: leave one of them out")
         if self.policy.chooses and self.keep < 1:
             raise ValueError(f"policy={self.policy.name} chooses by itself among everything: use keep=1")
+        if getattr(task, "dev", None) == 0:
+            for one in (self.scorer, self.policy):
+                if one.sees_dev is True:
+                    what = f"{one.kind}={one.name} uses the labels of dev, and with task.dev=0 these are trained on"
+                    raise ValueError(f"{what}: use task.dev=0.1")
         self.policy.fits(self)
         self.rule.fits(self)
         task.fits(self)

@@ -214,8 +214,11 @@ def test_what_is_kept_leaves_as_a_file(capsys: pytest.CaptureFixture[str], resul
     words = ["prune", *TINY, "keep=0.3", "rule=hard", "scorer.proxies=1", results]
     answer = call(capsys, *words, f"export={path}", "--json")
     table = pd.read_csv(path)
-    assert list(table.columns) == ["id", "label", "class", "score", "kept"]
-    assert (len(table), table["kept"].sum()) == (200, 60)
+    assert list(table.columns) == ["id", "label", "class", "score", "kept", "split", "reason", "copy_of"]
+    held_out = {"kept": 60, "dropped": 140, "held out as dev": 144, "held out as test": 359}
+    assert table["reason"].value_counts().to_dict() == held_out
+    assert (len(table), table["kept"].sum()) == (703, 60)
+    table = table[table["split"] == "train"]
     assert table[table["kept"]]["score"].min() >= table[~table["kept"]]["score"].max()
     assert "60 kept and 140 dropped" in answer.err
     kept = pd.read_parquet(Path(answer.objects[0]["path"]) / "kept.parquet")
