@@ -26,18 +26,9 @@ from .lines import line_of
 
 Checked = TypeVar("Checked", bound=BaseModel)
 CONFIGS = "prune_lab.configs"
-OF_A_STUDY = (
-    "study",
-    "seed",
-    "device",
-    "results",
-    "launcher",
-    "title",
-    "experiment",
-    "hydra",
-)  # sections that a study reads
+OF_A_STUDY = ("study", "seed", "device", "results", "launcher", "title", "track", "experiment", "hydra")
 GROUPS = (*registry.KINDS, "recipe", "launcher", "experiment")
-PLACES = ("results", "launcher", "device", "export", "links", "title")  # one of each serves a whole command
+PLACES = ("results", "launcher", "device", "export", "links", "title", "track")  # one of each serves a whole command
 MOST_LETTERS = 20_000  # of a word: Hydra's parser reads some 50,000 a second
 MOST_RUNS = 20_000  # of a command: planned in some 15 seconds
 

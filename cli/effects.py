@@ -17,6 +17,7 @@ ELSEWHERE = (
     "launcher",
     "device",
     "export",
+    "track",
     "links",
     "hydra",
     "experiment",

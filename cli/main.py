@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Callable
 from inspect import signature
-from typing import NoReturn
+from typing import Any, NoReturn
 
 import typer
 
@@ -29,6 +29,7 @@ from .options import (
     Results,
     Run,
     Seeds,
+    UntilDecided,
 )
 
 AFTER_INTERRUPT = (
@@ -109,6 +110,7 @@ def _verb(name: str) -> Callable[..., None]:
         plugin: Plugins = None,
         check: Check = False,
         browse: Browse = False,
+        until_decided: UntilDecided = None,
     ) -> None:
         from .words import sweeps_explained
 
@@ -119,13 +121,15 @@ def _verb(name: str) -> Callable[..., None]:
                 _run(name, words, dry_run=dry_run, as_json=json)
             from . import reports
 
-            more = {"browse": browse} | ({"check": check} if name == CHECKED else {})
+            more: dict[str, Any] = {"browse": browse}
+            more |= {"check": check, "until": until_decided} if name == CHECKED else {}
             raise typer.Exit(getattr(reports, name)(words, dry_run=dry_run, as_json=json, **more))
 
     what, examples = PHASES[name]
     verb.__doc__ = f"{what}\n\nExamples: {examples}"
     taken = signature(verb, eval_str=True)
-    unread = {flag for flag, verbs_of in (("check", (CHECKED,)), ("browse", PAGES)) if name not in verbs_of}
+    flags = (("check", (CHECKED,)), ("until_decided", (CHECKED,)), ("browse", PAGES))
+    unread = {flag for flag, verbs_of in flags if name not in verbs_of}
     others = [one for one in taken.parameters.values() if one.name not in unread]
     verb.__signature__ = taken.replace(parameters=others)  # type: ignore[attr-defined]
     return verb
@@ -136,13 +140,19 @@ for phase in PHASES:
 
 
 def _run(phase: str, words: list[str], *, dry_run: bool, as_json: bool) -> None:
+    from prune_lab.experiments.store.folders import Store
+
     from . import compose, effects
     from .run import export, run
     from .show import Show, exit_code
+    from .track import track
 
     runs, show = compose.runs(phase, words), Show(as_json=as_json)
     show.note(effects.said(phase, words, compose.grid(words)))
     outcomes = run(phase, runs, show, dry_run=dry_run)
+    if not dry_run:
+        made = [outcome.key for outcome in outcomes if outcome.phase == phase and outcome.status in ("done", "cached")]
+        track(runs[0].track, Store(runs[0].results), phase, made, show)
     if runs[0].export is not None and not dry_run and not exit_code(outcomes):
         export(phase, runs, show)
     raise typer.Exit(exit_code(outcomes))
@@ -169,7 +179,7 @@ def claims(
 
 @app.command(cls=verbs.Verb)
 def choices(kind: Kind = None, name: Name = None, json: Json = False, plugin: Plugins = None) -> None:
-    """List the scorers, rules, policies, tasks, models and studies: source, meaning, settings with their defaults.
+    """List the scorers, rules, policies, tasks, models, studies and trackers: source, meaning, settings, defaults.
 
     Examples: prune-lab choices scorer  |  prune-lab choices scorer dual  |  prune-lab choices --plugin mine.py --json
     """

@@ -112,13 +112,23 @@ Plugins = Annotated[
     list[str] | None,
     typer.Option(
         "--plugin",
-        help="A .py file with your own scorer, rule, policy, task, model or study; give it several times for several. "
-        f"Also: ${choices.VARIABLE}.",
+        help=f"A .py file with your own {', '.join(choices.KINDS[:-1])} or {choices.KINDS[-1]}; "
+        f"give it several times for several. Also: ${choices.VARIABLE}.",
         show_default=False,
     ),
 ]
 Browse = Annotated[bool, typer.Option("--open", help="Open the page in a browser.")]
 Check = Annotated[bool, typer.Option("--check", help="Exit 5 where a claim has not the expected verdict.")]
+UntilDecided = Annotated[
+    int | None,
+    typer.Option(
+        "--until-decided",
+        metavar="SEEDS",
+        min=3,
+        help="Add seeds while a claim is undecided, up to so many; its interval then holds at any number of seeds.",
+        show_default=False,
+    ),
+]
 Results = Annotated[
     list[str] | None,
     typer.Option("--results", metavar="FOLDER", help="The store's folder (short for results=).", show_default=False),
@@ -135,7 +145,9 @@ Experiment = Annotated[
 Kind = Annotated[
     str | None,
     typer.Argument(
-        metavar="[KIND]", help="scorer, rule, policy, task, model or study; all where left out.", autocompletion=_kinds
+        metavar="[KIND]",
+        help=f"{', '.join(choices.KINDS)}; all where left out.",
+        autocompletion=_kinds,
     ),
 ]
 DryRun = Annotated[bool, typer.Option("--dry-run", help="Say what would run, and run nothing.")]

@@ -18,8 +18,10 @@ from prune_lab.experiments.store.folders import Store, key_of
 from . import compose, effects
 from .run import run
 from .show import Show, exit_code
+from .track import track
+from .until import decided
 
-ELSEWHERE = ("results=", "launcher=", "launcher.", "device=", "title=", "hydra.")  # words that change no result
+ELSEWHERE = ("results=", "launcher=", "launcher.", "device=", "title=", "track=", "track.", "hydra.")  # of no result
 
 
 def report(words: Sequence[str], *, dry_run: bool, as_json: bool, browse: bool = False) -> int:
@@ -28,9 +30,9 @@ def report(words: Sequence[str], *, dry_run: bool, as_json: bool, browse: bool =
     if any(word.startswith("experiment=") for word in words):
         return reproduce(words, dry_run=dry_run, as_json=as_json, browse=browse, check=False)
     runs = compose.runs("report", words)
-    if all(word.startswith(("results=", "title=")) for word in words):
+    if all(word.startswith(("results=", "title=", "track")) for word in words):
         title = runs[0].title or "Every evaluated run"
-        return 0 if dry_run else _page(runs[0].results, None, "all", title, (), words, show)
+        return 0 if dry_run else _page(runs[0], None, "all", title, (), words, show)
     return _run_and_page(runs, None, words, show, dry_run=dry_run)
 
 
@@ -49,13 +51,18 @@ def simulate(words: Sequence[str], *, dry_run: bool, as_json: bool, browse: bool
     return _run_and_page(runs, None, words, show, dry_run=dry_run, phase="simulate")
 
 
-def reproduce(words: Sequence[str], *, dry_run: bool, as_json: bool, check: bool, browse: bool = False) -> int:
+def reproduce(
+    words: Sequence[str], *, dry_run: bool, as_json: bool, check: bool, browse: bool = False, until: int | None = None
+) -> int:
     """Every phase of an experiment, its page, and with `check` an exit code for its expectations."""
     experiment, runs = compose.experiment(words)
     if check and not experiment.chosen.expect:
         raise ConfigError(f"{experiment.folder} makes no claims: a check of it would always pass", "leave --check out")
+    if until is not None and not experiment.chosen.expect:
+        raise ConfigError(f"{experiment.folder} makes no claims that could be decided", "leave --until-decided out")
+    experiment = experiment if until is None else experiment.anytime
     show = Show(as_json=as_json, browse=browse)
-    return _run_and_page(runs, experiment, words, show, dry_run=dry_run, check=check)
+    return _run_and_page(runs, experiment, words, show, dry_run=dry_run, check=check, until=until)
 
 
 def _run_and_page(
@@ -67,6 +74,7 @@ def _run_and_page(
     dry_run: bool,
     check: bool = False,
     phase: str = "evaluate",
+    until: int | None = None,
 ) -> int:
     phase = phase if experiment is None else experiment.phase
     points = compose.grid(words) if experiment is None else compose.points(experiment.chosen, words)
@@ -78,7 +86,10 @@ def _run_and_page(
         if own is not None and own.chosen.expect:
             _check_claims(own, jobs, words)
 
-    outcomes = run(phase, runs, show, dry_run=dry_run, check=check_claims)
+    if experiment is None or until is None or dry_run:
+        outcomes = run(phase, runs, show, dry_run=dry_run, check=check_claims)
+    else:
+        runs, outcomes = decided(experiment, runs, until, show, check_claims)
     if dry_run or exit_code(outcomes):
         return exit_code(outcomes)
     with one_look(Store(runs[0].results)):
@@ -87,11 +98,15 @@ def _run_and_page(
         number = f"{len(keys)} {'searches' if phase == 'search' else 'runs'}"
         asked = " ".join(word for word in words if not word.startswith(ELSEWHERE))
         name, title = key_of({"runs": sorted(keys)}), f"{number}: {asked}" if asked else number
-        return _page(runs[0].results, keys, name, runs[0].title or title, (), words, show, phase=phase)
+        return _page(runs[0], keys, name, runs[0].title or title, (), words, show, phase=phase)
     name, title, expect = experiment.folder, experiment.chosen.title or experiment.title, experiment.chosen.expect
     if changed := _changed(words):  # another experiment than the file's: its page does not take that one's place
         name, title = f"{name}_{key_of({'changed': sorted(changed)})[:6]}", f"{title} ({', '.join(changed)})"
-    return _page(runs[0].results, keys, name, runs[0].title or title, expect, words, show, phase=phase, check=check)
+    title = runs[0].title or title
+    if until is not None:  # of runs whose number depends on what came out
+        name, title = f"{name}_until_decided", f"{title} (seeds added until decided, at most {until})"
+        words = [*words, f"--until-decided={until}"]
+    return _page(runs[0], keys, name, title, expect, words, show, phase=phase, check=check)
 
 
 def _changed(words: Sequence[str]) -> list[str]:
@@ -111,7 +126,7 @@ def _check_claims(experiment: expectations.Experiment, jobs: Sequence[Job], word
 
 
 def _page(
-    results: str,
+    run: Run,
     keys: Sequence[str] | None,
     name: str,
     title: str,
@@ -126,13 +141,13 @@ def _page(
     from prune_lab.experiments.report.equality import build as equality
     from prune_lab.experiments.report.pruning import build as pruning
 
-    store = Store(results)
+    store = Store(run.results)
     for error in store.damaged().values() if keys is None else ():
         show.say(f"left out: {error}")
     alone = phase if phase in ("search", "simulate") else "report"
     verb = "reproduce" if expect or any(word.startswith("experiment=") for word in words) else alone
     plugins = [word for plugin in loaded() for word in ("--plugin", os.path.relpath(plugin))]
-    placeless = [word for word in words if not word.startswith("results=")]  # the page is the same in any store
+    placeless = [word for word in words if not word.startswith(("results=", "track"))]  # in any store it is the same
     command = shlex.join(["prune-lab", verb, *placeless, *plugins])
     with store.page(name) as folder:
         build = {"simulate": study.build, "search": equality.build}.get(phase, pruning.build)
@@ -145,6 +160,8 @@ def _page(
         show.data({"phase": "report", "key": name, "path": str(path.parent), "status": "done", "metrics": metrics})
     judged = ", ".join(f"{number} {verdict}" for verdict, number in metrics["claims"].items() if number)
     show.say("\n".join(filter(None, [metrics["verdict"], judged and f"claims: {judged}", f"the page: {path}"])))
+    sent = [one.key for one in store.folders(phase)] if keys is None else keys
+    track(run.track, store, phase, sent, show, page=(path.parent, title, metrics))
     if show.browse and not webbrowser.open(path.resolve().as_uri()):
         show.say("there is no browser to show it in")
     if check and metrics["failed"]:

@@ -70,6 +70,8 @@ def _check_extras(todo: Sequence[Job], run: Run) -> None:
         extras.check(one.extra, f"{one.kind}={one.name}")
     if todo:
         extras.check(run.launcher.extra, f"launcher={run.launcher.name}")
+    if run.track is not None:
+        extras.check(run.track.extra, f"track={run.track.name}")
 
 
 def _say_warnings(folder: Folder, show: Show) -> None:

@@ -19,7 +19,7 @@ from prune_lab.experiments.store.folders import PHASES, RECORD
 
 WIDTH = 76  # of a line
 CODE = "prune_lab.experiments"
-WHERE = ("device", "launcher", "results")  # settings of every verb that runs something; they change no result
+WHERE = ("device", "launcher", "results", "track")  # settings of every verb that runs something; they change no result
 EXPORTED = ("score", "prune")
 LAST = {"report": "evaluate", "reproduce": "evaluate"}  # the phase that a verb's runs end in, where not of its name
 PAGES = {"search": "equality/build.py", "simulate": "study.py", "report": "pruning/build.py"}

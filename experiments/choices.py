@@ -1,4 +1,4 @@
-"""The registry of choices: which file defines which scorer, rule, policy, task, model or study, and plug-ins.
+"""The registry of choices: which file defines which scorer, rule, policy, task, model, study or tracker, and plug-ins.
 
 A choice is a class under `@choice(kind, name)`. The registry reads the source of the house once to learn which file
 holds which choice, and imports a file only when its choice is asked for. A plug-in is a file (or an entry point of the
@@ -27,7 +27,7 @@ from .errors import ConfigError, DataUnavailable
 if TYPE_CHECKING:
     from .contracts import Choice
 
-Kind = Literal["task", "model", "scorer", "rule", "policy", "study"]
+Kind = Literal["task", "model", "scorer", "rule", "policy", "study", "track"]
 KINDS: tuple[Kind, ...] = get_args(Kind)
 HOUSE = Path(__file__).resolve().parent
 MARK = re.compile(r'^@choice\(\s*"(\w+)",\s*"(\w+)"', re.MULTILINE)

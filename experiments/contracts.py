@@ -5,13 +5,17 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal, Protocol, Self
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, Protocol, Self
 
 import numpy as np
 from numpy.typing import NDArray
-from pydantic import Field
 
+from .sections import Choice as Choice
+from .sections import Count as Count
+from .sections import Fraction as Fraction
+from .sections import Place as Place
 from .sections import Settings as Settings
+from .sections import Share as Share
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -195,6 +199,19 @@ class ProxyRun:
 
 
 @dataclass(frozen=True, slots=True)
+class Sent:
+    """A finished run, or a page, as a tracker of experiments takes it."""
+
+    key: str  # of its folder; of a page its name
+    name: str  # what a person calls it
+    settings: Mapping[str, Any]  # dotted names
+    metrics: Mapping[str, float]
+    curves: Mapping[str, tuple[Indices, Floats]]  # name -> (steps, values) of its training
+    claims: Sequence[Mapping[str, Any]] = ()  # of a page: claim, verdict, sentence, effect, low, high
+    page: Path | None = None  # the page's folder, with its index.html
+
+
+@dataclass(frozen=True, slots=True)
 class TrainingRun:
     """What a policy is made for: one training run, before its first step."""
 
@@ -211,32 +228,6 @@ class TrainingRun:
     def rows(self) -> Indices:
         """(n,) the examples that pruning kept, or all."""
         return np.arange(self.task.size("train")) if self.support is None else self.support
-
-
-Fraction = Annotated[float, Field(gt=0, le=1)]
-Share = Annotated[float, Field(ge=0, lt=1)]
-Count = Annotated[int, Field(ge=1, le=2**31 - 1)]
-Place = Annotated[str, Field(min_length=1)]  # not empty: task.path=$UNSET would read the current folder
-
-
-class Choice(Settings):
-    """A scorer, rule, policy, task, model or study: its settings, what it fits, and what it does, in one class."""
-
-    name: str = ""  # as registered
-    kind: ClassVar[str]
-    registered: ClassVar[str]  # its name, of the class
-    source: ClassVar[str]  # where the method is from
-    version: ClassVar[int]  # raised where the meaning changes
-    plugin: ClassVar[str | None]  # the hash of the plug-in's source; None: of the house
-    plugin_name: ClassVar[str | None]
-    extra: ClassVar[str | None] = None  # the optional packages of pyproject.toml that it needs
-    sees_dev: ClassVar[bool | str] = False  # whether it uses the dev split's labels; a setting: where that is null
-
-    def __hash__(self) -> int:  # works for settings that are lists
-        return hash((type(self), self.model_dump_json()))
-
-    def fits(self, run: Any) -> None:
-        """Raise ValueError where this choice has no meaning in the run; the sentence names what mends it."""
 
 
 class TaskChoice(Choice):
@@ -396,3 +387,11 @@ class StudyChoice(Choice):
     def caveat(cls, tables: Mapping[str, pd.DataFrame]) -> str:
         """What the page's numbers and intervals are, in a sentence under the verdict."""
         return ""
+
+
+class TrackChoice(Choice):
+    """A tracker of experiments that is shown every finished run and page: `track=NAME`. It changes no result."""
+
+    def send(self, sent: Sequence[Sent], group: str, results: Path) -> str:
+        """Show them, each once, under the name of a group; says where. Whatever it raises becomes a warning."""
+        raise NotImplementedError

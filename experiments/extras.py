@@ -10,7 +10,7 @@ from importlib import metadata
 
 from .errors import DataUnavailable
 
-DEVELOPMENT = "dev"  # the extra that is for work on prune-lab itself
+DEVELOPMENT = ("dev", "docs")  # extras that are for work on prune-lab itself
 
 
 @lru_cache(maxsize=1)
@@ -19,7 +19,7 @@ def extras() -> dict[str, tuple[str, ...]]:
     found: dict[str, tuple[str, ...]] = {}
     for line in metadata.requires("prune-lab") or ():
         requirement, _, marker = line.partition(";")
-        if (extra := re.search(r"extra *== *[\"']([\w-]+)", marker)) and extra[1] != DEVELOPMENT:
+        if (extra := re.search(r"extra *== *[\"']([\w-]+)", marker)) and extra[1] not in DEVELOPMENT:
             found[extra[1]] = (*found.get(extra[1], ()), requirement.strip())
     return found
 

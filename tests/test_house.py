@@ -13,7 +13,7 @@ import pytest
 ROOT = Path(__file__).resolve().parent.parent
 FLOORS = (  # a room imports from the floors below it; on the ground there are files alone
     ("choices", "contracts", "devices", "errors", "extras", "precision", "sections", "seeds"),
-    ("store", "laws", "figures", "models"),
+    ("store", "laws", "figures", "models", "tracking"),
     ("data", "training"),
     ("contribution", "pruning"),
     ("scoring", "studies"),

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
+from . import sequential
 from .intervals import LEVEL, NOTHING, Interval, interval_of, intervals_of, welch, worded
 
 if TYPE_CHECKING:
@@ -90,7 +91,7 @@ def check(expectation: Expectation, runs: pd.DataFrame) -> Outcome:
         if values is None:
             return outcome("no runs", f"{name}: {notes}")
         sides.append((values, notes))
-    effect = _effect(sides, expectation.point.metric)
+    effect = _anytime(sides) if expectation.anytime else _effect(sides, expectation.point.metric)
     verdict, reason = _judge(expectation, effect)
     if lacking:
         verdict, reason = "undecided", f"{lacking} of the runs that match have no value, and the others are a selection"
@@ -234,6 +235,15 @@ def _effect(sides: list[tuple[pd.DataFrame, str]], metric: str) -> _Effect:
         return _Effect(_paired(first.loc[both], second.loc[both]), len(both), True, ", paired by seed" + notes)
     left, right = first.mean(axis=1).to_numpy(), second.mean(axis=1).to_numpy()
     return _Effect(welch(left, right), min(len(left), len(right)), False, ", unpaired (the seeds differ)" + notes)
+
+
+def _anytime(sides: list[tuple[pd.DataFrame, str]]) -> _Effect:
+    """The same, where seeds may have been added until the claim was decided."""
+    over, number = sequential.by_seed(sides[0][0], sides[1][0] if len(sides) > 1 else None)
+    paired = ", paired by seed" if len(sides) > 1 else ""
+    return _Effect(
+        over, number, len(sides) > 1, f"{paired}, {sequential.SAID}" + "".join(f", {n}" for _, n in sides if n)
+    )
 
 
 def _paired(first: pd.DataFrame, second: pd.DataFrame) -> Interval:

@@ -27,6 +27,7 @@ class Expectation(Settings):
     versus: Point | None = None
     at_least: float | None = None
     at_most: float | None = None
+    anytime: bool = False  # whether seeds may be added until it is decided: its interval is then a confidence sequence
 
     @model_validator(mode="after")
     def _bounded(self) -> Expectation:
@@ -72,6 +73,16 @@ class Experiment(Settings):
     def chosen(self) -> Size:
         """The grids and expectations of the size."""
         return self.sizes.get(self.size) or Size(grids=self.grids, expect=self.expect)
+
+    @property
+    def anytime(self) -> Experiment:
+        """The same, with claims of which seeds may be added until they are decided."""
+        expect = tuple(one.model_copy(update={"anytime": True}) for one in self.chosen.expect)
+        if self.size not in self.sizes:
+            return self.model_copy(update={"expect": expect})
+        return self.model_copy(
+            update={"sizes": self.sizes | {self.size: self.chosen.model_copy(update={"expect": expect})}}
+        )
 
     @property
     def folder(self) -> str:

@@ -22,6 +22,7 @@ from ..contracts import (
     Settings,
     StudyChoice,
     TaskChoice,
+    TrackChoice,
 )
 from ..contribution.settings import Search
 from ..data.texts import BYTES, SecondText
@@ -134,6 +135,7 @@ class Run(Settings):
     study: Annotated[StudyChoice | None, Of("study", optional=True)] = (
         None  # simulate: the question that is no pipeline run
     )
+    track: Annotated[TrackChoice | None, Of("track", optional=True)] = None  # what else finished runs are shown to
 
     @model_validator(mode="after")
     def _fits(self) -> Run:

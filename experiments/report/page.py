@@ -14,12 +14,19 @@ from markupsafe import Markup
 
 from ..figures import panels
 from ..laws.claims import Outcome, Verdict
+from ..laws.sequential import SAID
 from . import provenance
 from .parts import HERE, Cell, Section, table, templates
 from .table import write as write_table
 
 if TYPE_CHECKING:
     import pandas as pd
+
+
+ADDED = (
+    "A confidence sequence: seeds could be added until it was decided. Every other interval on this page is one of a "
+    "fixed number of seeds."
+)
 
 
 def write(
@@ -72,7 +79,7 @@ def expected(outcomes: Sequence[Outcome]) -> Section | None:
         [
             Cell(one.verdict, one.verdict, small="" if one.expected == "holds" else f"expected: {one.expected}"),
             Cell(one.claim, "wide", small=one.differs and f"Here: {one.differs}"),
-            Cell(one.sentence, "wide"),
+            Cell(one.sentence, "wide", small=ADDED if SAID in one.sentence else ""),
             Cell(one.source, "wide"),
         ]
         for one in outcomes

@@ -46,6 +46,11 @@ EXPECTED: dict[str, tuple[tuple[float, float], tuple[float, float], tuple[float,
     "dual": ((0.45, 0.75), (0.8, 0.95), (0.35, 0.5)),
     "tdds": ((0.65, 0.85), (0.8, 0.95), (0.3, 0.5)),
     "moderate": (FINDS, (0.5, 0.7), (0.35, 0.5)),
+    "k_center": (FINDS, (0.6, 0.8), AVOIDS),  # what is far from the others, which a copy is not
+    "herding": ((0.2, 0.45), (0.55, 0.8), (0.35, 0.5)),
+    "facility_location": ((0.8, 0.95), (0.6, 0.8), AVOIDS),
+    "graph_cut": (AVOIDS, (0.3, 0.5), (0.45, 0.65)),  # what is near the middle of its class
+    "craig": (FINDS, (0.75, 0.95), AVOIDS),
     "d2": ((0.75, 1.0), (0.45, 0.65), (0.5, 0.65)),
     "d2 gamma=1": (FINDS, FINDS, AVOIDS),
     "duplicates": ((0.45, 0.75), (0.6, 0.85), AVOIDS),
