@@ -166,7 +166,7 @@ def claims(
     check: Check = False,
     plugin: Plugins = None,
 ) -> None:
-    """List what papers claim, and what was measured of it here.
+    """List what papers claim, and what was measured of it: here, or else as it is published.
 
     Examples: prune-lab claims  |  prune-lab claims learning_law --json
     """
