@@ -18,9 +18,11 @@ from functools import lru_cache
 from heapq import nsmallest
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 import numpy as np
 
+from ..contracts import Split
 from ..errors import ConfigError, DataUnavailable
 from ..seeds import derive
 from . import sources
@@ -272,14 +274,45 @@ def _text(value: Any, where: str, texts: Sequence[str]) -> str:
     return value
 
 
-def joined(sources: Mapping[str, Documents]) -> Documents:
-    """All of them; an id begins with its source's name, as in `imdb/train-00017`."""
-    found = Documents([], [], [], [])
-    for name, part in sources.items():
-        found.ids.extend(f"{name}/{one.replace('/', '-')}" for one in part.ids)
-        found.texts.extend(part.texts)
-        found.groups.extend(part.groups)  # a text that both have is one unit
+def joined(named: Mapping[str, Mapping[Split, Documents]]) -> dict[Split, Documents]:
+    """All sources by split; an id begins with its source's name, as in `imdb/train-00017`.
+
+    Two ids that would be one (`a/b` and `a-b`) are quoted: `a%2Fb`.
+    """
+    found: dict[Split, Documents] = {}
+    for name, splits in named.items():
+        plain = Counter(one.replace("/", "-") for part in splits.values() for one in part.ids)
+        collide = max(plain.values(), default=1) > 1
+        for split, part in splits.items():
+            both = found.setdefault(split, Documents([], [], [], []))
+            for one in part.ids:
+                short = one.replace("/", "-")
+                quoted = collide and (plain[short] > 1 or "%" in one)
+                both.ids.append(f"{name}/{quote(one, safe='') if quoted else short}")
+            both.texts.extend(part.texts)
+            both.groups.extend(part.groups)
     return found
+
+
+def together(
+    first: Mapping[Split, Documents], second: Mapping[Split, Documents], *, keeps_test: bool
+) -> tuple[dict[Split, Documents], int]:
+    """The second's documents, those of a text that the first has too in the first's split; and how many these are.
+
+    `keeps_test`: its test part is given, and stays as it is.
+    """
+    place: dict[str, Split] = {text: split for split, part in first.items() for text in part.texts}
+    held = [split for split in second if keeps_test and split == "test"]
+    pairs = [(group, text) for part in second.values() for group, text in zip(part.groups, part.texts, strict=True)]
+    moved = {group: place[text] for group, text in pairs if text in place}
+    dealt: dict[Split, Documents] = {split: Documents([], [], [], part.notes) for split, part in second.items()}
+    for split, part in second.items():
+        for name, text, group in zip(part.ids, part.texts, part.groups, strict=True):
+            to = dealt[split if split in held else moved.get(group, split)]
+            to.ids.append(name)
+            to.texts.append(text)
+            to.groups.append(group)
+    return dealt, sum(text in place for _, text in pairs)
 
 
 # ---- embedded: digits, pydoc ----------------------------------------------------------------------------------------

@@ -44,7 +44,8 @@ def divide(files: Sequence[Path], root: Path, *, by_file: bool) -> Division:
     """The files by part. `by_file`: a file's own name counts, as in `train-0.parquet`; else its folders' names alone.
 
     Folders around all of it are passed over. Parts are what folders (and files) of the first level below are called, or
-    those of the second where each folder of the first holds parts: `cat/train/1.png`. Where there are no test files,
+    those of the second where each folder of the first holds parts: `cat/train/1.png`, whose class is `cat`, also in
+    folders below, unless no file is in `train` itself. Where there are no test files,
     those of validation serve as test; where there are no train files, those beside the other parts serve as train.
     """
     start = len(os.path.join(root, ""))
@@ -56,14 +57,19 @@ def divide(files: Sequence[Path], root: Path, *, by_file: bool) -> Division:
     around = sum(1 for _ in takewhile(lambda names: len(set(names)) == 1, levels))
     level, named, notes = _level({place[around:] for place in places.values()}, by_file)
     sorts: dict[str, list[Path]] = {"train": [], "test": [], "validation": [], "": []}
-    part, below = {}, {}
+    part, rests = {}, dict[Names, Names]()
     for place in places.values():
         names = place[around:]
         part[place] = named.get(names[level], "") if len(names) > level else ""
         rest = names[level + 1 :] if part[place] else names
         while part[place] and rest and (rest[0] in named or named_parts(rest[:1])):
             rest = rest[1:]  # seg_train/seg_train/cat
-        below[place] = rest or names[:level]
+        rests[place] = rest
+    outer = level == 1 and any(part[place] and not rest for place, rest in rests.items())
+    below = {place: (place[around:][:level] if outer and part[place] else ()) + rest for place, rest in rests.items()}
+    if level == 1 and not outer and not by_file:
+        listed = ", ".join(sorted({place[around] for place in places.values() if part[place]}))
+        notes.append(f"classes are the folders below train and test, not those around them: {listed}")
     sort_of = {name: sorts[part[place]] for name, place in places.items()}
     for file, name in zip(files, spelled, strict=True):
         sort_of[name].append(file)

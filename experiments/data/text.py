@@ -21,7 +21,18 @@ from ..contracts import IGNORED, Data, Examples, Indices, Split
 from ..errors import ConfigError, DataUnavailable, calling, renamed
 from ..extras import install
 from . import digits, sources
-from .documents import BESIDE, ENDINGS, KINDS, Documents, joined, kind, read, standard_library, written_digits
+from .documents import (
+    BESIDE,
+    ENDINGS,
+    KINDS,
+    Documents,
+    joined,
+    kind,
+    read,
+    standard_library,
+    together,
+    written_digits,
+)  # fmt: skip
 from .parts import files_by_part
 from .splits import carve
 from .texts import EMBEDDED, TEST
@@ -39,6 +50,7 @@ STORIES_AT = "roneneldan/TinyStories"  # on the hub
 STORIES = ("TinyStoriesV2-GPT4-train.txt", "TinyStoriesV2-GPT4-valid.txt")
 PARTS = ("train", "test", "all")  # all: where a source has no parts
 SPLITS: tuple[Split, ...] = ("train", "dev", "test")
+MIXING = 2  # version of how two sources are joined
 MIXED = {f"task.{key}": f"task.mixed.{key}" for key in ("path", "column", "documents")}  # what errors call them
 
 
@@ -91,7 +103,7 @@ def load(
     source = Source(name, path, column, documents)
     identity = sources.key_of(
         name, fingerprint(name, path, mixed), column, documents, vocabulary, dev, test, SAMPLE, version("tokenizers"),
-        *([] if mixed is None else [mixed.name, mixed.column, mixed.documents]),
+        *([] if mixed is None else [mixed.name, mixed.column, mixed.documents, MIXING]),
     )  # fmt: skip
     tokens = sources.cached_arrays(
         f"{identity}-tokens", lambda: _tokenize(*_documents(source, mixed, dev, test), vocabulary)
@@ -191,8 +203,14 @@ def _documents(
         return splits, notes
     with calling(MIXED):
         others, more = _documents(mixed, None, dev, test)
-    both = {split: joined({source.name: splits[split], mixed.name: others[split]}) for split in SPLITS}
-    return both, [*notes, *(renamed(f"mixed in: {note}", MIXED) for note in more)]
+        keeps_test = mixed.name not in EMBEDDED and "all" not in find(mixed.name, mixed.path)[1]
+    others, shared = together(splits, others, keeps_test=keeps_test)
+    both = joined({source.name: splits, mixed.name: others})
+    notes += [renamed(f"mixed in: {note}", MIXED) for note in more]
+    if shared:
+        notes.append(f"{shared} documents of {mixed.name} are in {source.name}, too, and in the same split")
+        notes += [note for note in _copies(both) if note.startswith("warning")]
+    return both, notes
 
 
 def _tokenize(splits: Mapping[Split, Documents], notes: list[str], vocabulary: int) -> sources.Arrays:

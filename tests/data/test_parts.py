@@ -52,12 +52,23 @@ def test_a_name_with_more_in_it_needs_its_counterpart() -> None:
          {"set/train/cat": ("cat",), "set/test/cat": ("cat",), "set": ("set",)}),
         ("cat/train/1.png dog/train/2.png cat/test/3.png",
          {"cat/train": ("cat",), "dog/train": ("dog",), "cat/test": ("cat",)}),
+        ("cat/train/1.png cat/train/a/2.png dog/train/3.png cat/test/b/4.png",  # a was a class beside cat
+         {"cat/train": ("cat",), "cat/train/a": ("cat", "a"), "dog/train": ("dog",), "cat/test/b": ("cat", "b")}),
+        ("x/train/cat/1.png x/test/dog/2.png y/train/dog/3.png",
+         {"x/train/cat": ("cat",), "x/test/dog": ("dog",), "y/train/dog": ("dog",)}),
         ("train/1.png test/2.png", {"train": (), "test": ()}),
     ],
 )  # fmt: skip
 def test_a_folder_called_like_a_part_is_never_a_class(names: str, expected: dict[str, tuple[str, ...]]) -> None:
     found = divide([ROOT / name for name in names.split()], ROOT, by_file=False)
     assert {"/".join(place): below for place, below in found.below.items()} == expected
+
+
+def test_folders_around_train_that_are_no_classes_are_told() -> None:
+    files = [ROOT / name for name in ("cat/train/a/1.png", "dog/train/b/2.png", "dog/test/a/3.png")]
+    told = "classes are the folders below train and test, not those around them: cat, dog"
+    assert divide(files, ROOT, by_file=False).notes == [told]
+    assert divide(files, ROOT, by_file=True).notes == []
 
 
 def test_what_is_left_out_and_what_is_told() -> None:

@@ -13,7 +13,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from prune_lab.experiments.contracts import IGNORED, Data
+from prune_lab.experiments.contracts import IGNORED, Data, Split
 from prune_lab.experiments.data import digits, documents, text
 from prune_lab.experiments.data.texts import AnyText
 from prune_lab.experiments.errors import ConfigError, DataUnavailable
@@ -278,6 +278,36 @@ def test_digits_as_text_are_the_digits() -> None:
             np.testing.assert_allclose(np.array(ink).reshape(1, 8, 8) * (255 / 16), image, atol=0.5)
 
 
+def test_ids_that_a_source_has_once_are_two_where_it_is_mixed() -> None:
+    """`a/b` and `a-b` were one id; and one of the two was in train, the other in test."""
+
+    def part(*ids: str) -> documents.Documents:
+        return documents.Documents(list(ids), ["x"] * len(ids), [0] * len(ids), [])
+
+    one: dict[Split, documents.Documents] = {"train": part("a/b", "c/d", "50%"), "test": part("a-b")}
+    found = documents.joined({"text": one, "pydoc": {"train": part("e/f", "5%"), "test": part()}})
+    assert found["train"].ids == ["text/a%2Fb", "text/c-d", "text/50%25", "pydoc/e-f", "pydoc/5%"]
+    assert found["test"].ids == ["text/a-b"]
+
+
+@pytest.mark.parametrize("keeps_test", [False, True])
+def test_a_text_of_both_sources_is_in_one_split(keeps_test: bool) -> None:
+    """It was dealt twice, and may have been learnt from and tested on. A test part that is given stays."""
+
+    def part(*texts: str) -> documents.Documents:
+        return documents.Documents(list(texts), list(texts), [ord(text) for text in texts], [])
+
+    first: dict[Split, documents.Documents] = {"train": part("a", "b"), "dev": part("c"), "test": part("d")}
+    second: dict[Split, documents.Documents] = {"train": part("c", "e"), "dev": part("d", "f"), "test": part("a", "g")}
+    dealt, shared = documents.together(first, second, keeps_test=keeps_test)
+    assert shared == 3
+    found = {split: "".join(part.texts) for split, part in dealt.items()}
+    assert found == (
+        {"train": "e", "dev": "cf", "test": "dag"} if keeps_test else {"train": "ea", "dev": "cf", "test": "dg"}
+    )
+    assert [len(part.ids) for part in dealt.values()] == [len(part.groups) for part in dealt.values()]
+
+
 def test_a_text_mixed_into_another(tmp_path: Path) -> None:
     ours, theirs = _texts(40), ["the other one " * 8 + str(number) for number in range(30)]
     other = str(_parquet(tmp_path / "b.parquet", theirs))
@@ -293,6 +323,7 @@ def test_a_text_mixed_into_another(tmp_path: Path) -> None:
     read = _documents(data, "dev", "test")
     assert any(content in theirs for content in read.values())
     assert any(content in ours for content in read.values())
+    assert not any("are in text, too" in note for note in data.notes)
     assert "mixed in: 20 of 30 documents of all drawn at random (task.mixed.documents)" in data.notes
     assert text.fingerprint("text", first, mixed) != text.fingerprint("text", first)
     assert any(note.startswith("mixed in: imdb: read from task.mixed.path=") for note in data.notes)
@@ -300,6 +331,18 @@ def test_a_text_mixed_into_another(tmp_path: Path) -> None:
         text.fingerprint("text", str(tmp_path / "missing"), mixed)
     with pytest.raises(ConfigError, match=r"no body.*\n.*task\.mixed\.column=text"):
         text.load("text", first, mixed=text.Source("imdb", other, "body"), **SETTINGS)
+
+
+def test_what_both_sources_have_is_dealt_once(tmp_path: Path) -> None:
+    ours, theirs = _texts(20), ["the other one " * 8 + str(number) for number in range(10)]
+    first, other = (
+        str(_parquet(tmp_path / name, texts)) for name, texts in (("a.parquet", ours), ("b.parquet", ours + theirs))
+    )
+    data = text.load("text", first, mixed=text.Source("imdb", other), **SETTINGS)
+    read = {split: set(_documents(data, split).values()) for split in data.splits}
+    assert not read["train"] & read["dev"]
+    assert not (read["train"] | read["dev"]) & read["test"]
+    assert "20 documents of imdb are in text, too, and in the same split" in data.notes
 
 
 def test_nothing_depends_on_the_order_of_files(tmp_path: Path) -> None:
