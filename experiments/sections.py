@@ -24,7 +24,7 @@ class Settings(BaseModel):
 Fraction = Annotated[float, Field(gt=0, le=1)]
 Share = Annotated[float, Field(ge=0, lt=1)]
 Count = Annotated[int, Field(ge=1, le=2**31 - 1)]
-Place = Annotated[str, Field(min_length=1)]  # not empty: task.path=$UNSET would read the current folder
+Place = Annotated[str, Field(min_length=1), "place"]  # not empty: task.path=$UNSET would read the current folder
 
 
 class Choice(Settings):

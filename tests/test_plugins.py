@@ -77,6 +77,48 @@ def test_a_plug_in_is_listed_completed_validated_and_documented(
         compose.runs("score", ["scorer=doubt", "scorer.power=much"])
 
 
+PLACED = """
+import numpy as np
+from prune_lab.experiments.choices import choice
+from prune_lab.experiments.contracts import Place, PolicyChoice, RuleChoice, ScorerChoice
+
+@choice("scorer", "placed_scorer")
+class Scorer(ScorerChoice):
+    "What a file says."
+    weights: Place
+    other: Place | None = None
+
+@choice("rule", "placed_rule")
+class Rule(RuleChoice):
+    "What a file says."
+    listed: Place
+"""
+
+
+def test_what_a_plug_in_reads_is_known_by_its_content(tmp_path: Path) -> None:
+    """Its key held the path of this machine: a moved file was another result, and a changed one was the same."""
+    (tmp_path / "placed.py").write_text(PLACED)
+    choices.load_plugins([str(tmp_path / "placed.py")])
+    for name, content in {"a/w": "1", "b/w": "1", "c/w": "2", "d/x/y": "3", "e/x/y": "3"}.items():
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).write_text(content)
+
+    def key(phase: str, *words: str) -> str:
+        (run,) = compose.runs(phase, ["task=digits", *words])
+        return job_of(phase, run).key
+
+    def scored(file: str, *more: str) -> str:
+        return key("score", "scorer=placed_scorer", f"scorer.weights={tmp_path / file / 'w'}", *more)
+
+    assert scored("a") == scored("b") != scored("c")
+    assert scored("a", f"scorer.other={tmp_path / 'd'}") == scored("a", f"scorer.other={tmp_path / 'e'}") != scored("a")
+    with pytest.raises(DataUnavailable, match=r"scorer\.weights=.*no such file"):
+        scored("z")
+    ruled = [key("prune", "keep=0.5", "rule=placed_rule", "scorer=random", f"rule.listed={tmp_path / one / 'w'}")
+             for one in "abc"]  # fmt: skip
+    assert ruled[0] == ruled[1] != ruled[2]
+
+
 def test_a_changed_plug_in_makes_a_new_result_and_says_so(
     capsys: pytest.CaptureFixture[str], results: str, tmp_path: Path
 ) -> None:

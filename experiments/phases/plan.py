@@ -12,13 +12,15 @@ import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from typing import Any
+from pathlib import Path
+from typing import Any, TypeVar, get_args
 
 from pydantic import ValidationError
 
 from ..choices import completed
-from ..contracts import Choice, ProxyRun, ScorerChoice, Settings, TaskChoice
+from ..contracts import Choice, Place, ProxyRun, ScorerChoice, Settings, TaskChoice
 from ..data.load import pool_size, second_fingerprint
+from ..data.sources import fingerprint_files, list_files
 from ..data.texts import SecondText
 from ..errors import ConfigError, DataUnavailable
 from ..scoring.folds import asked as asked_of
@@ -26,6 +28,7 @@ from ..store.folders import Store, key_of
 from ..training.recipes import FULL, UNTIMED, Recipe
 from .settings import DEFAULT, Run
 
+C = TypeVar("C", bound=Choice)
 PHASE_VERSION = {
     "score": 1,
     "prune": 2,
@@ -170,12 +173,29 @@ def score_job(run: Run) -> Job:
 def scorer_recipe(scorer: ScorerChoice) -> Any:
     """What a score is besides its proxies: the scorer, or what it says in its place, as of a file's content."""
     recipe = scorer.recipe()
+    if recipe is scorer:
+        return _located(scorer)
     return recipe if isinstance(recipe, Choice) else dict(recipe) | _made_by(scorer)
+
+
+def _located(choice: C) -> C:
+    """A plug-in's choice with the hash of what its files and folders hold in place of where they are."""
+    if choice.plugin is None:  # those of the house say what identifies them
+        return choice
+    fields = type(choice).model_fields.items()
+    names = [name for name, one in fields if "place" in one.metadata or Place in get_args(one.annotation)]
+    places = {name: Path(path) for name in names if (path := getattr(choice, name)) is not None}
+    for name, path in places.items():
+        if not path.exists():
+            what = f"{choice.kind}.{name}"
+            raise DataUnavailable(f"{what}={path}: there is no such file or folder", f"{what}=FILE_OR_FOLDER")
+    hashes = {name: fingerprint_files(list_files(path, [""]), path) for name, path in places.items()}
+    return choice.model_copy(update=hashes)
 
 
 def prune_job(run: Run) -> Job:
     """Which examples are kept: the seed draws among equal scores. A rule without scores needs none."""
-    rule = run.rule
+    rule = _located(run.rule)
     recipe = _data(run) | {"keep": run.keep, "rule": rule.name, "balance": run.balance, "seed": run.seed}
     recipe |= rule.model_dump(mode="json", exclude={"name"})
     recipe |= {f"rule_{name}": value for name, value in _made_by(rule).items()}
@@ -200,7 +220,7 @@ def train_job(run: Run) -> Job:
     trained = timed(run)
     recipe = _data(run) | _training(trained) | {"seed": run.seed}
     if run.policy.name != DEFAULT["policy"]:
-        recipe |= {"policy": run.policy}
+        recipe |= {"policy": _located(run.policy)}
     if run.policy.chooses:
         recipe |= {"budget": run.budget}
     inputs = {}
