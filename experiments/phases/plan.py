@@ -39,7 +39,6 @@ PHASE_VERSION = {
 }  # raised by hand when a phase's meaning changes
 PLACES: Any = {
     "path": True,
-    "labels": True,
     "unit": True,
     "mixed": {"path": True},
 }  # the bytes count, not where they are; prune has the unit
