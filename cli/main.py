@@ -56,6 +56,10 @@ PHASES = {
         "Search how much each example should weigh at each step; a page says what every one contributes.",
         "prune-lab search task=perceptron recipe=flow seed=0,1,2  |  prune-lab search recipe=flow --keep 0.5",
     ),
+    "inspect": (
+        "Find what is likely wrong with a data set: labels, copies, the hardest examples; a page shows them.",
+        "prune-lab inspect task=images task.path=photos  |  prune-lab inspect --json",
+    ),
     "simulate": (
         "Run a study, a question that is no pipeline run; a page shows what it measured.",
         "prune-lab simulate study=perceptron study.keep=0.2,0.5,1 seed=0,1,2  |  prune-lab choices study",
@@ -69,7 +73,7 @@ PHASES = {
         "prune-lab reproduce experiment=demo  |  prune-lab reproduce experiment=smoke --check",
     ),
 }
-PAGES = ("search", "simulate", "report", "reproduce")  # verbs that end in a page
+PAGES = ("inspect", "search", "simulate", "report", "reproduce")  # verbs that end in a page
 CHECKED = "reproduce"  # the verb whose claims can be checked
 
 app = typer.Typer(

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import os
 import shlex
-import webbrowser
 from collections.abc import Sequence
 
 from prune_lab.experiments.choices import loaded
@@ -16,6 +15,7 @@ from prune_lab.experiments.phases.settings import Run
 from prune_lab.experiments.store.folders import Store, key_of
 
 from . import compose, effects
+from .inspect import inspect as inspect
 from .run import run
 from .show import Show, exit_code
 from .track import track
@@ -162,8 +162,7 @@ def _page(
     show.say("\n".join(filter(None, [metrics["verdict"], judged and f"claims: {judged}", f"the page: {path}"])))
     sent = [one.key for one in store.folders(phase)] if keys is None else keys
     track(run.track, store, phase, sent, show, page=(path.parent, title, metrics))
-    if show.browse and not webbrowser.open(path.resolve().as_uri()):
-        show.say("there is no browser to show it in")
+    show.page(path)
     if check and metrics["failed"]:
         raise ClaimFailed("what this experiment expects did not come out:\n  " + "\n  ".join(metrics["failed"]))
     return 0

@@ -5,8 +5,10 @@ from __future__ import annotations
 import json
 import re
 import time
+import webbrowser
 from collections.abc import Sequence
 from contextlib import suppress
+from pathlib import Path
 from typing import Any
 
 from rich.console import Console
@@ -106,6 +108,11 @@ class Show:
         """A JSON object on stdout."""
         content = content | {"notes": self.notes} if self.notes else content
         print(json.dumps(content, default=str), flush=True, file=stdout())
+
+    def page(self, path: Path) -> None:
+        """Open a page that was written in a browser, where the user asked for it."""
+        if self.browse and not webbrowser.open(path.resolve().as_uri()):
+            self.say("there is no browser to show it in")
 
     def table(self, title: str, columns: Sequence[str], rows: Sequence[Sequence[Any]]) -> None:
         """A table for people, on stdout: it is what they asked for."""

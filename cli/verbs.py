@@ -21,9 +21,13 @@ WIDTH = 76  # of a line
 CODE = "prune_lab.experiments"
 WHERE = ("device", "launcher", "results", "track")  # settings of every verb that runs something; they change no result
 EXPORTED = ("score", "prune")
-LAST = {"report": "evaluate", "reproduce": "evaluate"}  # the phase that a verb's runs end in, where not of its name
+LAST = {
+    "report": "evaluate",
+    "reproduce": "evaluate",
+    "inspect": "score",
+}  # the phase that a verb's runs end in, where not of its name
 PAGES = {"search": "equality/build.py", "simulate": "study.py", "report": "pruning/build.py"}
-PAGES["reproduce"] = PAGES["report"]
+PAGES |= {"reproduce": PAGES["report"], "inspect": "inspection/build.py"}
 
 
 class Verb(TyperCommand):

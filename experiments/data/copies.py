@@ -13,13 +13,15 @@ from ..contracts import Examples, Indices, Kind, Split
 
 VERSION = 1
 SMALL = 2**24  # bytes of inputs that are compared sooner than a cache is read
+SPLITS: tuple[Split, ...] = ("train", "dev", "test")
+Place = tuple[Split, int]  # a split, and a row of it
 NOUNS = {"images": "images", "text": "windows", "vectors": "examples"}
 PAIRS: tuple[tuple[Split, Split], ...] = (("train", "dev"), ("train", "test"), ("dev", "test"))
 
 
 def between(splits: Mapping[Split, Examples], kind: Kind) -> list[str]:
     """A sentence for each two splits that share examples: how many of the later one, and how many with other labels."""
-    digests = {split: _digests(splits[split], kind) for split in ("train", "dev", "test")}
+    digests = {split: _digests(splits[split], kind) for split in SPLITS}
     notes = []
     for first, second in PAIRS:
         if np.isin(splits[second].ids, splits[first].ids).any():
@@ -57,14 +59,32 @@ def apart(train: Examples, test: Examples) -> tuple[Examples, list[str]]:
 
 def originals(splits: Mapping[Split, Examples], kind: Kind) -> dict[str, str]:
     """id -> id of the first example that has the same content, for the examples that are copies; train comes first."""
-    first: dict[bytes, str] = {}
-    found: dict[str, str] = {}
-    for split in ("train", "dev", "test"):
-        part = splits[split]
-        for name, row in zip(part.ids.tolist(), _rows(part, kind), strict=True):
-            original = first.setdefault(hashlib.blake2b(row.data, digest_size=16).digest(), name)
-            if original != name:
-                found[name] = original
+
+    def name(place: Place) -> str:
+        return str(splits[place[0]].ids[place[1]])
+
+    return {name(copy): name(original) for copy, original in listed(splits, kind)}
+
+
+def listed(splits: Mapping[Split, Examples], kind: Kind) -> list[tuple[Place, Place]]:
+    """Every example that is byte for byte an earlier one, and the first of those; train comes before dev and test."""
+    rows = {split: _rows(splits[split], kind) for split in SPLITS}
+    first: dict[bytes, Place] = {}
+    found: list[tuple[Place, Place]] = []
+    for split, row in places(splits):
+        digest = hashlib.blake2b(rows[split][row].data, digest_size=16).digest()
+        if (original := first.setdefault(digest, (split, row))) != (split, row):
+            found.append(((split, row), original))
+    return found
+
+
+def places(splits: Mapping[Split, Examples]) -> list[Place]:
+    """Every example once: those of dev that train has, too (task.dev=0), are in train."""
+    known, found = set[str](), list[Place]()
+    for split in SPLITS:
+        own = splits[split].ids.tolist()
+        found += [(split, row) for row, name in enumerate(own) if name not in known]
+        known.update(own)
     return found
 
 

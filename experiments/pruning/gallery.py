@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from ..contracts import Data, Floats, Indices
+from ..contracts import Data, Floats, Indices, Split
 from ..seeds import numpy_stream
 
 SHOWN = 16  # of each kind
@@ -18,7 +18,7 @@ CHARACTERS = 280
 
 
 def gallery(data: Data, kept: Indices, scores: Floats | None) -> pd.DataFrame:
-    """Training examples: index, id, label, name, score, kept, png, text, drawn, of (of a copy: the id of the first).
+    """Training examples: index, id, label, name, score, png, text, kept, drawn, of (of a copy: the id of the first).
 
     `drawn`: hardest (the highest scores), copies (byte for byte equal, group by group), kept and dropped (at random).
     """
@@ -33,8 +33,8 @@ def gallery(data: Data, kept: Indices, scores: Floats | None) -> pd.DataFrame:
     rows = [("hardest", row) for row in hardest] + [("copies", row) for row in list(firsts)[:SHOWN]]
     rows += [(name, int(row)) for name, own in drawn.items() for row in own]
     return pd.DataFrame(
-        _shown(data, row, bool(is_kept[row]), scores)
-        | {"drawn": name, "of": str(train.ids[firsts[row]]) if name == "copies" else None}
+        shown(data, row, scores)
+        | {"kept": bool(is_kept[row]), "drawn": name, "of": str(train.ids[firsts[row]]) if name == "copies" else None}
         for name, row in rows
     )
 
@@ -49,21 +49,21 @@ def _copies(inputs: Any) -> Iterator[tuple[int, int]]:
             yield from ((row, rows[0]) for row in rows)
 
 
-def _shown(data: Data, row: int, kept: bool, scores: Floats | None) -> dict[str, Any]:
-    train = data.splits["train"]
+def shown(data: Data, row: int, scores: Floats | None, *, split: Split = "train") -> dict[str, Any]:
+    """One example of a split: index, id, label, name, score, png (of images) and text (where tokens are text)."""
+    examples = data.splits[split]
     classed = data.kind != "text"
-    label = int(train.targets[row]) if classed else None
+    label = int(examples.targets[row]) if classed else None
     text = None
     if data.decode is not None:
-        text = data.decode([int(token) for token in train.inputs[row] if token])[:CHARACTERS]
+        text = data.decode([int(token) for token in examples.inputs[row] if token])[:CHARACTERS]
     return {
         "index": row,
-        "id": str(train.ids[row]),
+        "id": str(examples.ids[row]),
         "label": label,
         "name": data.classes[label] if label is not None else None,
         "score": None if scores is None else float(scores[row]),
-        "kept": kept,
-        "png": _png(train.inputs[row]) if data.kind == "images" else None,
+        "png": _png(examples.inputs[row]) if data.kind == "images" else None,
         "text": text,
     }
 

@@ -118,8 +118,8 @@ def examples(name: str, shown: Sequence[Any], *, text: bool) -> Markup:
     return _part("texts" if text else "pictures", name, shown)
 
 
-def count(number: int, noun: str) -> str:
-    return f"{number} {noun}{'' if number == 1 else 's'}"
+def count(number: int, noun: str, nouns: str = "") -> str:
+    return f"{number} {noun if number == 1 else nouns or f'{noun}s'}"
 
 
 def _part(name: str, *values: Any) -> Markup:

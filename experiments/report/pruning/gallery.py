@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+from collections.abc import Mapping
 from typing import Any
 
 import pandas as pd
@@ -62,14 +63,14 @@ def _drawn(rows: pd.DataFrame) -> pd.DataFrame:
 def _boxes(rows: pd.DataFrame, kinds: tuple[str, ...]) -> list[Markup]:
     boxes = []
     for kind in kinds:
-        shown = [_example(one) for _, one in rows[rows["drawn"] == kind].iterrows()]
+        shown = [example(one) for _, one in rows[rows["drawn"] == kind].iterrows()]
         text = not any(one["picture"] for one in shown)
         if shown:
             boxes.append(examples(KINDS[kind][0], shown[:TEXTS] if text else shown, text=text))
     return boxes
 
 
-def _example(row: pd.Series[Any]) -> dict[str, str]:
+def example(row: Mapping[str, Any] | pd.Series[Any]) -> dict[str, str]:
     """One example as the page shows it: a picture or a text, and its class, score and file name."""
     png, text = row.get("png"), row.get("text")
     picture = f"data:image/png;base64,{base64.b64encode(png).decode()}" if isinstance(png, bytes) and png else ""
@@ -78,7 +79,8 @@ def _example(row: pd.Series[Any]) -> dict[str, str]:
         snippet = snippet[:SNIPPET].rstrip() + "…"
     name = "" if row["name"] is None else str(row["name"])
     score = "" if pd.isna(row["score"]) else f"{row['score']:.3g}"
-    copy = f"a copy of {row['of']}" if isinstance(row["of"], str) and row["of"] != row["id"] else ""
+    of = row.get("of")
+    copy = f"a copy of {of}" if isinstance(of, str) and of != row["id"] else ""
     words = " · ".join(filter(None, (name, score and f"score {score}", str(row["id"]), copy)))
     file = str(row["id"]).rpartition("/")[2]
     return {"picture": picture, "text": snippet, "name": name, "score": score, "words": words, "file": file}
