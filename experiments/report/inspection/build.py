@@ -58,7 +58,7 @@ def build(
     commands = list(suggested(found, words))
     tables = {"copies.csv": found.copies, "classes.csv": issues.classes(data), "scores.csv": _scores(found)}
     tables |= {} if found.labels is None else {"label_errors.csv": found.labels}
-    records = [one.record for one in scores.values()]
+    records: list[Mapping[str, Any]] = [one.record for one in scores.values()]
     records += [record for own in found.proxies.values() for record in own]
     sections = [_next(commands), _labels(found), _copies(found), _ends(found), _classes(found), _used(found)]
     page.write(
