@@ -9,6 +9,7 @@ recipe leaves its duration to their size, and their size is not known.
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -129,9 +130,12 @@ def _decided(run: Run) -> Run:
     return run.model_copy(update=changes)
 
 
-def timed(run: Run) -> Run:
-    """The run with a duration, derived from the size of its training pool where its recipe gives none."""
-    recipe = run.recipe.timed(lambda: pool_size(run.task, fingerprint(run.task)))
+def timed(run: Run, folds: int | None = None) -> Run:
+    """The run with a duration, derived from the size of its training pool where its recipe gives none.
+
+    A proxy that leaves out one of so many folds trains on the rest of the pool.
+    """
+    recipe = run.recipe.timed(lambda: round(pool_size(run.task, fingerprint(run.task)) * (1 - 1 / (folds or math.inf))))
     return run if recipe is run.recipe else run.model_copy(update={"recipe": recipe})
 
 
@@ -294,7 +298,7 @@ def _proxy_job(run: Run, proxies: Sequence[ProxyRun]) -> Job:
         raise ConfigError(
             f"scorer={run.scorer.name} asks for a proxy of no recipe: {wrong}", "ProxyRun.recipe"
         ) from None
-    run = timed(run.model_copy(update={"recipe": own.decided(run.device)}))
+    run = timed(run.model_copy(update={"recipe": own.decided(run.device)}), asks.get("folds"))
     recipe = _data(run) | _training(run) | _score_seed(run) | {"proxy": asks}
     if run.scorer.trainer(proxy.asks) is None:
         if unknown := sorted(set(proxy.asks) - ASKED):

@@ -27,7 +27,7 @@ def begin(work: Work, model: nn.Module, visited: int, *, budget: str = "epochs")
         stop_share=asks.get("share"),
         most_epochs=asks.get("most_epochs"),
     )
-    if derived := recipe.derivation(pool):
+    if derived := recipe.derivation(visited if "fold" in asks else pool):
         work.decide(derived)
     early = "" if duration.stop == duration.steps else f", the first of a schedule of {duration.steps}"
     work.decide(

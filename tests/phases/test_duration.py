@@ -49,6 +49,8 @@ def test_each_training_run_has_the_duration_of_its_own_data() -> None:
     assert lengths("task=digits") == {"digits": 20}
     assert lengths(small, "keep=0.5") == {"digits": 100, "proxy": 100}
     assert lengths(small, "keep=0.5", "scored=everything") == {"digits": 100, "proxy": 20}
+    folds = ["scorer.folds=2", "scorer.proxies=1", "recipe.batch_size=25"]
+    assert lengths(small, "keep=0.5", *folds) == {"digits": 50, "proxy": 100}  # a proxy sees one half
     assert lengths(small, "recipe.epochs=7", "keep=0.5") == {"digits": 7, "proxy": 7}
     whole = next(job for job in jobs(small, "recipe.steps=30") if job.phase == "train")
     assert (whole.recipe["recipe"]["steps"], whole.recipe["recipe"]["epochs"]) == (30, None)
