@@ -77,8 +77,8 @@ def _page(plain: Run, keys: dict[str, str], words: Sequence[str], others: Sequen
     path = store.path("report", name) / "index.html"
     if show.as_json:
         show.data({"phase": "inspect", "key": name, "path": str(path.parent), "status": "done", "metrics": metrics})
-    warned, commands = ([f"{what}: {one}" for one in metrics[f"{what}s"]] for what in ("warning", "command"))
-    show.say("\n".join([*warned, *metrics["summary"], *commands, f"the page: {path}"]))
+    said = [*(f"warning: {one}" for one in metrics["warnings"]), *metrics["summary"]]
+    show.say("\n".join([*said, *(f"next: {one}" for one in metrics["commands"]), f"the page: {path}"]))
     track(plain.track, store, "score", dict.fromkeys(keys.values()), show, page=(path.parent, title, metrics))
     show.page(path)
     return 0

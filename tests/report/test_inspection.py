@@ -53,7 +53,7 @@ def test_wrong_labels_and_copies_of_a_folder_are_found_and_the_next_command_can_
     folder, metrics = Path(made["path"]), made["metrics"]
     labels = pd.read_csv(folder / "label_errors.csv")
     wrong = labels["id"].str.contains("_wrong|_copy")
-    assert auc(labels["score"], wrong) > 0.95
+    assert auc(labels["suspicion"], wrong) > 0.95
     assert wrong[labels["likely"]].mean() > 0.6
     assert wrong.head(10).sum() >= 8
     copies = pd.read_csv(folder / "copies.csv")

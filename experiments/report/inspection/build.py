@@ -100,7 +100,9 @@ def _copies(found: Found) -> Section:
         first = found.copies.iloc[np.argsort(order, kind="stable")]
         names = columns if found.data.classes else [name for name in columns if not name.endswith("label")]
         parts += _pairs(found, first)
-        parts.append(details(f"Table of {len(first)} copies", _table(first[names]), opened=len(first) <= 10))
+        parts.append(
+            details(f"Table of {count(len(first), 'copy', 'copies')}", _table(first[names]), opened=len(first) <= 10)
+        )
     ids = found.data.splits["train"].ids
     alike = pd.DataFrame({
         "id": ids[found.alike["row"]], "nearest": ids[found.alike["nearest"]], "distance": found.alike["distance"],
@@ -143,10 +145,11 @@ def _used(found: Found) -> Section:
         measured = [one["metrics"].get("dev_accuracy_last") for one in found.proxies[use]]
         accuracies = [one for one in measured if one is not None]
         recipe = folder.record["recipe"]["scorer"]
-        settings = differing("scorer", recipe["name"], recipe)
+        changed = differing("scorer", recipe["name"], recipe).items()
+        settings = [f"{name}={cell(value)}" for name, value in changed if name not in ("name", "version")]
         rows.append({
             "score": scorer(folder),
-            "settings": " ".join(f"{name}={value}" for name, value in settings.items() if name != "name"),
+            "settings": " ".join(settings),
             "used for": ", ".join(sorted(other for other, one in found.scores.items() if one.key == folder.key)),
             "proxies": folder.record["metrics"]["proxies"],
             "accuracy on dev": f"{np.mean(accuracies):.3f}" if accuracies and found.labels is not None else "",

@@ -146,7 +146,7 @@ def suggested(found: Found, words: Sequence[str]) -> Iterator[tuple[str, str]]:
         settings = differing("scorer", "loss", found.scores["labels"].record["recipe"]["scorer"])
         ranking = [f"scorer.{name}={value}" for name, value in settings.items() if name not in ("name", "predictions")]
         yield (
-            f"Leave out the {wrong} examples with the most suspicious labels:",
+            f"Leave out the {wrong} examples whose label has the highest loss:",
             _command("prune", words, "scorer=loss", *ranking, "rule=easy", _keep(number, wrong), "export=clean.csv"),
         )
     if copied:

@@ -19,6 +19,8 @@ MOST = 100_000  # examples that are compared with each other for near copies: of
 def label_errors(data: Data, scored: pd.DataFrame) -> pd.DataFrame:
     """Every training example, what is likely wrong first: row id label predicted, probabilities, agreement, likely.
 
+    Suspicion is one minus the mean probability of the given label over the proxies that judge the example: means of
+    probabilities rank wrong labels better than means of losses, in which one proxy that is sure counts for all.
     `scored` is the table of scorer=loss with its predictions. A label is called likely wrong where all proxies that
     judge the example predict one other class, and find it as probable as they find it on average in the examples that
     are labelled so: the threshold of confident learning (arXiv:1911.00068).
@@ -32,11 +34,12 @@ def label_errors(data: Data, scored: pd.DataFrame) -> pd.DataFrame:
     table = pd.DataFrame({
         "row": np.arange(len(labels)), "id": scored["id"], "label": names[labels], "predicted": names[predicted],
         "label_probability": scored["label_probability"], "predicted_probability": scored["predicted_probability"],
-        "agreement": scored["agreement"], "score": scored["score"], "likely": sure & (predicted != labels),
+        "agreement": scored["agreement"], "suspicion": 1 - scored["label_probability"],
+        "likely": sure & (predicted != labels),
     })  # fmt: skip
     if (noisy := data.splits["train"].noisy) is not None:
         table["known_wrong"] = noisy
-    return table.sort_values(["likely", "score"], ascending=False, kind="stable", ignore_index=True)
+    return table.sort_values(["likely", "suspicion"], ascending=False, kind="stable", ignore_index=True)
 
 
 def copies(data: Data) -> pd.DataFrame:
@@ -86,7 +89,7 @@ def auc(table: pd.DataFrame) -> float:
     from scipy.stats import rankdata
 
     wrong = table["known_wrong"].to_numpy(bool)
-    ranks, number = rankdata(table["score"])[wrong].sum(), int(wrong.sum())
+    ranks, number = rankdata(table["suspicion"])[wrong].sum(), int(wrong.sum())
     return float((ranks - number * (number + 1) / 2) / (number * (len(wrong) - number)))
 
 
