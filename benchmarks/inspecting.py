@@ -1,11 +1,11 @@
 """Does the ranking of prune-lab inspect find wrong labels as well as cleanlab's, on the same out-of-fold probabilities?
 
-A tenth of the labels is made wrong (task.label_noise). `prune-lab score scorer=loss scorer.folds=3` trains nine proxies,
-three a fold, as inspect does; cleanlab is given the mean probabilities of the three that did not see an example.
+A tenth of the labels is made wrong (task.label_noise). `prune-lab score scorer=loss scorer.folds=3` trains nine
+proxies, three a fold, as inspect does; cleanlab is given the mean probabilities of those that did not see an example.
 
     PRUNE_LAB_DATA=FOLDER python -m benchmarks.inspecting [digits] [cifar10] > FILE
 
-A line of JSON a setting and seed of the proxies: the AUC of inspect's ranking, and of cleanlab's self-confidence and
+A line of JSON a setting and seed of the proxies: the AUC of inspect's order, and of cleanlab's self-confidence and
 normalised margin (the probability that a wrong label ranks above a right one); and of the labels that inspect calls
 likely wrong, and those of cleanlab's find_label_issues, how many there are, how many of them are wrong, and how many of
 the wrong ones are found. Then the differences in AUC to the better of cleanlab's, of all seeds. The lines are
@@ -60,7 +60,7 @@ def measured(words: tuple[str, ...], seed: int) -> dict[str, Any]:
         table = issues.label_errors(data, store.get("score", job.key).table("scores.parquet")).sort_values("row")
     train = data.splits["train"]
     assert train.noisy is not None
-    found: Mapping[str, Floats] = {"inspect": table["suspicion"].to_numpy(np.float64)} | {
+    found: Mapping[str, Floats] = {"inspect": (table["suspicion"] + table["likely"]).to_numpy(np.float64)} | {
         f"cleanlab {name}": -get_label_quality_scores(train.targets, probabilities, method=name)
         for name in ("self_confidence", "normalized_margin")
     }
