@@ -3,7 +3,7 @@
 A tenth of the labels is made wrong (task.label_noise). `prune-lab score scorer=loss scorer.folds=3` trains nine
 proxies, three a fold, as inspect does; cleanlab is given the mean probabilities of those that did not see an example.
 
-    PRUNE_LAB_DATA=FOLDER python -m benchmarks.inspecting [digits] [cifar10] > FILE
+    python -m benchmarks.inspecting digits > FILE  # or cifar10, with PRUNE_LAB_DATA=FOLDER
 
 A line of JSON a setting and seed of the proxies: the AUC of inspect's order, and of cleanlab's self-confidence and
 normalised margin (the probability that a wrong label ranks above a right one); and of the labels that inspect calls
