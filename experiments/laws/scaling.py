@@ -78,7 +78,7 @@ class Comparison:
 CRITERION = (
     f"the lower AICc on log error by at least {EVIDENCE:g}, confirmed by the lower error when the largest sizes are "
     f"predicted from the smaller ones; at least 5 sizes over at least {DECADES:g} decade, a residual of at most "
-    f"{100 * RESIDUAL:g} % and an error of at most {100 * HELD_OUT:g} % on the largest sizes"
+    f"{100 * RESIDUAL:g} % and, of a power law, an error of at most {100 * HELD_OUT:g} % on the largest sizes"
 )
 
 
@@ -189,7 +189,8 @@ def _judge(
         return "undecided", (
             f"AICc favours the {name} by {abs(difference):.1f}, but the other law predicts the largest sizes better"
         )
-    best, missed = (power, errors[0]) if name == "power law" else (exponential, errors[1])
+    best = power if name == "power law" else exponential
+    missed = errors[0] if name == "power law" else 0.0  # an exponential's error soon is so small that logs say little
     for error, bound, what in ((best.residual, RESIDUAL, "residual"), (missed, HELD_OUT, "error on the largest sizes")):
         if error > bound:
             reason = f"AICc favours the {name} by {abs(difference):.1f}, but its {what} is {100 * error:.1f} %, above"

@@ -38,11 +38,9 @@ PHASE_VERSION = {
     "simulate": 1,
     "search": 2,
 }  # raised by hand when a phase's meaning changes
-PLACES: Any = {
-    "path": True,
-    "unit": True,
-    "mixed": {"path": True},
-}  # the bytes count, not where they are; prune has the unit
+# the bytes count, not where they are; prune has the unit
+PLACES: Any = {"path": True, "unit": True, "mixed": {"path": True}}
+RELABELLED = "a file"  # what a record says of task.labels; its content is in the fingerprint
 ASKED = {"number", "epoch", "share", "most_epochs", "observe", "movement", "fold", "folds"}  # of a proxy
 
 
@@ -103,7 +101,7 @@ class Job:
     @property
     def plugins(self) -> list[str]:
         """The plug-ins whose choices this phase runs."""
-        return [str(one.plugin_name) for one in self.choices if one.plugin is not None]
+        return sorted({str(one.plugin_name) for one in self.choices if one.plugin is not None})
 
     @property
     def recipe(self) -> dict[str, Any]:
@@ -353,6 +351,8 @@ def one_look(store: Store | None = None) -> Iterator[dict[TaskChoice, DataUnavai
 
 def _recorded(task: TaskChoice) -> set[str]:
     """The fingerprints of the data that runs in the store with this task's settings were made of."""
+    if getattr(task, "labels", None) is not None:  # whose content only the file has
+        return set()
     recipes = [folder.record["recipe"] for folder in _store.folders()] if _store is not None else []
     wanted = _settings_of(_plain(task, exclude_defaults=False))
     same = [one for one in recipes if isinstance(one.get("task"), dict) and _settings_of(one["task"]) == wanted]
@@ -388,6 +388,8 @@ def _dump(settings: Mapping[str, Any], *, exclude_defaults: bool) -> dict[str, A
 def _plain(section: Settings, *, exclude_defaults: bool) -> dict[str, Any]:
     places = PLACES if isinstance(section, TaskChoice | SecondText) else None
     content = section.model_dump(mode="json", exclude=places, exclude_defaults=exclude_defaults)
+    if getattr(section, "labels", None) is not None:
+        content["labels"] = RELABELLED
     return {"name": section.name} | content | _made_by(section) if isinstance(section, Choice) else content
 
 

@@ -254,7 +254,7 @@ def test_too_few_to_learn_from_are_refused(capsys: pytest.CaptureFixture[str], r
         (["task.examples=1", "keep=1.0"], "task.examples=1 leaves 1 of 1294"),
         (["task=perceptron", "model=linear", "keep=0.001", "rule=random"], "fewer than two"),
     ):
-        answer = call(capsys, "prune", *TINY, *words, results)
+        answer = call(capsys, "prune", *changed(*TINY, *words), results)
         assert (answer.code, said in answer.err, "to mend it" in answer.err) == (2, True, True), answer.err
 
 
@@ -314,7 +314,7 @@ def test_a_run_that_fails_is_named_and_the_others_finish(capsys: pytest.CaptureF
     assert "recipe.learning_rate" in answer.err
     assert "defect" not in answer.err
     one_step = ["model=mlp", "recipe.learning_rate=1e30", "recipe.epochs=1", "recipe.batch_size=200", "recipe.warmup=0"]
-    last_step = call(capsys, "train", *TINY, *one_step, results)
+    last_step = call(capsys, "train", *changed(*TINY, *one_step), results)
     assert last_step.code == 1
     assert "recipe.learning_rate" in last_step.err
     assert "defect" not in last_step.err

@@ -238,7 +238,7 @@ def test_prune_then_equalise_then_train(capsys: pytest.CaptureFixture[str], resu
 
 
 def _advantage() -> list[str]:
-    return ["setup", "label_noise", "selection", "balance", "budget"]
+    return ["setup", "label_noise", "selection", "balance", "budget", "verdict"]
 
 
 def test_weighing_everything_is_one_run_under_both_budgets() -> None:

@@ -205,7 +205,8 @@ def selection(keep: float, learned_for: float) -> tuple[str, Any]:
         "evaluate": {"split": "test"},
     }
     folders: dict[str, Any] = {
-        phase: SimpleNamespace(key=phase, record={"recipe": recipe, "metrics": {}}) for phase, recipe in recipes.items()
+        phase: SimpleNamespace(key=phase, record={"recipe": recipe, "metrics": {}, "inputs": {}})
+        for phase, recipe in recipes.items()
     }
     row = _row(folders)
     return row["selection"], row.get("scorer.keep")

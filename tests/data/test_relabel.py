@@ -128,6 +128,21 @@ def test_the_file_is_part_of_the_key_and_not_its_name(tmp_path: Path) -> None:
         key(str(tmp_path / "a.csv"), label_noise=0.1)
 
 
+def test_no_result_of_other_labels_stands_in_for_those_of_a_file_that_is_gone(
+    capsys: pytest.CaptureFixture[str], source: Path, results: str, tmp_path: Path
+) -> None:
+    """What was made of data that are gone is found again, but labels are known by the file alone."""
+    words = ["prune", "task=images", f"task.path={source}", "task.dev=0.2", "keep=0.5", "rule=random", results]
+    own().to_csv(tmp_path / "mine.csv", index=False)
+    labels = f"task.labels={tmp_path / 'mine.csv'}"
+    assert call(capsys, *words, labels).code == 0
+    (tmp_path / "mine.csv").unlink()
+    gone = call(capsys, *words, labels)
+    assert (gone.code, "cannot be read" in gone.err) == (4, True)
+    source.rename(tmp_path / "elsewhere")
+    assert call(capsys, *words).code == 4  # a result of relabelled data is none of these
+
+
 def test_prune_counts_them_as_label_noise(capsys: pytest.CaptureFixture[str], results: str, tmp_path: Path) -> None:
     """The table that prune writes, with classes changed by hand, is such a file."""
     words = ["prune", "task=digits", "task.examples=100", "keep=0.5", "rule=random", results]

@@ -36,7 +36,7 @@ def first(tmp_path: Path) -> str:
 
 
 def job(path: str, *words: str) -> Job:
-    (run,) = compose.runs("evaluate", ["task=text", f"task.path={path}", "keep=0.5", *words])
+    (run,) = compose.runs("evaluate", ["task=text", f"task.path={path}", "keep=0.5", "recipe.epochs=1", *words])
     return job_of("evaluate", run)
 
 

@@ -202,7 +202,7 @@ def test_tinystories_has_its_own_separator_and_validation_as_test(
 ) -> None:
     with monkeypatch.context() as without:
         without.setitem(sys.modules, "huggingface_hub", None)
-        with pytest.raises(DataUnavailable, match=r"(?s)extra `hub`.*prune-lab\[hub\]"):
+        with pytest.raises(DataUnavailable, match=r"needs huggingface-hub, which is not installed"):
             text.load("tinystories", None, **SETTINGS)
     with pytest.raises(DataUnavailable, match="imdb was not found"):
         text.load("imdb", None, **SETTINGS)

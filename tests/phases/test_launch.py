@@ -130,7 +130,7 @@ def test_a_job_whose_worker_dies_twice_fails_and_the_others_go_on(tmp_path: Path
         jobs[0].key: "failed", jobs[1].key: "done", jobs[2].key: "done"
     }  # fmt: skip
     assert [tried.count(job.key) for job in jobs] == [2, 2, 1]
-    assert len(said) == 2
+    assert len([words for words in said if words]) == 2
 
 
 def test_a_plug_in_that_prints_leaves_stdout_to_data(
@@ -280,8 +280,7 @@ def test_a_cluster_is_asked_for_gpus_memory_and_one_array(tmp_path: Path, monkey
 
         outcomes = list(launch._schedule(jobs, set(), packed, 9, 0.0, store, watch))
     assert {one.status for one in outcomes} == {"done"}
-    assert len(said) == 1
-    assert "OUT_OF_MEMORY" in said[0]
+    assert ["OUT_OF_MEMORY" in words for words in said if words] == [True]
     asked = (tmp_path / "asked").read_text()
     for words_asked in ("--array=0-1%2", "--gpus-per-node=2", "--mem=16GB", "--partition=short", "--time=240"):
         assert words_asked in asked, asked

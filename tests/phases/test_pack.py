@@ -133,7 +133,11 @@ def test_a_scorer_numbers_its_proxies_and_may_change_their_optimiser(monkeypatch
     asks(ProxyRun({"number": 0}), ProxyRun({"number": 0}))
     with pytest.raises(ConfigError, match="the same proxy twice"):
         job_of("score", run)
-    for recipe in ({"learning_rat": 0.1}, {"learning_rate": -1.0}, {"steps": 5}):  # no name, no rate, two durations
+    for recipe in (
+        {"learning_rat": 0.1},
+        {"learning_rate": -1.0},
+        {"steps": 5, "epochs": 1},
+    ):  # no name, no rate, two durations
         asks(ProxyRun({"number": 0}, recipe))
         with pytest.raises(ConfigError, match="of no recipe: "):
             job_of("score", run)

@@ -200,7 +200,7 @@ def test_the_verdict_names_the_setup_of_the_largest_gain(study: Store) -> None:
     wide.loc[wide["rule"] == "hard", "accuracy"] += 0.3
     both = pd.concat([runs, wide])
     lines = headline(laws.placed(named(claims.advantage(both)), both)).splitlines()
-    assert re.match(r"cifar10 · convnet 1: keeping the hardest gains from .* \(el2n, keep 0.\d of 32,000\);", lines[2])
+    assert re.match(r"cifar10 · convnet 1: keeping the hardest gains from .* \(keep 0.\d of 32,000\);", lines[2])
 
 
 @pytest.mark.usefixtures("_page_alone")

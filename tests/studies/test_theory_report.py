@@ -49,8 +49,9 @@ def test_the_theory_and_its_simulation_become_a_page(
     words = ["reproduce", f"hydra.searchpath=[file://{tmp_path / 'configs'}]", "experiment=small", *SMALL, results]
     made = call(capsys, *words, "--check", "--json")
     assert made.code == 0
-    *runs, report = made.objects
+    *runs, claim, report = made.objects
     assert [run["phase"] for run in runs] == ["simulate"] * 4
+    assert claim["verdict"] == "holds"
     assert report["metrics"]["claims"] == {"holds": 1, "fails": 0, "undecided": 0, "no runs": 0}
     page = Path(report["path"])
     rows = pd.read_csv(page / "table.csv")

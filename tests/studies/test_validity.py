@@ -21,7 +21,7 @@ from prune_lab.experiments.report.study import tables_of
 from prune_lab.experiments.studies.validity import Validity
 from prune_lab.experiments.studies.validity.measuring import removal_error, spearman
 
-from ..command_line import call
+from ..command_line import call, changed
 
 TINY: dict[str, Any] = {
     "task": {"name": "perceptron", "dimension": 6, "train": 60, "test": 20},
@@ -133,7 +133,8 @@ def test_the_code_of_what_is_chosen_is_part_of_the_key(monkeypatch: pytest.Monke
 def test_its_page(capsys: pytest.CaptureFixture[str], results: str) -> None:
     words = [f"study.{name}={value}" for name, value in TINY.items() if not isinstance(value, dict)]
     words += ["study.task={name: perceptron, dimension: 6, train: 60, test: 20}", "study.model={name: perceptron}"]
-    made = call(capsys, "simulate", "study=validity", *words, "study.removals=10", "study.repeats=0", results, "--json")
+    words = changed(*words, "study.removals=10", "study.repeats=0")
+    made = call(capsys, "simulate", "study=validity", *words, results, "--json")
     assert made.code == 0, made.err
     *_, report = made.objects
     found = pd.read_csv(f"{report['path']}/table.csv")

@@ -20,7 +20,7 @@ from prune_lab.experiments.training.loop import State, train
 from prune_lab.experiments.training.optimizers import optimizers, schedulers
 from prune_lab.experiments.training.recipes import plan
 
-from ..command_line import TINY, call
+from ..command_line import TINY, call, changed
 from .test_training import CPU, image_task
 
 MODELS = 3
@@ -150,7 +150,7 @@ def test_a_pack_fits_its_memory() -> None:
 
 
 def test_three_scores_share_one_ensemble(capsys: pytest.CaptureFixture[str], results: str, tmp_path: Path) -> None:
-    words = [*ENSEMBLE, "scorer=memorization,influence_max,influence_sum_abs", "--json", results]
+    words = changed(*ENSEMBLE, "scorer=memorization,influence_max,influence_sum_abs", "--json", results)
     made = call(capsys, "score", *words).objects
     scores = [pd.read_parquet(Path(one["path"]) / "scores.parquet")["score"].to_numpy() for one in made]
     assert all(np.isfinite(score).all() and len(np.unique(score)) > 30 for score in scores)
@@ -216,6 +216,6 @@ def test_an_interrupted_ensemble_goes_on_from_its_last_pack(
 def test_an_ensemble_that_cannot_be_is_refused(
     capsys: pytest.CaptureFixture[str], results: str, words: list[str], said: str
 ) -> None:
-    answer = call(capsys, "score", *ENSEMBLE, *words, results)
+    answer = call(capsys, "score", *changed(*ENSEMBLE, *words), results)
     assert said in answer.err
     assert answer.code != 0

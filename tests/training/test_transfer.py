@@ -21,7 +21,7 @@ from prune_lab.experiments.report.pruning.runs import table
 from prune_lab.experiments.store.folders import Store
 from prune_lab.experiments.training.transfer import start_from
 
-from ..command_line import call
+from ..command_line import call, changed
 
 LOW, HIGH = "task.classes=[0,1,2,3,4]", "finetune.task.classes=[5,6,7]"
 THEN = [LOW, "finetune.task.name=digits", HIGH, "finetune.task.examples=60"]
@@ -93,7 +93,7 @@ def test_only_the_first_set_is_pruned_and_the_second_is_what_is_measured(
 
 def test_the_key_depends_on_both_sets_and_the_first_run_is_that_without_a_second() -> None:
     def job(*words: str) -> str:
-        (run,) = compose.runs("train", [*SMALL, *words])
+        (run,) = compose.runs("train", changed(*SMALL, *words))
         return job_of("train", run).key
 
     (run,) = compose.runs("train", [*SMALL, *THEN, "keep=0.5"])
