@@ -189,7 +189,7 @@ def _load(word: str) -> None:
         del _plugins[called]
         if isinstance(error, ConfigError | KeyboardInterrupt):
             raise
-        here = "; a plug-in is one file: what lies beside it is not found" if isinstance(error, ImportError) else ""
+        here = "; a plug-in is one file: other files beside it are not found" if isinstance(error, ImportError) else ""
         raise ConfigError(f"--plugin {word} cannot be imported: {type(error).__name__}: {error}{here}") from error
     finally:
         _loading.pop()

@@ -73,7 +73,7 @@ def contributions(
         every = np.arange(task.size("dev"))
         if len(np.intersect1d(every if index is None else index, every if target is None else target)):
             raise ConfigError(
-                "some of the target's examples are measured, too: their contributions would be to themselves"
+                "some of the target's examples are also measured: their contributions would be to themselves"
             )
     gradient = target if isinstance(target, Mapping) else target_gradient(task, model, params, target)
     direction = {name: gradient[name] for name in weights}

@@ -134,7 +134,7 @@ def load(
     notes.append(f"dev: {len(held)} of {len(rest) + len(held)} training examples, by class")
     train, developed = parts["train"].take(rest), parts["train"].take(held)
     if not dev:
-        train, notes[-1] = parts["train"], f"{notes[-1]}, which are trained on, too (task.dev=0)"
+        train, notes[-1] = parts["train"], f"{notes[-1]}, which are also trained on (task.dev=0)"
     for part, examples in (("train", train), ("dev", developed), ("test", parts["test"])):
         if not len(examples.targets) and (part != "test" or test):
             raise DataUnavailable(f"{source.root} has too few images: none are left for {part}", "add images")

@@ -96,7 +96,7 @@ def said_of_classes(counts: Indices, classes: Sequence[str]) -> list[str]:
     notes = [f"{len(classes)} classes, {counts.sum()} images: {listed}{', …' if len(classes) > LISTED else ''}"]
     if single := [name for name, count in zip(classes, counts.tolist(), strict=True) if count == 1]:
         names = ", ".join(single[:LISTED]) + (", …" if len(single) > LISTED else "")
-        notes.append(f"warning: one image only of {names}: nothing can be learned of such a class and measured, too")
+        notes.append(f"warning: one image only of {names}: such a class cannot be both learned and measured")
     return notes
 
 

@@ -117,7 +117,7 @@ def list_files(root: Path, endings: Iterable[str], hidden: list[str] | None = No
                 os.path.realpath(place) if os.path.islink(place) else os.path.join(above[-1], os.path.basename(place))
             )
             if real in above:
-                raise DataUnavailable(f"{place} is a link to a folder that it lies in", "take the link out")
+                raise DataUnavailable(f"{place} is a link to a folder that contains it", "take the link out")
             inside[place] = (*above, real)
         for name in names:
             if name.lower().endswith(wanted) and name[0] != ".":

@@ -208,7 +208,7 @@ def _documents(
     both = joined({source.name: splits, mixed.name: others})
     notes += [renamed(f"mixed in: {note}", MIXED) for note in more]
     if shared:
-        notes.append(f"{shared} documents of {mixed.name} are in {source.name}, too, and in the same split")
+        notes.append(f"{shared} documents of {mixed.name} are also in {source.name}, and in the same split")
         notes += [note for note in _copies(both) if note.startswith("warning")]
     return both, notes
 

@@ -184,7 +184,7 @@ class Run(Settings):
                 "one is text and the other is not"
             )
         if not self.model.has_body:
-            raise ValueError(f"finetune keeps what lies below the head, and model={self.model.name} has nothing")
+            raise ValueError(f"finetune keeps the layers below the head, and model={self.model.name} has none")
         if self.shifted is not None:
             raise ValueError("shifted measures a second text, and finetune trains on one: leave one of them out")
         if text and any(getattr(one, "vocabulary", BYTES) != BYTES for one in (task, finetune.task)):

@@ -1,4 +1,4 @@
-"""What a running phase has: its folder, its inputs, its data on a device, and the decisions that it says aloud."""
+"""What a running phase has: its folder, its inputs, its data on a device, and the decisions that it reports."""
 
 from __future__ import annotations
 
@@ -15,6 +15,7 @@ from ..contracts import Data, Floats, Indices, Proxy
 from ..data.load import build_task, data_of
 from ..data.splits import fold_of
 from ..errors import LabError
+from ..laws.guessing import chance
 from ..seeds import derive, torch_stream
 from ..store import files
 from ..store.folders import Folder, Store
@@ -202,10 +203,10 @@ def say_if_shared(work: Work, task: Any, rows: Indices) -> None:
 
 def say_if_guessing(work: Work, task: Any, steps: int, accuracy: float | None) -> None:
     """A model that is no better on dev than its largest class, within two standard errors."""
-    chance, most = guessing(task.data)
+    share, most = guessing(task.data)
     if accuracy is not None and accuracy <= most:
         work.decide(
-            f"warning: accuracy on dev is {accuracy:.2f} after {steps} steps, and guessing gives {chance:.2f}: scores "
+            f"warning: accuracy on dev is {accuracy:.2f} after {steps} steps, and guessing gives {share:.2f}: scores "
             "of such a model rank nothing (more recipe.epochs, or a smaller recipe.batch_size)"
         )
 
@@ -230,10 +231,11 @@ def say_if_proxies_guess(work: Work) -> None:
 
 def guessing(data: Data) -> tuple[float, float]:
     """Accuracy on dev of its largest class, and that plus two standard errors; below zero where dev cannot tell."""
-    counts = np.bincount(data.splits["dev"].targets) if data.classes else np.zeros(1)
-    chance = float(counts.max() / max(1, counts.sum()))
-    most = chance + 2 * float(np.sqrt(chance * (1 - chance) / max(1, counts.sum())))
-    return (chance, most) if chance > 0 and most < 1 else (chance, -1.0)
+    labels = data.splits["dev"].targets
+    if not data.classes or not len(labels):
+        return 0.0, -1.0
+    share, most = chance(np.bincount(labels))
+    return share, most if most < 1 else -1.0
 
 
 def drawn_from(recipe: Mapping[str, Any]) -> int:

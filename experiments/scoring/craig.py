@@ -22,8 +22,8 @@ class Craig(ScorerChoice):
     """
 
     higher_means = "chosen earlier"
-    within: Within = "class"
-    proxies: Proxies = 1
+    within: Within = "class"  # an order of each class, or one of everything
+    proxies: Proxies = 1  # models that are trained to judge the examples
 
     def fits(self, run: Any) -> None:
         of_classes(self.name, run)

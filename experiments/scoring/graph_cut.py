@@ -24,8 +24,8 @@ class GraphCut(ScorerChoice):
 
     higher_means = "chosen earlier"
     represent: Annotated[float, Field(ge=2)] = 2.0  # from 2 on an example more is never a loss
-    within: Within = "class"
-    proxies: Proxies = 1
+    within: Within = "class"  # an order of each class, or one of everything
+    proxies: Proxies = 1  # models that are trained to judge the examples
 
     def fits(self, run: Any) -> None:
         classes_or_all(self.name, run, self.within)

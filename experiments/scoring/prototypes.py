@@ -57,7 +57,7 @@ class Prototypes(ScorerChoice):
             raise ValueError(f"scorer.encoder=simclr needs views of images, and task={run.task.name} has none")
         if not run.model.has_body:
             raise ValueError(
-                f"scorer.encoder=simclr trains what lies before the head, and model={run.model.name} has nothing"
+                f"scorer.encoder=simclr trains the layers below the head, and model={run.model.name} has none"
             )
 
     def evidence(self, run: Any) -> Sequence[ProxyRun]:

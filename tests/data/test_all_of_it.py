@@ -39,7 +39,7 @@ def test_all_images_are_trained_on_and_scored_where_no_split_is_set_apart(tmp_pa
     whole = images.load("images", folder, dev=0, test=0)
     assert sizes(whole) == (40, 4, 0)
     assert set(whole.splits["dev"].ids) < set(whole.splits["train"].ids)
-    assert any("trained on, too (task.dev=0)" in note for note in whole.notes)
+    assert any("also trained on (task.dev=0)" in note for note in whole.notes)
     assert not copies.between(whole.splits, "images")
     (run,) = compose.runs("evaluate", ["task=images", f"task.path={folder}", "task.test=0"])
     with pytest.raises(ConfigError, match=r"task\.test=0 leaves no test split.*\n?.*task\.test=0\.2"):

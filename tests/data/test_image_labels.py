@@ -185,7 +185,7 @@ def test_links_are_followed_and_refused_where_they_lead_nowhere(tmp_path: Path) 
         return str(caught.value)
 
     (loop := tmp_path / "elsewhere" / "loop").symlink_to(tmp_path / "set", target_is_directory=True)
-    assert "dog/loop is a link to a folder that it lies in" in refused(loop)
+    assert "dog/loop is a link to a folder that contains it" in refused(loop)
     for name in ("nothing.png", "nothing"):
         (dangling := tmp_path / "set" / "cat" / name).symlink_to(tmp_path / "nowhere")
         assert f"{name} is a link to nothing" in refused(dangling)

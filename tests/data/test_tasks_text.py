@@ -323,7 +323,7 @@ def test_a_text_mixed_into_another(tmp_path: Path) -> None:
     read = _documents(data, "dev", "test")
     assert any(content in theirs for content in read.values())
     assert any(content in ours for content in read.values())
-    assert not any("are in text, too" in note for note in data.notes)
+    assert not any("are also in text" in note for note in data.notes)
     assert "mixed in: 20 of 30 documents of all drawn at random (task.mixed.documents)" in data.notes
     assert text.fingerprint("text", first, mixed) != text.fingerprint("text", first)
     assert any(note.startswith("mixed in: imdb: read from task.mixed.path=") for note in data.notes)
@@ -342,7 +342,7 @@ def test_what_both_sources_have_is_dealt_once(tmp_path: Path) -> None:
     read = {split: set(_documents(data, split).values()) for split in data.splits}
     assert not read["train"] & read["dev"]
     assert not (read["train"] | read["dev"]) & read["test"]
-    assert "20 documents of imdb are in text, too, and in the same split" in data.notes
+    assert "20 documents of imdb are also in text, and in the same split" in data.notes
 
 
 def test_nothing_depends_on_the_order_of_files(tmp_path: Path) -> None:
