@@ -238,7 +238,7 @@ def test_an_encoder_is_a_train_job_of_its_own_and_proxies_keep_their_keys() -> N
     [
         ({"scorer": SIMCLR | {"epoch": 3}, "model": {"name": "mlp"}}, "use scorer.epochs"),
         ({"scorer": {"name": "prototypes", "epochs": 3}}, "are of scorer.encoder=simclr"),
-        ({"scorer": SIMCLR}, "model=linear has nothing"),
+        ({"scorer": SIMCLR}, "and model=linear has none"),
         ({"scorer": SIMCLR, "task": {"name": "perceptron"}, "model": {"name": "mlp"}}, "task=perceptron has none"),
     ],
 )
