@@ -39,7 +39,7 @@ def headline(found: pd.DataFrame) -> str:
 
 
 def _rule(rule: str, own: pd.DataFrame, varied: list[str]) -> str:
-    called = f"keeping {CALLED.get(rule, f'by rule {rule}')} gains"
+    called = f"keeping {CALLED.get(rule, f'by rule {rule}')}:"
     if len(own) <= FEW:
         each = (f"{describe(row)} ({_where(row, varied)}: {row['verdict']})" for _, row in own.iterrows())
         return f"{called} {', '.join(each)}."

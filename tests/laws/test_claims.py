@@ -219,8 +219,8 @@ def test_the_headline_leads_with_the_effect_of_each_rule() -> None:
     found = claims.advantage(runs({"hard": [0.81, 0.82, 0.83], "easy": [0.5, 0.51, 0.52], "random": [0.7, 0.71, 0.72]}))
     assert headline(found).splitlines() == [
         "Against as many random examples under the same budget, scored by el2n:",
-        "keeping the hardest gains +11.0 points [+11.0, +11.0] (keep 0.5: better).",
-        "keeping the easiest gains −20.0 points [−20.0, −20.0] (keep 0.5: worse).",
+        "keeping the hardest: +11.0 points [+11.0, +11.0] (keep 0.5: better).",
+        "keeping the easiest: −20.0 points [−20.0, −20.0] (keep 0.5: worse).",
     ]
     many = pd.concat([found.assign(keep=keep, effect=keep) for keep in (0.2, 0.5, 0.7, 0.9)], ignore_index=True)
     said = headline(many.assign(place="digits", setup=["a", "b"] * 4)).splitlines()[1]
