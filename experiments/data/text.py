@@ -34,7 +34,7 @@ from .documents import (
     written_digits,
 )  # fmt: skip
 from .parts import files_by_part
-from .splits import carve
+from .splits import WATCHED, carve
 from .texts import EMBEDDED, TEST
 
 if TYPE_CHECKING:
@@ -106,7 +106,7 @@ def load(
         *([] if mixed is None else [mixed.name, mixed.column, mixed.documents, MIXING]),
     )  # fmt: skip
     tokens = sources.cached_arrays(
-        f"{identity}-tokens", lambda: _tokenize(*_documents(source, mixed, dev, test), vocabulary)
+        f"{identity}-tokens", lambda: _tokenize(*_every_split(source, mixed, dev, test), vocabulary)
     )
     cut = sources.cached_arrays(f"{identity}-windows-{context}", lambda: windows(tokens, context))
     splits = {split: examples_of(cut, split, name, context, empty=not test) for split in SPLITS}
@@ -190,6 +190,18 @@ def refuse_idle_test(name: str, path: str | None, mixed: Source | None) -> None:
     own = [Source(name, path), *([] if mixed is None else [mixed])]
     if not any(one.name in EMBEDDED or "all" in find(one.name, one.path)[1] for one in own):
         raise ConfigError(f"task.test splits a test part off, and task={name} has one", f"task.test={TEST}")
+
+
+def _every_split(
+    source: Source, mixed: Source | None, dev: float, test: float
+) -> tuple[dict[Split, Documents], list[str]]:
+    """`_documents`; with dev=0 some of the training documents serve as dev."""
+    splits, notes = _documents(source, mixed, dev or WATCHED, test)
+    if not dev:
+        train, held = splits["train"], splits["dev"]
+        splits["train"] = Documents(train.ids + held.ids, train.texts + held.texts, train.groups + held.groups, [])
+        notes.append("the dev documents are also trained on (task.dev=0)")
+    return splits, notes
 
 
 def _documents(

@@ -41,7 +41,7 @@ class TextTask(TaskChoice):
 
     path: Place | None = None  # folder or file; null: below $PRUNE_LAB_DATA
     examples: Count | None = None  # training windows
-    dev: Annotated[float, Field(gt=0, le=0.5)] = 0.05  # share of the training documents carved out as dev
+    dev: Annotated[float, Field(ge=0, le=0.5)] = 0.05  # share of the training documents carved out as dev
     column: str = "text"  # the text's column in parquet or field in jsonl; inside another: outer.inner
     test: Annotated[float, Field(ge=0, le=0.5)] = TEST  # share split off as test where the source has no test part
     documents: Count | None = None  # a random sample of at most this many, of each part; null: all

@@ -112,9 +112,7 @@ class Job:
 def job_of(phase: str, run: Run) -> Job:
     """The job that makes a phase's folder for a run."""
     makers = {"score": score_job, "prune": prune_job, "train": train_job, "evaluate": evaluate_job}
-    if phase == "simulate":
-        return simulate_job(run)
-    return (makers | {"search": search_job})[phase](_decided(run))
+    return simulate_job(run) if phase == "simulate" else (makers | {"search": search_job})[phase](_decided(run))
 
 
 def _decided(run: Run) -> Run:
@@ -256,6 +254,8 @@ def search_job(run: Run) -> Job:
     """The near-optimal policy over what is kept, and the law measured along the way; all in float32."""
     if run.recipe.batch_size < FULL or run.recipe.steps is None:
         raise ConfigError("a policy is searched over a number of steps, each on the whole set", "recipe=flow")
+    if getattr(run.task, "dev", None) == 0:
+        raise ConfigError("a search is judged on dev, which task.dev=0 trains on", "task.dev=0.2")
     full = run.recipe.model_copy(update={"precision": "float32", "batch_size": FULL})
     recipe = _data(run) | {"model": run.model, "recipe": full, "seed": run.seed, "search": run.search}
     usual = run if run.search.features is None else run.model_copy(update={"recipe": run.search.features})

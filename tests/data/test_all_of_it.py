@@ -46,6 +46,9 @@ def test_all_images_are_trained_on_and_scored_where_no_split_is_set_apart(tmp_pa
         job_of("evaluate", run)
     with pytest.raises(ConfigError, match=r"task\.dev=0\.1"):
         compose.runs("score", ["task=images", f"task.path={folder}", "task.dev=0", "scorer=class_error"])
+    (run,) = compose.runs("search", ["task=images", f"task.path={folder}", "task.dev=0", "recipe=flow"])
+    with pytest.raises(ConfigError, match=r"which task\.dev=0 trains on"):
+        job_of("search", run)
 
 
 def test_all_documents_are_trained_on_where_no_test_split_is_set_apart(tmp_path: Path) -> None:
@@ -55,6 +58,13 @@ def test_all_documents_are_trained_on_where_no_test_split_is_set_apart(tmp_path:
     documents = {str(name).partition("#")[0] for split in ("train", "dev") for name in data.splits[split].ids}
     assert len(documents) == 20
     assert len(data.splits["test"].ids) == 0
+    whole = text.load("text", str(tmp_path), dev=0, test=0, vocabulary=260, context=16)
+    trained, watched = ({name.partition("#")[0] for name in whole.splits[one].ids} for one in ("train", "dev"))
+    assert len(trained) == 20
+    assert 0 < len(watched) < 20
+    assert set(whole.splits["dev"].ids) < set(whole.splits["train"].ids)
+    assert any("also trained on (task.dev=0)" in note for note in whole.notes)
+    assert not copies.between(whole.splits, "text")
 
 
 def test_copies_stay_in_one_split_where_they_are_grouped(tmp_path: Path) -> None:
