@@ -74,6 +74,7 @@ PHASES = {
     ),
 }
 PAGES = ("inspect", "search", "simulate", "report", "reproduce")  # verbs that end in a page
+DECIDED = ("report", "reproduce")  # verbs that can add seeds
 CHECKED = "reproduce"  # the verb whose claims can be checked
 
 app = typer.Typer(
@@ -126,13 +127,14 @@ def _verb(name: str) -> Callable[..., None]:
             from . import reports
 
             more: dict[str, Any] = {"browse": browse}
-            more |= {"check": check, "until": until_decided} if name == CHECKED else {}
+            more |= {"until": until_decided} if name in DECIDED else {}
+            more |= {"check": check} if name == CHECKED else {}
             raise typer.Exit(getattr(reports, name)(words, dry_run=dry_run, as_json=json, **more))
 
     what, examples = PHASES[name]
     verb.__doc__ = f"{what}\n\nExamples: {examples}"
     taken = signature(verb, eval_str=True)
-    flags = (("check", (CHECKED,)), ("until_decided", (CHECKED,)), ("browse", PAGES))
+    flags = (("check", (CHECKED,)), ("until_decided", DECIDED), ("browse", PAGES))
     unread = {flag for flag, verbs_of in flags if name not in verbs_of}
     others = [one for one in taken.parameters.values() if one.name not in unread]
     verb.__signature__ = taken.replace(parameters=others)  # type: ignore[attr-defined]

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from prune_lab.experiments.choices import loaded
 from prune_lab.experiments.errors import ClaimFailed, ConfigError
 from prune_lab.experiments.laws import expectations
-from prune_lab.experiments.phases.plan import Job, job_of, one_look
+from prune_lab.experiments.phases.plan import Job, closure, job_of, one_look
 from prune_lab.experiments.phases.settings import Run
 from prune_lab.experiments.store.folders import Store, key_of
 
@@ -24,16 +24,22 @@ from .until import decided
 ELSEWHERE = ("results=", "launcher=", "launcher.", "device=", "title=", "track=", "track.", "hydra.")  # of no result
 
 
-def report(words: Sequence[str], *, dry_run: bool, as_json: bool, browse: bool = False) -> int:
+def report(
+    words: Sequence[str], *, dry_run: bool, as_json: bool, browse: bool = False, until: int | None = None
+) -> int:
     """A page on the runs that the words span (made first where they are missing); on every run without words."""
     show = Show(as_json=as_json, browse=browse)
     if any(word.startswith("experiment=") for word in words):
-        return reproduce(words, dry_run=dry_run, as_json=as_json, browse=browse, check=False)
+        return reproduce(words, dry_run=dry_run, as_json=as_json, browse=browse, check=False, until=until)
     runs = compose.runs("report", words)
     if all(word.startswith(("results=", "title=", "track")) for word in words):
         title = runs[0].title or "Every evaluated run"
+        if until is not None:
+            raise ConfigError(
+                "--until-decided adds seeds to runs, and no runs are asked for", "rule=hard,random keep=0.5"
+            )
         return 0 if dry_run else _page(runs[0], None, "all", title, (), words, show)
-    return _run_and_page(runs, None, words, show, dry_run=dry_run)
+    return _run_and_page(runs, None, words, show, dry_run=dry_run, until=until)
 
 
 def search(words: Sequence[str], *, dry_run: bool, as_json: bool, browse: bool = False) -> int:
@@ -86,10 +92,13 @@ def _run_and_page(
         if own is not None and own.chosen.expect:
             _check_claims(own, jobs, words)
 
-    if experiment is None or until is None or dry_run:
+    expect: Sequence[expectations.Expectation] = () if experiment is None else experiment.chosen.expect
+    if experiment is None and until is not None:
+        expect = _comparisons(runs)
+    if until is None or dry_run:
         outcomes = run(phase, runs, show, dry_run=dry_run, check=check_claims)
     else:
-        runs, outcomes = decided(experiment, runs, until, show, check_claims)
+        runs, outcomes = decided(phase, expect, runs, until, show, check_claims)
     if dry_run or exit_code(outcomes):
         return exit_code(outcomes)
     with one_look(Store(runs[0].results)):
@@ -98,15 +107,29 @@ def _run_and_page(
         number = f"{len(keys)} {'searches' if phase == 'search' else 'runs'}"
         asked = " ".join(word for word in words if not word.startswith(ELSEWHERE))
         name, title = key_of({"runs": sorted(keys)}), f"{number}: {asked}" if asked else number
-        return _page(runs[0], keys, name, runs[0].title or title, (), words, show, phase=phase)
-    name, title, expect = experiment.folder, experiment.chosen.title or experiment.title, experiment.chosen.expect
-    if changed := _changed(words):  # another experiment than the file's: its page does not take that one's place
-        name, title = f"{name}_{key_of({'changed': sorted(changed)})[:6]}", f"{title} ({', '.join(changed)})"
+    else:
+        name, title = experiment.folder, experiment.chosen.title or experiment.title
+        if changed := _changed(words):  # another experiment than the file's: its page does not take that one's place
+            name, title = f"{name}_{key_of({'changed': sorted(changed)})[:6]}", f"{title} ({', '.join(changed)})"
     title = runs[0].title or title
     if until is not None:  # of runs whose number depends on what came out
         name, title = f"{name}_until_decided", f"{title} (seeds added until decided, at most {until})"
         words = [*words, f"--until-decided={until}"]
     return _page(runs[0], keys, name, title, expect, words, show, phase=phase, check=check)
+
+
+def _comparisons(runs: Sequence[Run]) -> Sequence[expectations.Expectation]:
+    """A claim for each rule among the runs: it beats random selection."""
+    from prune_lab.experiments.report import foreseen
+
+    with one_look(Store(runs[0].results)):
+        claims = foreseen.against_random(closure(job_of("evaluate", run) for run in runs))
+    if not claims:
+        raise ConfigError(
+            "no runs of a rule and of random selection are compared, so nothing could be decided",
+            "rule=hard,random keep=0.5",
+        )
+    return claims
 
 
 def _changed(words: Sequence[str]) -> list[str]:

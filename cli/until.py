@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from prune_lab.experiments.laws.expectations import Experiment
+from prune_lab.experiments.laws.expectations import Expectation
 from prune_lab.experiments.phases.launch import Outcome
 from prune_lab.experiments.phases.plan import job_of, one_look
 from prune_lab.experiments.phases.settings import Run
@@ -15,19 +15,19 @@ from .show import Show, exit_code
 
 
 def decided(
-    experiment: Experiment, runs: Sequence[Run], most: int, show: Show, check: Check
+    phase: str, claims: Sequence[Expectation], runs: Sequence[Run], most: int, show: Show, check: Check
 ) -> tuple[list[Run], list[Outcome]]:
     """The runs with those of further seeds, at most so many in all, and what became of the last ones."""
     from prune_lab.experiments.report import judged
 
     every = list(runs)
     while True:
-        outcomes = run(experiment.phase, every, show, dry_run=False, check=check)
+        outcomes = run(phase, every, show, dry_run=False, check=check)
         if exit_code(outcomes):
             return every, outcomes
         with one_look():
-            made = {job_of(experiment.phase, one).key: one for one in every}
-        undecided = judged.undecided(Store(every[0].results), experiment.phase, list(made), experiment.chosen.expect)
+            made = {job_of(phase, one).key: one for one in every}
+        undecided = judged.undecided(Store(every[0].results), phase, list(made), claims)
         further: dict[str, Run] = {}
         for claim, keys in undecided.items():
             own = [made[key] for key in keys]

@@ -12,10 +12,13 @@ from numpy.typing import NDArray
 from ..contracts import Examples, Indices, Kind, Split
 
 VERSION = 1
+ALIKE = 0.98  # correlation of pixels from which two images are near copies
+BLOCK = 1024  # rows of correlations at once
 SMALL = 2**24  # bytes of inputs that are compared sooner than a cache is read
 SPLITS: tuple[Split, ...] = ("train", "dev", "test")
 Place = tuple[Split, int]  # a split, and a row of it
 NOUNS = {"images": "images", "text": "windows", "vectors": "examples"}
+_NAMED = {False: "group", True: "near"}  # task.copies
 PAIRS: tuple[tuple[Split, Split], ...] = (("train", "dev"), ("train", "test"), ("dev", "test"))
 
 
@@ -39,21 +42,52 @@ def between(splits: Mapping[Split, Examples], kind: Kind) -> list[str]:
     return notes
 
 
-def grouped(parts: Mapping[str, Examples]) -> dict[str, Examples]:
-    """The parts, with equal inputs in one group: splits and folds keep them together."""
-    return {name: replace(part, groups=_keys(part)) for name, part in parts.items()}
+def grouped(parts: Mapping[str, Examples], *, near: bool = False) -> tuple[dict[str, Examples], list[str]]:
+    """The parts, with equal images in one group, which splits and folds keep together; and a note.
+
+    `near`: so are images whose pixels correlate by `ALIKE` or more (resized, compressed anew), and what these are near.
+    """
+    keys = np.concatenate([_keys(part) for part in parts.values()])
+    if near:
+        keys = _joined(keys, np.concatenate([part.inputs.reshape(len(part.ids), -1) for part in parts.values()]))
+    ends = np.cumsum([len(part.ids) for part in parts.values()])[:-1]
+    own = zip(parts.items(), np.split(keys, ends), strict=True)
+    copied = len(keys) - len(np.unique(keys))
+    called = f"{'copies or near copies' if near else 'copies'} of another, and no split shares them"
+    notes = [f"{copied} images are {called} (task.copies={_NAMED[near]})"] if copied else []
+    return {name: replace(part, groups=groups) for (name, part), groups in own}, notes
 
 
-def apart(train: Examples, test: Examples) -> tuple[Examples, list[str]]:
+def _joined(keys: Indices, pixels: NDArray[np.uint8]) -> Indices:
+    """(N,) the least key of all images that are near copies of one another, directly or by others between."""
+    from scipy.sparse import coo_matrix
+    from scipy.sparse.csgraph import connected_components
+
+    names, first, member = np.unique(keys, return_index=True, return_inverse=True)
+    shape = pixels[first].astype(np.float32)
+    shape -= shape.mean(1, keepdims=True)
+    shape /= np.maximum(np.linalg.norm(shape, axis=1, keepdims=True), 1e-6)
+    pairs = [np.empty((2, 0), np.int64)]
+    for start in range(0, len(shape), BLOCK):
+        pairs.append(np.stack(np.nonzero(shape[start : start + BLOCK] @ shape[start:].T >= ALIKE)) + start)
+    row, column = np.concatenate(pairs, axis=1)
+    graph = coo_matrix((np.ones(len(row), bool), (row, column)), shape=(len(names), len(names)))
+    _, component = connected_components(graph, directed=False)
+    least = np.full(component.max() + 1, names[-1])
+    np.minimum.at(least, component, names)
+    joined: Indices = least[component][member]
+    return joined
+
+
+def apart(train: Examples, test: Examples, *, near: bool = False) -> tuple[Examples, list[str]]:
     """The test examples that are no copies of training examples, and a note; both have groups."""
     assert train.groups is not None
     assert test.groups is not None
     copied = np.isin(test.groups, train.groups)
     if not copied.any():
         return test, []
-    said = (
-        f"{copied.sum()} of {len(copied)} test images are byte for byte in train, and are left out (task.copies=group)"
-    )
+    are = "are near copies of training images" if near else "are byte for byte in train"
+    said = f"{copied.sum()} of {len(copied)} test images {are}, and are left out (task.copies={_NAMED[near]})"
     return test.take(np.flatnonzero(~copied)), [said]
 
 

@@ -39,16 +39,22 @@ class ImageTask(TaskChoice):
     classes: Classes | None = None  # names of the classes used, renumbered in this order; null: all
     label: str | None = None  # the label's column in parquet; null: label or fine_label or class
     test: Annotated[float, Field(ge=0, le=0.5)] = TEST  # share split off as test where the source has no test part
-    copies: Literal["group"] | None = None  # group: equal images stay in one split; null: each is dealt for itself
+    copies: Literal["group", "near"] | None = None  # equal or near-equal images stay in one split; null: not held so
     size: Annotated[int, Field(ge=8, le=64)] | None = None  # pixels to resize to; null: as they are
 
     def fingerprint(self) -> str:
         return relabel.fingerprint(fingerprint(self.name, self.path), self.labels)
 
     def load(self) -> Data:
-        grouped = self.copies == "group"
         return load(
-            self.name, self.path, dev=self.dev, test=self.test, label=self.label, size=self.size, grouped=grouped
+            self.name,
+            self.path,
+            dev=self.dev,
+            test=self.test,
+            label=self.label,
+            size=self.size,
+            grouped=self.copies is not None,
+            near=self.copies == "near",
         )
 
 
@@ -99,12 +105,13 @@ def load(
     label: str | None = None,
     size: int | None = None,
     grouped: bool = False,
+    near: bool = False,
 ) -> Data:
     """`cifar10` or `images` as train, dev and test: inputs (N, C, H, W) uint8, targets (N,) classes.
 
     `dev` is a share of the training part; `test` one of the whole, where the source has no test part of its own. With
     test=0 there is no test split, and with dev=0 some of the training images serve as dev. `grouped`: equal images are
-    in one split.
+    in one split; `near`: so are images that look nearly the same.
     """
     source = find(name, path)
     if label is not None and source.layout != "parquet" and not source.tables:
@@ -119,7 +126,8 @@ def load(
     }
     notes = [*source.notes, *map(str, arrays["notes"])]
     if grouped:
-        parts = copies.grouped(parts)
+        parts, said = copies.grouped(parts, near=near)
+        notes += said
     if "all" in parts:
         rest, held = carve_whole(test, parts["all"], stream="test")
         parts = {"train": parts["all"].take(rest), "test": parts["all"].take(held)}
@@ -128,7 +136,7 @@ def load(
     elif test != TEST:
         raise ConfigError(f"task.test={test:g} splits a test part off, and {source.root} has one", f"task.test={TEST}")
     elif grouped:
-        parts["test"], said = copies.apart(parts["train"], parts["test"])
+        parts["test"], said = copies.apart(parts["train"], parts["test"], near=near)
         notes += said
     rest, held = carve_whole(dev or WATCHED, parts["train"], stream="dev")
     notes.append(f"dev: {len(held)} of {len(rest) + len(held)} training examples, by class")

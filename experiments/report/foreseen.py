@@ -1,4 +1,4 @@
-"""Claims that no run can match, found among the planned runs before any of them starts."""
+"""Claims and the planned runs: those that no run can match, and those that compare each rule with random selection."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 
 import pandas as pd
 
-from ..laws.claims import rows_with
+from ..laws.claims import COMPARED, rows_with
 from ..laws.expectations import Expectation, Point
 from .pruning import runs
 from .table import completed, dotted, without
@@ -63,6 +63,29 @@ def faults(phase: str, jobs: Sequence[Job], claims: Sequence[Expectation]) -> It
             found = None if point is None else _fault(point, rows, metrics)
             if found is not None:
                 yield found._replace(place=(number, name, *found.place))
+
+
+def against_random(jobs: Sequence[Job]) -> list[Expectation]:
+    """A claim for each point of a score-based rule that runs of random selection match: it does better than they do.
+
+    Of accuracy, or of text in bits per byte. Seeds may be added until it is decided.
+    """
+    own = [job for job in jobs if job.phase == "evaluate"]
+    table = runs.table(_Plan(jobs), [job.key for job in own])  # type: ignore[arg-type]
+    ruled = table[~table["rule"].isin(["none", "random"])]
+    varied = [name for name in (*COMPARED, "scorer", "selection") if ruled[name].nunique(dropna=False) > 1]
+    text = own[0].run.task.reads == "text"
+    metric, bounds = ("bits_per_byte", {"at_most": 0.0}) if text else ("accuracy", {"at_least": 0.0})
+    names, found = list(dict.fromkeys(["rule", "keep", *varied])), []
+    for key, _ in ruled.groupby(names, dropna=False, sort=True):
+        where = dict(zip(names, key, strict=True))
+        random = {name: where[name] for name in where if name in COMPARED and name != "balance"} | {"rule": "random"}
+        if rows_with(table, random).any():
+            called = ", ".join(f"{name}={value}" for name, value in where.items() if name != "fingerprint")
+            sides = {"point": {"where": where, "metric": metric}, "versus": {"where": random, "metric": metric}}
+            told = {"claim": f"{called} beats random selection", "source": "asked for by --until-decided"}
+            found.append(Expectation.model_validate({**told, **sides, **bounds, "anytime": True}))
+    return found
 
 
 def _of_study(jobs: Iterable[Job]) -> pd.DataFrame:

@@ -85,6 +85,23 @@ def test_without_copies_grouping_changes_no_split(tmp_path: Path) -> None:
     assert all(np.array_equal(one.splits[name].ids, other.splits[name].ids) for name in one.splits)
 
 
+def test_near_copies_stay_in_one_split(tmp_path: Path) -> None:
+    draw = np.random.default_rng(0)
+    for name in ("a", "b"):
+        (tmp_path / name).mkdir()
+        for number in range(12):
+            picture = draw.integers(0, 256, (8, 8, 3))
+            for copy in range(3):  # a step brighter, and with a little noise: no two are equal
+                altered = picture * 0.9 + 4 * copy + draw.normal(0, 3, picture.shape)
+                Image.fromarray(altered.clip(0, 255).astype(np.uint8)).save(tmp_path / name / f"{number:02}_{copy}.png")
+    data = images.load("images", str(tmp_path), dev=0.2, test=0.2, grouped=True, near=True)
+    pictures = {split: {str(one).rpartition("_")[0][-4:] for one in part.ids} for split, part in data.splits.items()}
+    assert sum(map(len, pictures.values())) == 24 == len(set.union(*pictures.values()))
+    assert "48 images are copies or near copies of another, and no split shares them (task.copies=near)" in data.notes
+    by_bytes = images.load("images", str(tmp_path), dev=0.2, test=0.2, grouped=True)
+    assert not any("copies of another" in note for note in by_bytes.notes)
+
+
 def test_test_images_that_are_in_train_are_left_out_of_a_given_test_part(tmp_path: Path) -> None:
     write(tmp_path / "train")
     write(tmp_path / "test", number=21)
