@@ -65,7 +65,7 @@ def _sizes(name: str) -> Iterator[Any]:
 
 
 def _judged(name: str, sized: Any, results: Path) -> Iterator[dict[str, Any]]:
-    """A row for each claim of a size; the user's own page goes before the published ones."""
+    """A row for each claim of a size; the user's own page comes before the published ones."""
     from prune_lab.experiments import read
     from prune_lab.experiments.laws.claims import check
     from prune_lab.experiments.laws.runs import runs_of

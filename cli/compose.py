@@ -113,7 +113,7 @@ def described(overrides: Sequence[str]) -> expectations.Experiment:
 def grid(overrides: Sequence[str]) -> list[tuple[str, ...]]:
     """The points of a sweep in Hydra's grammar; a later value for a key replaces an earlier one.
 
-    In a sweep over a section's choices a key goes to those that have it: `scorer=el2n,file scorer.path=mine.csv`.
+    In a sweep over a section's choices a key is given to those that have it: `scorer=el2n,file scorer.path=mine.csv`.
     """
     axes: dict[str, list[str]] = {}
     elsewhere = any(word.startswith("hydra.searchpath=") for word in overrides)

@@ -33,7 +33,7 @@ from .options import (
 )
 
 AFTER_INTERRUPT = (
-    "\nprune-lab: interrupted; finished runs are kept, and the same command goes on, a run from its last checkpoint"
+    "\nprune-lab: interrupted; finished runs are kept, and the same command continues, runs from their last checkpoint"
 )
 PHASES = {
     "score": (

@@ -49,7 +49,7 @@ class Show:
             self.console.print(sentence, markup=False, soft_wrap=True)
 
     def note(self, sentence: str) -> None:
-        """A sentence on what was asked for, in every JSON object, too."""
+        """A sentence on what was asked for, in every JSON object as well."""
         self.notes += [sentence] if sentence else []
         self.say(sentence)
 

@@ -40,7 +40,7 @@ class Batch:
 
 @dataclass(frozen=True, slots=True)
 class Examples:
-    """One split of a data set on the host, before it goes to a device."""
+    """One split of a data set on the host, before it is moved to a device."""
 
     inputs: NDArray[np.generic]  # (N, C, H, W) uint8 | (N, T) integer tokens | (N, D) float32
     targets: NDArray[np.int64]  # (N,) | (N, T)

@@ -117,7 +117,7 @@ def of_law(law: pd.DataFrame) -> dict[str, float]:
 
 
 def late_mass(policy: Tensor, difficulty: Floats) -> float:
-    """Share of the weight of the run's second half that lies on the hardest quarter of the examples."""
+    """Share of the weight of the run's second half that is on the hardest quarter of the examples."""
     hardest = np.argsort(-difficulty, kind="stable")[: max(1, round(HARDEST * len(difficulty)))]
     return float(policy[len(policy) // 2 :, hardest].sum(1).mean())
 
@@ -164,7 +164,7 @@ def groups(looked: Mapping[str, Sequence[Contributions]], names: Sequence[str], 
 def of_groups(
     looked: Mapping[str, Sequence[Contributions]], policy: Tensor, names: Sequence[str], groups: Indices
 ) -> dict[str, float]:
-    """How much of the contributions' variance lies between groups, and each group's weight over its share of examples.
+    """How much of the contributions' variance is between groups, and each group's weight over its share of examples.
 
     lift_NAME     of all weight over all steps, in the found policy: 1 is mixing in proportion
     between_phi   medians over the looks of the first three quarters, with between_ct, of both policies

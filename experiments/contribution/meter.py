@@ -65,7 +65,7 @@ def contributions(
     Eval mode, so that batch norm couples no examples; attention by the one kernel that has a forward derivative. By
     `difference` it is the central one over `STEP` along the gradient, nearly twice as fast; measured on untrained
     networks it was off by 0.0001 of the contributions' root mean square (MLP, convnet) and 0.02 (the GPT, whose ReLUs
-    have kinks), and it is worse the sharper the loss is. ConfigError where the target's examples are measured, too, or
+    have kinks), and it is worse the sharper the loss is. ConfigError where the target's examples are also measured, or
     there is no step along a gradient of zero.
     """
     weights = _trainable(model, params)

@@ -12,7 +12,7 @@ from ..training.recipes import Recipe
 READABLE = 0.8
 """Metasmoothness below which phi is not read. By experiment=validity, an MLP on digits at ten pairs of optimiser and
 learning rate: below .65 phi predicts nothing (LDS at most .13), from .92 up a good deal (.43 to .75), from .98 up
-nearly all (.69 to 1.0). It is necessary and not sufficient: what is removed must be small, too."""
+nearly all (.69 to 1.0). It is necessary and not sufficient: what is removed must also be small."""
 
 
 def readable(*metasmoothness: float) -> bool:

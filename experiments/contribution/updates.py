@@ -2,7 +2,7 @@
 
 A state is (theta, moments...), vectors of P numbers each; g is the step's gradient. Of an outer loss with derivatives
 `adjoint` by the state after a step, `back` gives the derivative by g, and those by the state before it where g is held:
-the Hessian's share, which goes by way of g, is added in adjoint.py. Adjoints may be (K, P): K outer losses at once.
+the Hessian's share, which acts through g, is added in adjoint.py. Adjoints may be (K, P): K outer losses at once.
 """
 
 from __future__ import annotations

@@ -113,7 +113,7 @@ def listed(splits: Mapping[Split, Examples], kind: Kind) -> list[tuple[Place, Pl
 
 
 def places(splits: Mapping[Split, Examples]) -> list[Place]:
-    """Every example once: those of dev that train has, too (task.dev=0), are in train."""
+    """Every example once: those of dev that train also has (task.dev=0) are in train."""
     known, found = set[str](), list[Place]()
     for split in SPLITS:
         own = splits[split].ids.tolist()

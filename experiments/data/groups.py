@@ -25,7 +25,7 @@ def groups_of(examples: Examples, kind: Kind, classes: Sequence[str]) -> tuple[l
 
 
 def between(values: Floats, weights: Floats, groups: Indices) -> float:
-    """Share in [0, 1] of the weighted variance of values (N,) that lies between the groups' means; NaN: none varies."""
+    """Share in [0, 1] of the weighted variance of values (N,) that is between the groups' means; NaN: none varies."""
     weights = weights / weights.sum()
     means, mass = means_of(values, weights, groups, 1 + int(groups.max()))
     mean, total = weights @ values, weights @ (values - weights @ values) ** 2

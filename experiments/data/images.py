@@ -194,7 +194,7 @@ def _class_folders(root: Path, files: list[Path], labelled: tuple[Path, ...], no
 
 def _empty(root: Path, folders: set[Names], below: Mapping[Names, Names]) -> list[str]:
     """A note on the folders beside those of classes in which there is no image."""
-    inside: dict[Names, set[str]] = {}  # the folder that a class's folder lies in -> its classes
+    inside: dict[Names, set[str]] = {}  # the folder that holds a class's folder -> its classes
     for place in folders:
         rest = below[place]
         if rest and place[-len(rest) :] == rest:

@@ -44,7 +44,7 @@ class Perceptron(TaskChoice):
                 "apart: say task.target=4096"
             )
         if self.target is None and (self.spread != 1 or self.shift):
-            raise ValueError("task.spread and task.shift set train and test apart: say task.target=4096 for dev, too")
+            raise ValueError("task.spread and task.shift set train and test apart: also say task.target=4096 for dev")
         return self
 
     def fingerprint(self) -> str:

@@ -99,7 +99,7 @@ def list_files(root: Path, endings: Iterable[str], hidden: list[str] | None = No
     """The files below a folder (or the file itself) with one of these endings, sorted by name; nothing hidden.
 
     Folders that are hidden, or that macOS packs beside the files of an archive, are added to `hidden`.
-    Links are followed. DataUnavailable where one leads to nothing or to a folder that it lies in, where a folder cannot
+    Links are followed. DataUnavailable where one leads to nothing or to a folder that holds it, where a folder cannot
     be read, and where a name is not UTF-8.
     """
     wanted = tuple(endings)

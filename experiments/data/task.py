@@ -134,7 +134,7 @@ class DeviceTask:
         """The split's tensors; training images carry a reflected border of `shift` pixels, cut off by the crop."""
         if split not in self._inputs:
             examples = self._data.splits[split]
-            inputs = torch.from_numpy(np.array(examples.inputs))  # a copy: what lies on the disk is never written to
+            inputs = torch.from_numpy(np.array(examples.inputs))  # a copy: the file on the disk is never written to
             if self.kind == "text":
                 inputs = inputs.long()
             if self.kind == "images" and split == "train" and self._shift:

@@ -247,7 +247,7 @@ def _anytime(sides: list[tuple[pd.DataFrame, str]]) -> _Effect:
 
 
 def _paired(first: pd.DataFrame, second: pd.DataFrame) -> Interval:
-    """The difference of two tables of the same seeds: paired by setting, too, where they have the same settings."""
+    """The difference of two tables of the same seeds: paired by setting as well where they have the same settings."""
     if first.shape[1] == second.shape[1] == 1:
         second = second.set_axis(first.columns, axis=1)
     shared = first.columns.intersection(second.columns)

@@ -100,7 +100,7 @@ class Launcher(Settings):
 
 
 class Finetune(Settings):
-    """A second set, all of it, that the trained model goes on with; its head is drawn anew where there are classes."""
+    """A second set, on all of which the trained model is trained further; with classes its head is drawn anew."""
 
     task: Annotated[TaskChoice, Of("task")]
     recipe: Recipe | None = None  # null: the run's

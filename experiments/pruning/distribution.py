@@ -22,7 +22,7 @@ from ..seeds import numpy_stream
 from .appearance import Features, features
 
 DRAWS = 200  # random subsets
-LEVEL = 0.95  # share of them that lies in the interval given
+LEVEL = 0.95  # share of them that is in the interval given
 LARGEST = 50_000  # examples whose features are looked at: a fixed random part of a larger pool
 ANCHORS = 2_000  # pool examples, drawn once, whose neighbourhood is looked at
 EXPECTED = 20  # a neighbourhood is so large that a random subset keeps this many of it

@@ -49,7 +49,7 @@ def missed(task: Task, model: nn.Module, batch: Batch, prompt: float) -> Tensor:
     """(B,) share of the continued tokens that are not the window's own.
 
     The first `prompt` of a window's tokens is given, rounded down; from there every token that the model finds
-    likeliest is what it goes on from, right or wrong. All windows go forward together, a forward pass a token.
+    likeliest is what it continues from, right or wrong. All windows are run together, one forward pass a token.
     """
     import torch
 

@@ -48,7 +48,7 @@ def library_warnings() -> Iterator[list[str]]:
 
 @lru_cache(maxsize=1)
 def code_version() -> dict[str, Any]:
-    """{version, commit, dirty}; commit is None where the code lies outside a git checkout."""
+    """{version, commit, dirty}; commit is None where the code is outside a git checkout."""
     commit = _git("rev-parse", "HEAD")
     dirty = None if commit is None else bool(_git("status", "--porcelain", "--untracked-files=no", "--", "."))
     return {"version": version("prune-lab"), "commit": commit, "dirty": dirty}

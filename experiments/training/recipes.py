@@ -1,4 +1,4 @@
-"""How to train: the settings of a recipe, how long that is, and how the learning rate goes along it."""
+"""How to train: the settings of a recipe, how long that is, and how the learning rate changes along it."""
 
 from __future__ import annotations
 

@@ -181,7 +181,7 @@ def test_an_interrupt_ends_in_a_sentence_and_keeps_what_is_finished(
     process.send_signal(signal.SIGINT)
     _, said = process.communicate(timeout=120)
     assert process.returncode == 130
-    assert "the same command goes on" in said
+    assert "the same command continues" in said
     assert "Traceback" not in said
     assert len(Store(store).folders("train")) == 1
 

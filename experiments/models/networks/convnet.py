@@ -38,7 +38,7 @@ class Block(nn.Module):
 
 
 class GroupNorm(nn.GroupNorm):
-    """Of what lies in order in memory: under forward mode torch 2.11 breaks on another layout (channels last)."""
+    """Of contiguous memory: under forward mode torch 2.11 breaks on another layout (channels last)."""
 
     def forward(self, images: Tensor) -> Tensor:
         return super().forward(images.contiguous())

@@ -1,4 +1,4 @@
-"""What a search changes as it goes on: how fast the loss falls, and which contributions become equal."""
+"""What a search changes from epoch to epoch: how fast the loss falls, and which contributions become equal."""
 
 from __future__ import annotations
 

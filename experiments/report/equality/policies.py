@@ -82,7 +82,7 @@ def supported(forms: Sequence[dict[str, Any]]) -> str:
         for sign, change in form["changes"].items()
     }
     ends = [form[f"cv of φ, {policy}, held out"] for policy in ("constant", "found")]
-    held_out = "" if "–" in ends else f"; towards held-out examples the cv of φ goes from {ends[0]} to {ends[1]}"
+    held_out = "" if "–" in ends else f"; towards held-out examples the cv of φ changes from {ends[0]} to {ends[1]}"
     return (
         f"The measurements support {SUPPORTED[form['form']]}. From the constant to the found policy the cv of φ "
         f"{moved['φ']}, that of CT {moved['CT']}; at 0 all are equal. The largest φ is above the mean by "

@@ -120,7 +120,7 @@ def warnings(every: pd.DataFrame, runs: pd.DataFrame, points: pd.DataFrame, lost
     if aimed := sorted(with_dev_labels(runs)):
         yield (
             f"{' and '.join(aimed)} use the labels of the dev split, which what they are compared with does not: "
-            "part of a gain may be that, and training on those examples, too, is the control."
+            "part of a gain may be that, and training on those examples as well is the control."
         )
 
 

@@ -42,7 +42,7 @@ WORDS = (
     "which width."
 )
 OWN = (
-    " Every setting ranked the examples by a score of its own: widths may differ in what they keep, too, and a network "
+    " Every setting ranked the examples by a score of its own: widths may also differ in what they keep, and a network "
     "that fits little may be the worse probe."
 )
 

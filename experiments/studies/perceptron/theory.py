@@ -34,7 +34,7 @@ Rule = Literal["hard", "easy", "random"]
 Margin = Literal["abs", "signed"]
 KEEPS = (0.05, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 1.0)  # of the envelope, unless others are given
 NODES = 20  # of Gauss and Legendre on each panel: errors below 1e-7
-EDGE = 8.5  # standard deviations at which a Gaussian ends: beyond lies 1e-17
+EDGE = 8.5  # standard deviations at which a Gaussian ends: beyond is 1e-17
 
 
 @dataclass(frozen=True, slots=True)
@@ -148,7 +148,7 @@ def _check(alpha: float, keep: float, theta: float) -> None:
 
 
 def _edge(keep: float) -> float:
-    """|h| below which a fraction `keep` of a Gaussian lies."""
+    """|h| below which a fraction `keep` of a Gaussian is found."""
     return -float(ndtri((1 - keep) / 2))
 
 
