@@ -50,7 +50,7 @@ def test_roots_and_synonyms_are_balanced() -> None:
 
 def test_rules_and_strings_have_seeds_of_their_own() -> None:
     def rules(seed: int) -> list[np.ndarray]:
-        return [one for one in Grammar(2, 8, 3, 2, seed=seed).rules]
+        return list(Grammar(2, 8, 3, 2, seed=seed).rules)
 
     np.random.seed(0)  # what a caller does to the global stream changes nothing
     first = Grammar(2, 8, 3, 2, seed=1).sample(30, 7)
