@@ -17,7 +17,7 @@ from prune_lab.experiments.studies.latents.clustering import (
     recover,
     recover_ari,
 )  # fmt: skip
-from prune_lab.experiments.studies.latents.contexts import TARGETS, Target, above, beside, chances, points
+from prune_lab.experiments.studies.latents.contexts import TARGETS, Level, Strings, Target, chances, contexts, points
 from prune_lab.experiments.studies.latents.grammar import Grammar
 from prune_lab.experiments.studies.latents.kmeans import k_means
 
@@ -86,13 +86,16 @@ def test_three_symbols_a_tuple() -> None:
 
 
 def test_what_stands_beside_a_tuple_is_counted() -> None:
-    ids = np.array([[[0, 1], [1, 1]]])  # one group of two siblings, two strings
-    targets = np.array([[[[0, 2], [1, 1]], [[2, 0], [0, 0]]]])  # two slots each
-    counts = beside(ids, targets, 2, 3)  # views: first's second slot 0, 1; second's first slot 0, 1
+    tokens = np.array([[0, 2], [1, 1], [2, 0], [0, 0]])  # a column a string: two tuples of two tokens
+    ids, below = np.array([[0, 1], [1, 1]]), np.array([[3, 3], [0, 0], [1, 2], [0, 1]])
+    level = Level(1, ids, below, Strings(tokens, np.array([1, 0]), 2, 2, (2,)))
+    counts = contexts(level, "tokens")  # views: first's second slot 0, 1; second's first slot 0, 1
     assert counts.shape == (2, 4, 3)
     assert counts[0].tolist() == [[0, 0, 1], [1, 0, 0], [0, 0, 0], [0, 0, 0]]
     assert counts[1].tolist() == [[1, 0, 0], [1, 0, 0], [1, 0, 1], [0, 2, 0]]
-    assert above(np.array([[0, 1, 1]]), np.array([0, 0, 1]), 2, 2).tolist() == [[[1, 0]], [[1, 1]]]
+    assert contexts(level, "tokens", np.array([1]))[1].tolist() == [[1, 0, 0], [1, 0, 0], [0, 0, 1], [0, 1, 0]]
+    assert contexts(level, "latents")[0].tolist() == [[0, 1, 0, 0], [1, 0, 0, 0], [0] * 4, [0] * 4]
+    assert contexts(level, "labels").tolist() == [[[0, 1], [0, 0]], [[1, 0], [1, 1]]]
 
 
 def test_a_tuple_that_was_never_in_a_view_stands_at_the_mean() -> None:

@@ -10,7 +10,7 @@ Symbols and tuples are numbered by their first appearance in the strings, so no 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 import numpy as np
 import pandas as pd
@@ -19,31 +19,10 @@ from scipy.optimize import linear_sum_assignment
 from ...contracts import Floats, Indices
 from ...errors import ConfigError
 from ...seeds import numpy_stream
-from .contexts import TARGETS, Target, above, beside, chances, points
+from .contexts import TARGETS, Level, Strings, Target, chances, contexts, points
 from .kmeans import k_means
 
 HELD_OUT = 0.2  # share of the strings that scores are of, where no others are given
-
-
-@dataclass(frozen=True, slots=True)
-class Strings:
-    """Strings for learning, then strings for scoring, with nothing in them but what a learner may see."""
-
-    tokens: Indices  # (s^L, N) numbered by first appearance
-    labels: Indices  # (N,) of the root; only the target `labels` looks at them
-    learned: int  # P: how many, the first, are for learning
-    branching: int
-    clusters: tuple[int, ...]  # how many latent symbols level 1, 2, ..., L - 1 have
-
-
-@dataclass(frozen=True, slots=True)
-class Level:
-    """What one level is learned from."""
-
-    number: int  # 1, 2, ..., L - 1
-    ids: Indices  # (T, P) the number of each tuple of the strings for learning
-    below: Indices  # (s T, P) the learner's own symbols of the level below
-    strings: Strings
 
 
 Predict = Callable[[Level, Target, int], tuple[Floats, Floats]]
@@ -105,7 +84,8 @@ def recovered(
     """Numbers of tuples, learned and true symbols (s^(L - k), N) of the held-out strings, level k = 1 first."""
     strings, truth = given(levels, target, held_out)
     learned = learn(strings, target=target, seed=seed, shuffled=shuffled, predict=predict)
-    return [(*(one[:, strings.learned :] for one in level), true) for level, true in zip(learned, truth, strict=True)]
+    rest = slice(strings.learned, None)
+    return [(ids[:, rest], own[:, rest], true) for (ids, own), true in zip(learned, truth, strict=True)]
 
 
 def learn(
@@ -145,17 +125,6 @@ def counted(level: Level, target: Target, seed: int) -> tuple[Floats, Floats]:
     """(U, V, K) chances of the target's symbols beside each of the U tuples met, and (U,) how often each was met."""
     counts = contexts(level, target)
     return chances(counts), counts.sum((1, 2))
-
-
-def contexts(level: Level, target: Target) -> Floats:
-    """(U, V, K) how often each of the U tuples met has symbol k of the target in view v."""
-    ids, strings = level.ids, level.strings
-    tuples, siblings = int(ids.max()) + 1, strings.branching
-    if target == "labels":
-        return above(ids, strings.labels[: strings.learned], tuples, int(strings.labels.max()) + 1)
-    symbols = level.below if target == "latents" else strings.tokens[:, : strings.learned]
-    groups = ids.reshape(-1, siblings, strings.learned)
-    return beside(groups, symbols.reshape(*groups.shape[:2], -1, strings.learned), tuples, int(symbols.max()) + 1)
 
 
 def clustered(chance: Floats, weights: Floats, clusters: int, draw: np.random.Generator) -> Indices:
@@ -204,7 +173,7 @@ def given(levels: Levels, target: Target, held_out: Levels | None = None) -> tup
 def _different(*symbols: Indices) -> int:
     """How many different symbols there are."""
     highest = max(int(one.max()) for one in symbols)
-    return int((sum(np.bincount(one.ravel(), minlength=highest + 1) for one in symbols) > 0).sum())
+    return int(np.count_nonzero(np.sum([np.bincount(one.ravel(), minlength=highest + 1) for one in symbols], axis=0)))
 
 
 def _check(levels: Levels, target: str) -> None:

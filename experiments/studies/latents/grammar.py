@@ -75,7 +75,7 @@ class Grammar:
 
 def filling(vocabulary: int, synonyms: int, branching: int) -> float:
     """f = m / v^(s - 1), the share of all tuples that a grammar uses."""
-    return synonyms / vocabulary ** (branching - 1)
+    return synonyms / float(vocabulary ** (branching - 1))
 
 
 def check(depth: int, vocabulary: int, synonyms: int, branching: int, classes: int | None) -> None:
