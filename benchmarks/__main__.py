@@ -37,7 +37,7 @@ def main(
     record: Annotated[Path | None, typer.Option(help="also keep results, command and date in this file")] = None,
 ) -> None:
     """Ours and a plain baseline measured in turn: training, scoring, packing, text, equalising, contribution,
-    sweep, accuracy, memory; on a GPU also model.
+    sweep, design, accuracy, memory; on a GPU also model.
 
     The ratio is how many times better ours is. A slow machine fails nothing. BENCHMARK_DEVICE=cuda: on a GPU.
     """

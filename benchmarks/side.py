@@ -14,7 +14,7 @@ from pathlib import Path
 
 import torch
 
-from . import contribution, equalising, packing, scoring, sweep, text, training
+from . import contribution, design, equalising, packing, scoring, sweep, text, training
 from .contest import DEVICE, settle
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -26,6 +26,7 @@ RACES = {
     "equalising": equalising,
     "contribution": contribution,
     "sweep": sweep,
+    "design": design,
 }
 MIB = 2**20
 

@@ -148,6 +148,16 @@ def test_a_fused_step_of_the_sweep_is_that_of_two_passes(run: tuple[str, ...], d
         torch.testing.assert_close(one, other, rtol=1e-3, atol=1e-4 * float(other.abs().max()))
 
 
+def test_designs_are_compared_at_as_many_picks(monkeypatch: pytest.MonkeyPatch) -> None:
+    """That both sides pick the same is held by tests/studies/test_design.py."""
+    monkeypatch.setattr(race, "Side", SideHere)
+    result = CliRunner().invoke(app, ["design", "--quick", "--json"])
+    assert result.exit_code == 0, result.output
+    (one,) = map(json.loads, result.stdout.splitlines())
+    assert (set(one), one["benchmark"], one["unit"], one["target"]) == (KEYS, "design.greedy", "s for 2 picks", 100)
+    assert one["ratio"] == pytest.approx(one["baseline"] / one["ours"])
+
+
 def test_an_unknown_benchmark_is_refused_by_name() -> None:
     result = CliRunner().invoke(app, ["speed"])
     assert result.exit_code == 2

@@ -1,0 +1,203 @@
+"""Which points of a pool to label, for given test points: greedy optimal design (GO, arXiv:2404.08846).
+
+The model is linear with a Gaussian prior: y = x·θ + ε, θ ~ N(0, prior), ε ~ N(0, noise). The posterior covariance S of θ
+after some labels is (prior⁻¹ + Σ x xᵀ / noise)⁻¹. It does not depend on what the labels say, so that the whole design is
+known before any is bought. The variance of a test point q is qᵀSq; one more label at x lowers it to
+
+    qᵀSq - (xᵀSq)² / (noise + xᵀSx)        (Sherman and Morrison)
+
+`greedy` takes, again and again, the point after which the largest of these variances over the test points is least
+(`reduce="max"`, G-optimal, GO), or their mean (`reduce="mean"`, V-optimal; with these test points the sequential design
+of Yu, Bi and Tresp, ICML 2006). A step takes O(n (d + K)) for n points, d features and K test points.
+"""
+
+from __future__ import annotations
+
+import warnings
+from itertools import combinations, islice
+from math import comb
+from typing import Any, Literal, get_args
+
+import numpy as np
+from scipy.linalg import solve_triangular
+
+from ...contracts import Floats, Indices
+from ...errors import ConfigError
+
+Reduce = Literal["max", "mean"]
+TIE = 1e-10  # values that differ by less, as a share of the largest prior variance, are equal: rounding decides nothing
+MOST_SUBSETS = 2_000_000  # that brute force tries
+CHUNK = 20_000  # subsets at once
+
+
+def greedy(
+    pool: Any, test: Any, budget: int, *, noise: float = 0.25, prior: Any = None, reduce: Reduce = "max"
+) -> Indices:
+    """(budget,) places of the points of the pool (n, d) to label for the test points (K, d), in the order of picks.
+
+    `noise` is the variance of a label, `prior` (d, d) the covariance of θ (the identity by default), `reduce` what is
+    made small: the `max` or the `mean` variance over the test points. Of equal points the first one is taken.
+    ConfigError where the inputs allow no design; a warning where a test point is outside of the span of the pool.
+    """
+    points, targets, covariance = checked(pool, test, noise, prior)
+    if reduce not in get_args(Reduce):
+        raise ConfigError(f"reduce={reduce!r} is no criterion", 'reduce="max" or reduce="mean"')
+    _check_budget(budget, len(points))
+    if said := outside(points, targets, prior=covariance):
+        warnings.warn(said, stacklevel=2)
+    posterior = Posterior(points, targets, noise=noise, prior=covariance)
+    picks: list[int] = []
+    for _ in range(budget):
+        values = posterior.after(reduce)
+        values[picks] = np.inf
+        picks.append(first_least(values, posterior.scale))
+        posterior.label(picks[-1])
+    return np.array(picks, np.int64)
+
+
+def posterior_variance(pool: Any, picked: Any, test: Any, *, noise: float = 0.25, prior: Any = None) -> Floats:
+    """(K,) variances of the test points (K, d) after the picked points of the pool (n, d) were labelled.
+
+    A point that is picked twice is labelled twice.
+    """
+    points, targets, covariance = checked(pool, test, noise, prior)
+    places = np.asarray(picked, dtype=np.int64).reshape(-1)
+    if len(places) and not (places.min() >= 0 and places.max() < len(points)):
+        raise ConfigError(f"picked={places.max()} is no place in a pool of {len(points)}", "places from 0 on")
+    rows = points[places]
+    root = np.linalg.cholesky(np.linalg.inv(covariance) + rows.T @ rows / noise)
+    found: Floats = np.square(solve_triangular(root, targets.T, lower=True)).sum(0)
+    return found
+
+
+def best_subset(
+    pool: Any, test: Any, budget: int, *, noise: float = 0.25, prior: Any = None, reduce: Reduce = "max"
+) -> Indices:
+    """(budget,) places of the best points to label, in ascending order, by trying every subset of that size."""
+    points, targets, covariance = checked(pool, test, noise, prior)
+    _check_budget(budget, len(points))
+    if (number := comb(len(points), budget)) > MOST_SUBSETS:
+        raise ConfigError(
+            f"{budget} of {len(points)} points are {number:,} subsets, and at most {MOST_SUBSETS:,} are tried",
+            "design.greedy, or a smaller pool",
+        )
+    precision, squares = np.linalg.inv(covariance), points[:, :, None] * points[:, None, :] / noise
+    subsets, best, least = combinations(range(len(points)), budget), np.arange(budget), np.inf
+    scale = float(((targets @ covariance) * targets).sum(1).max())
+    while part := list(islice(subsets, CHUNK)):
+        places = np.array(part)
+        inverses = np.linalg.inv(precision + squares[places].sum(1))
+        variances = np.einsum("kd,sde,ke->sk", targets, inverses, targets, optimize=True)
+        values = variances.max(1) if reduce == "max" else variances.mean(1)
+        place = first_least(values, scale)
+        if values[place] < least - TIE * scale:
+            best, least = places[place], values[place]
+    return np.asarray(best, np.int64)
+
+
+class Posterior:
+    """The variances of the pool and of the test points as one point of the pool after another is labelled."""
+
+    def __init__(self, pool: Floats, test: Floats, *, noise: float, prior: Floats | None = None) -> None:
+        """With pool (n, d), test (K, d) and prior (d, d), which are taken to be valid: see `checked`."""
+        self.pool, self.noise = pool, noise
+        self.covariance = np.eye(pool.shape[1]) if prior is None else prior.copy()  # (d, d) of θ
+        spread = pool @ self.covariance
+        self.own = (spread * pool).sum(1)  # (n,) xᵀSx
+        self.cross = spread @ test.T  # (n, K) xᵀSq
+        self.variances = ((test @ self.covariance) * test).sum(1)  # (K,) qᵀSq
+        self.scale = float(self.variances.max())  # before any label
+        self._room = np.empty_like(self.cross)
+
+    def after(self, reduce: Reduce) -> Floats:
+        """(n,) the largest or the mean variance of the test points if this point of the pool were labelled next."""
+        if reduce == "mean":
+            saved = np.einsum("nk,nk->n", self.cross, self.cross) / (self.noise + self.own)
+            mean: Floats = self.variances.mean() - saved / len(self.variances)
+            return mean
+        return self.each(self._room).max(1)
+
+    def each(self, out: Floats | None = None) -> Floats:
+        """(n, K) the variance of each test point if this point of the pool were labelled next."""
+        found = np.square(self.cross, out=out)
+        found /= (self.noise + self.own)[:, None]
+        return np.subtract(self.variances, found, out=found)
+
+    def label(self, pick: int) -> None:
+        """Go on with this point of the pool labelled."""
+        direction = self.covariance @ self.pool[pick] / np.sqrt(self.noise + self.own[pick])
+        ours = self.pool @ direction  # (n,)
+        theirs = self.cross[pick] / np.sqrt(self.noise + self.own[pick])  # (K,)
+        self.cross -= np.multiply.outer(ours, theirs, out=self._room)
+        self.own -= ours**2
+        self.variances -= theirs**2
+        self.covariance -= np.outer(direction, direction)
+
+
+def first_least(values: Floats, scale: float) -> int:
+    """The first place of the least value, up to rounding."""
+    return int(np.argmax(values <= values.min() + TIE * scale))
+
+
+def outside(pool: Floats, test: Floats, *, prior: Floats | None = None) -> str:
+    """A sentence on the test points that are outside of the span of the pool, where there are any; see `floor`."""
+    least = floor(pool, test, prior=prior)
+    number = int((least > 1e-8 * max(1.0, float(least.max()))).sum())
+    if not number:
+        return ""
+    return (
+        f"{number} of {len(test)} test points are outside of the span of the pool: whatever is labelled, their largest "
+        f"variance stays above {least.max():.3g}. More varied points in the pool, or fewer features, would mend it"
+    )
+
+
+def floor(pool: Floats, test: Floats, *, prior: Floats | None = None) -> Floats:
+    """(K,) the variances that stay however often the points of the pool are labelled."""
+    root = np.linalg.cholesky(np.eye(pool.shape[1]) if prior is None else prior)
+    points, targets = pool @ root, test @ root
+    values, vectors = np.linalg.eigh(points.T @ points)
+    never = vectors[:, values <= 1e-10 * max(values[-1], 1e-300)]  # directions that no point of the pool has
+    found: Floats = np.square(targets @ never).sum(1)
+    return found
+
+
+def checked(pool: Any, test: Any, noise: float, prior: Any) -> tuple[Floats, Floats, Floats]:
+    """The pool (n, d), the test points (K, d) and the prior (d, d) as float64; ConfigError with what mends them."""
+    points, targets = (_table(values, name) for values, name in ((pool, "pool"), (test, "test")))
+    width = points.shape[1]
+    if targets.shape[1] != width:
+        raise ConfigError(f"test points have {targets.shape[1]} features, and those of the pool {width}", "the same")
+    if not (np.isfinite(noise) and noise > 0):
+        raise ConfigError(f"noise={noise}: the variance of a label is above zero", "noise=0.25")
+    covariance = np.eye(width) if prior is None else np.asarray(prior, dtype=float)
+    if covariance.shape != (width, width) or not np.isfinite(covariance).all():
+        raise ConfigError(f"prior is a finite covariance of {width} x {width} numbers", "prior=None for the identity")
+    if not np.allclose(covariance, covariance.T, rtol=1e-8, atol=1e-12):
+        raise ConfigError("prior is no covariance: it is not symmetric", "prior = (prior + prior.T) / 2")
+    values = np.linalg.eigvalsh(covariance)
+    if values[0] <= 1e-12 * max(values[-1], 0) or values[-1] <= 0:
+        raise ConfigError(
+            f"prior is singular: its eigenvalues are from {values[0]:.3g} to {values[-1]:.3g}",
+            f"prior + {max(1e-6 * abs(values[-1]), 1e-6):.1g} * numpy.eye({width})",
+        )
+    return points, targets, covariance
+
+
+def _table(values: Any, name: str) -> Floats:
+    table = np.asarray(values, dtype=float)
+    if table.ndim != 2 or 0 in table.shape:
+        raise ConfigError(f"{name} has the shape {table.shape}", f"{name} of shape (points, features), none of them 0")
+    wrong = np.flatnonzero(~np.isfinite(table).all(1))
+    if len(wrong):
+        raise ConfigError(
+            f"{name} has NaN or infinite features in {len(wrong)} of {len(table)} rows, the first in row {wrong[0]}",
+            f"drop these rows or fill them in: {name}[numpy.isfinite({name}).all(1)]",
+        )
+    return table
+
+
+def _check_budget(budget: int, size: int) -> None:
+    if not 0 <= budget <= size:
+        raise ConfigError(
+            f"budget={budget}: a pool of {size} points has at most {size} to label", f"budget from 0 to {size}"
+        )
