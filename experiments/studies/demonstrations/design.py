@@ -1,8 +1,8 @@
 """Which points of a pool to label, for given test points: greedy optimal design (GO, arXiv:2404.08846).
 
-The model is linear with a Gaussian prior: y = x·θ + ε, θ ~ N(0, prior), ε ~ N(0, noise). The posterior covariance S of θ
-after some labels is (prior⁻¹ + Σ x xᵀ / noise)⁻¹. It does not depend on what the labels say, so that the whole design is
-known before any is bought. The variance of a test point q is qᵀSq; one more label at x lowers it to
+The model is linear with a Gaussian prior: y = x·θ + ε, θ ~ N(0, prior), ε ~ N(0, noise). The posterior covariance S of
+θ after some labels is (prior⁻¹ + Σ x xᵀ / noise)⁻¹. It does not depend on what the labels say, so that the whole design
+is known before any is bought. The variance of a test point q is qᵀSq; one more label at x lowers it to
 
     qᵀSq - (xᵀSq)² / (noise + xᵀSx)        (Sherman and Morrison)
 
