@@ -14,6 +14,7 @@ of Yu, Bi and Tresp, ICML 2006). A step takes O(n (d + K)) for n points, d featu
 from __future__ import annotations
 
 import warnings
+from collections.abc import Callable
 from itertools import combinations, islice
 from math import comb
 from typing import Any, Literal, get_args
@@ -46,13 +47,7 @@ def greedy(
     if said := outside(points, targets, prior=covariance):
         warnings.warn(said, stacklevel=2)
     posterior = Posterior(points, targets, noise=noise, prior=covariance)
-    picks: list[int] = []
-    for _ in range(budget):
-        values = posterior.after(reduce)
-        values[picks] = np.inf
-        picks.append(first_least(values, posterior.scale))
-        posterior.label(picks[-1])
-    return np.array(picks, np.int64)
+    return grown(posterior, budget, lambda: posterior.after(reduce))
 
 
 def posterior_variance(pool: Any, picked: Any, test: Any, *, noise: float = 0.25, prior: Any = None) -> Floats:
@@ -115,13 +110,15 @@ class Posterior:
             saved = np.einsum("nk,nk->n", self.cross, self.cross) / (self.noise + self.own)
             mean: Floats = self.variances.mean() - saved / len(self.variances)
             return mean
-        return self.each(self._room).max(1)
+        largest: Floats = self.each(self._room).max(1)
+        return largest
 
     def each(self, out: Floats | None = None) -> Floats:
         """(n, K) the variance of each test point if this point of the pool were labelled next."""
-        found = np.square(self.cross, out=out)
+        found: Floats = np.square(self.cross, out=out)
         found /= (self.noise + self.own)[:, None]
-        return np.subtract(self.variances, found, out=found)
+        np.subtract(self.variances, found, out=found)
+        return found
 
     def label(self, pick: int) -> None:
         """Go on with this point of the pool labelled."""
@@ -132,6 +129,18 @@ class Posterior:
         self.own -= ours**2
         self.variances -= theirs**2
         self.covariance -= np.outer(direction, direction)
+
+
+def grown(posterior: Posterior, budget: int, values: Callable[[], Floats], *, replace: bool = False) -> Indices:
+    """(budget,) picks: the point of least value (n,) among those not yet picked, which is then labelled; and again."""
+    picks: list[int] = []
+    for _ in range(budget):
+        now = values()
+        if not replace:
+            now[picks] = np.inf
+        picks.append(first_least(now, posterior.scale))
+        posterior.label(picks[-1])
+    return np.array(picks, np.int64)
 
 
 def first_least(values: Floats, scale: float) -> int:

@@ -1,0 +1,276 @@
+"""What the study shows: a picture of the plane, variances and errors by rule, SAL against GO, and pruning by design."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from functools import partial
+
+import numpy as np
+import pandas as pd
+from matplotlib.axes import Axes
+
+from ...figures.axes import band, limits, log_axis, name_axes
+from ...figures.dots import Dot, height, reach
+from ...figures.dots import draw as draw_dots
+from ...figures.panels import Drawing, Figures
+from ...figures.style import BLUE, GREEN, GREY, INK, MUTED, OCHRE, ORANGE, PURPLE, SKY, TEAL, VIOLET
+from ...laws.intervals import interval_of, intervals_of, worded
+
+POINT = ["learner", "dimension", "data", "test", "rule", "labels"]
+MEASURES = ("error", "max_variance", "mean_variance", "to_go")
+PROPERTIES = (
+    "greedy_to_best", "greedy_to_best_worst", "random_to_best", "increasing_returns", "slope", "slope_without"
+)  # fmt: skip
+NAMES = {
+    "uniform": "random",
+    "nearest": "nearest",
+    "nearest_in_turns": "nearest, in turns",
+    "own_variance": "own variance",
+    "most_doubted": "most doubted by the model",
+    "least_confident": "least confident",
+    "go": "GO (max)",
+    "go_bias": "GO with a bias",
+    "v_optimal": "V-optimal (mean)",
+    "v_optimal_bias": "V-optimal with a bias",
+    "sal_max": "SAL, max, read",
+    "sal_mean": "SAL, mean, read",
+    "sal_two_samples": "SAL, max, two samples",
+    "hard": "hard (EL2N)",
+    "easy": "easy (EL2N)",
+}
+COLOURS = {
+    "uniform": GREY, "nearest": SKY, "nearest_in_turns": BLUE, "own_variance": OCHRE, "go": ORANGE,
+    "v_optimal": GREEN, "hard": PURPLE, "easy": VIOLET,
+}  # fmt: skip
+TESTS = {
+    "iid": "test like the pool", "shifted": "test along one direction", "one": "one test point",
+    "focus": "test: neighbours of one example", "topic": "test: one first word", "classes": "test: three classes",
+}  # fmt: skip
+SIMULATED = re.compile(r"sal_(two_samples|common)_(\d+)")
+Tables = Mapping[str, pd.DataFrame]
+
+
+def runs(tables: Tables) -> pd.DataFrame:
+    """A row for each run, kind of test, rule and number of labels; and one a linear run for what theory says of GO.
+
+    `to_go`: the largest variance as a multiple of GO's in the same worlds. `all_labels`: whether the budget is spent.
+    """
+    found, by_run = tables["selected"], tables["runs"]
+    features = {"regressor": 4, "classifier": 4, "reader": 12, "head": 0}
+    width = found["learner"].map(features).fillna(found["dimension"]).astype(int)
+    found = found.assign(dimension=width, data=_data(found))
+    for name in (*MEASURES, "bayes_error", "as_go", "share"):
+        found[name] = found.get(name, np.nan)
+    same = ["learner", "dimension", "data", "test", "labels", "seed"]
+    go = found[found["rule"] == "go"][[*same, "max_variance"]].rename(columns={"max_variance": "of_go"})
+    found = found.merge(go, on=same, how="left")
+    found["to_go"] = found["max_variance"] / found["of_go"]
+    last = found.groupby(["learner", "dimension", "data", "test", "seed"])["labels"].transform("max")
+    found["all_labels"] = (found["labels"] == last).astype(int)
+    kept = [*POINT, "share", "all_labels", "seed", *MEASURES, "bayes_error", "as_go"]
+    parts = [found[kept]]
+    if "slope" in by_run and (linear := by_run[by_run["slope"].notna()]).size:
+        parts.append(
+            linear[["learner", "dimension", "seed", *PROPERTIES]].assign(data="linear", test="theory", rule="go")
+        )
+    return pd.concat(parts, ignore_index=True)
+
+
+def _data(found: pd.DataFrame) -> pd.Series[str]:
+    given = found["data"] if "data" in found else pd.Series(np.nan, index=found.index, dtype=object)
+    images = found.get("task.name", "images")
+    return given.where(given.notna(), np.where(found["learner"] == "head", images, "linear"))
+
+
+def points(runs: pd.DataFrame) -> pd.DataFrame:
+    """Means with intervals over seeds."""
+    rows = []
+    for key, group in runs[runs["test"] != "theory"].groupby(POINT, sort=False):
+        row = dict(zip(POINT, key, strict=True)) | {"seeds": len(group)}
+        for name in MEASURES:
+            if group[name].notna().all():
+                over = interval_of(group[name], name if row["learner"] not in ("linear", "regressor") else "")
+                row |= {name: over.value, f"{name}_low": over.low, f"{name}_high": over.high}
+        rows.append(row)
+    return pd.DataFrame(rows)
+
+
+def verdict(runs: pd.DataFrame) -> str:
+    """GO against random and against plain uncertainty in linear worlds, where there are any."""
+    linear = runs[(runs["learner"] == "linear") & (runs["all_labels"] == 1)]
+    parts = []
+    for test, words in TESTS.items():
+        own = linear[linear["test"] == test]
+        if own.empty:
+            continue
+        largest = 1 / interval_of(own[own["rule"] == "uniform"].groupby("seed")["to_go"].mean()).value
+        ratio = _ratio(own, "error", "go", "own_variance")
+        parts.append(
+            f"{words}: {largest:.2f} times random's largest variance, {ratio} times uncertainty sampling's error"
+        )
+    if not parts:
+        return "No linear worlds were run: the figures compare the rules for each learner."
+    return f"GO, exact linear model, whole budget: {'; '.join(parts)}."
+
+
+def _ratio(own: pd.DataFrame, metric: str, rule: str, other: str) -> str:
+    sides = [own[own["rule"] == one].groupby("seed")[metric].mean() for one in (rule, other)]
+    pairs = pd.concat(sides, axis=1).to_numpy()
+    value, _, low, high = intervals_of(pairs, lambda means: means[..., 0] / means[..., 1])
+    return worded(float(value), float(low), float(high), ".2f")
+
+
+def caveat(tables: Tables) -> str:
+    by_run = tables["runs"]
+    said = [f"{learner} {own['seed'].nunique()}" for learner, own in by_run.groupby("learner", sort=False)]
+    return (
+        f"Seeds: {', '.join(said)}; of trained learners each is a training. Every seed draws its own pools, test "
+        "points and labels; all rules see the same. 95 % t intervals over seeds."
+    )
+
+
+# ---- figures ---------------------------------------------------------------------------------------------------------
+
+
+def figures(tables: Tables) -> Iterator[Figures]:
+    found = runs(tables)
+    if "plane" in tables:
+        yield _picture(tables["plane"])
+    linear = found[(found["learner"] == "linear") & (found["test"] != "theory")]
+    if len(linear):
+        yield _linear(linear)
+        yield _simulated(linear)
+    shown = found[found["learner"].isin(["regressor", "classifier", "reader"]) & (found["all_labels"] == 1)]
+    if len(shown):
+        yield _shown(shown)
+    head = found[found["learner"] == "head"]
+    if len(head):
+        yield _heads(head)
+
+
+def _picture(plane: pd.DataFrame) -> Figures:
+    plane = plane[plane["seed"] == plane["seed"].min()]
+    drawings = [
+        Drawing(NAMES[rule], "two features", f"the picks of {rule} in the plane", partial(_plane, plane, rule),
+                data=plane[plane["rule"].isin(["", rule])])
+        for rule in NAMES if (plane["rule"] == rule).any()
+    ]  # fmt: skip
+    words = (
+        "One world with two features. Grey: the pool. Crosses: the test points, which are along one direction. "
+        "Numbers: the picks in their order. The ellipse is the posterior of the weights after them, one standard "
+        "deviation: where it is long, a test point in that direction is still uncertain."
+    )
+    return Figures("plane", "What each rule picks", words, drawings, columns=4)
+
+
+def _plane(plane: pd.DataFrame, rule: str, axes: Axes) -> None:
+    def of(role: str) -> pd.DataFrame:
+        return plane[(plane["role"] == role) & plane["rule"].isin(["", rule])]
+
+    axes.plot(of("pool")["x"], of("pool")["y"], "o", color=GREY, markersize=3.5, alpha=0.6, label="pool")
+    axes.plot(of("test")["x"], of("test")["y"], "x", color=INK, markersize=5, label="test points")
+    picks, ellipse = of("pick"), of("ellipse")
+    axes.plot(picks["x"], picks["y"], "o", color=COLOURS[rule], markersize=7, label="picks")
+    for order, x, y in zip(picks["order"], picks["x"], picks["y"], strict=True):
+        axes.annotate(str(order + 1), (x, y), (4, 3), textcoords="offset points", fontsize=8, color=INK)
+    axes.plot(ellipse["x"], ellipse["y"], color=COLOURS[rule], linewidth=1.6, label="posterior of the weights")
+    axes.set(xlim=(-3.2, 3.2), ylim=(-3.2, 3.2), aspect="equal")
+    name_axes(axes, "first feature", "second feature")
+
+
+def _linear(linear: pd.DataFrame) -> Figures:
+    width = linear["dimension"].max()
+    own = linear[linear["dimension"] == width]
+    panels = [(name, words, test) for name, words in (("max_variance", "largest variance"), ("error", "squared error"))
+              for test in TESTS if (own["test"] == test).any()]  # fmt: skip
+    return Figures(
+        "linear", f"Variance and error by rule, {width} features, exact posterior",
+        "Above: the largest posterior variance over the test points. Below: the mean squared error of their values. GO "
+        "makes the first small; V-optimal makes the mean small. Where the test is like the pool, uncertainty sampling, "
+        "which does not look at the test points, has a smaller error than GO.",
+        [Drawing(words.capitalize(), TESTS[test], f"{name} by labels, {test}",
+                 partial(_by_labels, own[own["test"] == test], name, words)) for name, words, test in panels],
+    )  # fmt: skip
+
+
+def _by_labels(own: pd.DataFrame, metric: str, words: str, axes: Axes) -> None:
+    for rule in (rule for rule in NAMES if (own["rule"] == rule).any()):
+        _line(axes, own[own["rule"] == rule], "labels", metric, COLOURS.get(rule, INK), NAMES[rule])
+    log_axis(axes, "y", *limits(np.concatenate([np.asarray(one.get_ydata(), float) for one in axes.get_lines()]), 1.2))
+    name_axes(axes, "labels", words)
+
+
+def _line(axes: Axes, rows: pd.DataFrame, x: str, y: str, colour: str, label: str, style: str = "o-") -> None:
+    each = {value: interval_of(group[y]) for value, group in rows.groupby(x)}
+    middle, low, high = (np.array([getattr(one, end) for one in each.values()]) for end in ("value", "low", "high"))
+    band(axes, list(each), middle, low, high, colour, marker=style[0], linestyle=style[1:], linewidth=1.6,
+         markersize=4, label=label)  # fmt: skip
+
+
+def _simulated(linear: pd.DataFrame) -> Figures:
+    width = linear["dimension"].max()
+    own = linear[(linear["dimension"] == width) & (linear["all_labels"] == 1)]
+    return Figures(
+        "sal", f"How many simulations SAL needs to choose as GO, {width} features",
+        "The largest variance of what SAL chose, as a multiple of GO's: 1 is GO. Two samples: two labels are drawn for "
+        "each candidate and test point. Common: all candidates share the random numbers. Reading the variance that the "
+        "model states needs no simulation, and is GO.",
+        [Drawing(TESTS[test].capitalize(), "by simulations a candidate", f"SAL's variance over GO's, {test}",
+                 partial(_by_simulations, own[own["test"] == test])) for test in TESTS if (own["test"] == test).any()],
+    )  # fmt: skip
+
+
+def _by_simulations(own: pd.DataFrame, axes: Axes) -> None:
+    told = own["rule"].str.extract(SIMULATED)
+    own = own.assign(estimator=told[0], simulations=told[1].astype(float))
+    for estimator, colour, label in (("two_samples", ORANGE, "two samples"), ("common", BLUE, "common numbers")):
+        _line(axes, own[own["estimator"] == estimator], "simulations", "to_go", colour, label)
+    random = own[own["rule"] == "uniform"]["to_go"].mean()
+    axes.axhline(random, color=GREY, linewidth=1.2, linestyle=(0, (4, 2)), label="random choice")
+    axes.axhline(1, color=INK, linewidth=0.8)
+    values = own["simulations"].dropna()
+    if len(values):
+        log_axis(axes, "x", values.min() / 1.3, values.max() * 1.3)
+    name_axes(axes, "simulations of each candidate", "largest variance, times GO's")
+
+
+def _shown(shown: pd.DataFrame) -> Figures:
+    panels = [(str(learner), str(test), own) for (learner, test), own in shown.groupby(["learner", "test"], sort=False)]
+    return Figures(
+        "shown", "Learners that are shown the chosen examples",
+        "Error after the whole budget: squared error of the regressor, share of wrong answers of the classifier (the "
+        "mean over five real data sets) and of the small GPT that reads demonstrations as text. Small dots: trainings.",
+        [Drawing(learner.capitalize(), TESTS[test], f"error by rule, {learner}, {test}", partial(_dots, own),
+                 height=height(own["rule"].nunique())) for learner, test, own in panels],
+    )  # fmt: skip
+
+
+def _dots(own: pd.DataFrame, axes: Axes) -> None:
+    dots = []
+    for rule in (rule for rule in NAMES if (own["rule"] == rule).any()):
+        by_seed = own[own["rule"] == rule].groupby("seed")["error"].mean()
+        one = interval_of(by_seed)
+        words = f"{NAMES[rule]}: {worded(one.value, one.low, one.high)}"
+        colour = COLOURS.get(rule.removesuffix("_bias"), TEAL if rule.startswith("sal") else MUTED)
+        seeds = {int(str(seed)): float(value) for seed, value in by_seed.items()}
+        dots.append(Dot(NAMES[rule], one.value, one.low, one.high, colour, words, seeds=seeds))
+    draw_dots(axes, dots, limits=reach(dots), words="error")
+
+
+def _heads(head: pd.DataFrame) -> Figures:
+    return Figures(
+        "head", "Designs as pruning rules, for a linear head on features of images",
+        "Error on other images of the test distribution, against the share of the pool that was kept. Designs know the "
+        "inputs of some test images; EL2N knows the labels of the pool.",
+        [Drawing(TESTS[test].capitalize(), "linear head, trained to the optimum", f"error by share kept, {test}",
+                 partial(_by_share, head[head["test"] == test]))
+         for test in TESTS if (head["test"] == test).any()],
+    )  # fmt: skip
+
+
+def _by_share(own: pd.DataFrame, axes: Axes) -> None:
+    rules: Sequence[str] = [rule for rule in NAMES if (own["rule"] == rule).any()]
+    for rule in rules:
+        _line(axes, own[own["rule"] == rule], "share", "error", COLOURS.get(rule, INK), NAMES[rule])
+    name_axes(axes, "share of the pool kept", "error")
