@@ -106,7 +106,7 @@ def _expected(learner: Learner, problem: Problems, picks: Tensor, estimator: Est
     with torch.inference_mode():
         found = torch.cat([
             learner.doubt(learner.outputs(part, own, problem.test.expand(len(part), *problem.test.shape[1:])))
-            for part, own in zip(examples.split(CHUNK), told.split(CHUNK), strict=True)
+            for part, own in zip(torch.split(examples, CHUNK), torch.split(told, CHUNK), strict=True)
         ])  # fmt: skip
     doubt = found.view(number, several, -1).transpose(0, 1)  # (m, n, K)
     if estimator != "read":

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from functools import partial
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -77,7 +78,7 @@ def runs(tables: Tables) -> pd.DataFrame:
     return pd.concat(parts, ignore_index=True)
 
 
-def _data(found: pd.DataFrame) -> pd.Series[str]:
+def _data(found: pd.DataFrame) -> pd.Series[Any]:
     given = found["data"] if "data" in found else pd.Series(np.nan, index=found.index, dtype=object)
     images = found.get("task.name", "images")
     return given.where(given.notna(), np.where(found["learner"] == "head", images, "linear"))

@@ -17,8 +17,8 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from ...contracts import Floats, Work
-from ...models.networks.gpt import Gpt, gpt, rotate
+from ...contracts import Floats, Indices, Work
+from ...models.networks.gpt import Gpt, Layer, gpt, rotate
 from ...seeds import numpy_stream, torch_stream
 from .learners import entropy, every_class
 from .network import fitted
@@ -55,10 +55,10 @@ def functions(draw: np.random.Generator, problems: int) -> Floats:
     return np.where(draw.random((problems, 1, 1)) < 0.5, one * halves, weights)
 
 
-def answered(weights: Floats, sentences: Floats) -> Floats:
+def answered(weights: Floats, sentences: Indices) -> Indices:
     """(B, C) 0 or 1, of sentences (B, C, 3)."""
-    scores = sum(np.take_along_axis(weights[:, place], sentences[..., place], 1) for place in range(PLACES))
-    return (np.asarray(scores) > 0).astype(np.int64)
+    said = [np.take_along_axis(weights[:, place], sentences[..., place], 1) for place in range(PLACES)]
+    return (np.sum(said, 0) > 0).astype(np.int64)
 
 
 def bag_of_words(sentences: Tensor) -> Floats:
@@ -100,6 +100,7 @@ def prompted(model: Gpt, prompt: Tensor, queries: Tensor) -> Tensor:
     rotation = (model.get_buffer("cosine")[place], model.get_buffer("sine")[place])
     hidden = model.embedding(torch.cat([prompt, queries.flatten(1)], 1))
     for layer in model.layers:
+        assert isinstance(layer, Layer)
         attention = layer.attention
         projected = attention.projections(layer.attention_norm(hidden))
         shape = (batch, len(place), 3, attention.heads, -1)
@@ -120,8 +121,8 @@ def trained_reader(work: Work, *, steps: int, width: int, depth: int, most: int,
         number = int(draw.integers(0, most + 1))
         sentences = draw.integers(0, CHOICES, (BATCH, number + QUERIES, PLACES))
         labels = torch.from_numpy(answered(functions(draw, BATCH), sentences))
-        told, asked = torch.from_numpy(sentences).split([number, QUERIES], 1)
-        logits = Reader(model).outputs(told, labels[:, :number], asked)
+        texts = torch.from_numpy(sentences)
+        logits = Reader(model).outputs(texts[:, :number], labels[:, :number], texts[:, number:])
         return functional.cross_entropy(logits.reshape(-1, len(ANSWERS)), labels[:, number:].reshape(-1))
 
     model = gpt(

@@ -50,7 +50,7 @@ def _trained(study: Demonstrations, work: Work) -> tuple[Learner, int]:
             learner = trained_classifier(work, **shape, share=TRAINING)
         case _:
             learner = language.trained_reader(work, **shape, share=TRAINING)
-    parameters = sum(weight.numel() for weight in learner.model.parameters())  # type: ignore[attr-defined]
+    parameters = sum(weight.numel() for weight in learner.model.parameters())
     work.decide(f"{study.learner}: {parameters:,} parameters, {study.steps:,} steps of training")
     return learner, parameters
 
