@@ -15,6 +15,7 @@ from prune_lab.experiments.studies.demonstrations.design import (
     Posterior,
     best_subset,
     greedy,
+    grown,
     posterior_variance,
 )
 
@@ -83,6 +84,16 @@ def test_of_equal_points_the_first_is_taken_whatever_is_rounded() -> None:
     assert greedy(twice, test, 3).tolist() == greedy(pool, test, 3).tolist()
     assert greedy(np.eye(4), np.eye(4), 4).tolist() == [0, 1, 2, 3]
     assert best_subset(np.eye(4), np.eye(4), 2).tolist() == [0, 1]
+
+
+def test_activeft_picks_the_same() -> None:
+    """VTL of arXiv:2402.15898, which labels points again, and whose target is the mean variance. It needs faiss, too."""
+    torch, vtl = pytest.importorskip("torch"), pytest.importorskip("activeft.acquisition_functions.vtl")
+    pool, test, _ = drawn(8, points=40, tests=8, width=5)
+    chosen = vtl.VTL(target=torch.tensor(test).float(), noise_std=0.5, num_workers=0)
+    theirs, _ = chosen.select(8, model=None, dataset=torch.tensor(pool).float())
+    posterior = Posterior(pool, test, noise=0.25)
+    assert theirs.tolist() == grown(posterior, 8, lambda: posterior.after("mean"), replace=True).tolist()
 
 
 def test_no_label_at_all_is_a_design() -> None:

@@ -58,7 +58,7 @@ def functions(draw: np.random.Generator, problems: int) -> Floats:
 def answered(weights: Floats, sentences: Indices) -> Indices:
     """(B, C) 0 or 1, of sentences (B, C, 3)."""
     said = [np.take_along_axis(weights[:, place], sentences[..., place], 1) for place in range(PLACES)]
-    return (np.sum(said, 0) > 0).astype(np.int64)
+    return np.asarray(np.sum(said, 0) > 0, np.int64)
 
 
 def bag_of_words(sentences: Tensor) -> Floats:
