@@ -87,7 +87,7 @@ def test_of_equal_points_the_first_is_taken_whatever_is_rounded() -> None:
 
 
 def test_activeft_picks_the_same() -> None:
-    """VTL of arXiv:2402.15898, which labels points again, and whose target is the mean variance. It needs faiss, too."""
+    """VTL (Hübotter et al., NeurIPS 2024) labels points again; its target is the mean variance. It needs faiss, too."""
     torch, vtl = pytest.importorskip("torch"), pytest.importorskip("activeft.acquisition_functions.vtl")
     pool, test, _ = drawn(8, points=40, tests=8, width=5)
     chosen = vtl.VTL(target=torch.tensor(test).float(), noise_std=0.5, num_workers=0)
