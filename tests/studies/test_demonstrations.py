@@ -401,6 +401,21 @@ experiment:
 """
 
 
+def test_other_settings_are_no_seeds() -> None:
+    """Runs of two pools are two points, each compared with the choices in its own worlds."""
+    rows = [
+        {"learner": "linear", "dimension": 5, "pool": pool, "seed": seed, "test": "iid", "rule": rule, "labels": 2,
+         "error": pool + lift, "max_variance": 2.0 + lift, "mean_variance": 1.0, "as_go": 1.0}
+        for pool in (10, 20) for seed in (0, 1) for rule, lift in (("go", 0.0), ("uniform", 2.0))
+    ]  # fmt: skip
+    found = figures.runs({"selected": pd.DataFrame(rows), "runs": pd.DataFrame({"seed": [0]})})
+    assert len(found) == 8
+    assert set(found["setting"]) == {"pool 10", "pool 20"}
+    assert found.groupby("rule")[["to_go", "less_error"]].mean().to_numpy().tolist() == [[1, 2], [2, 0]]
+    points = figures.points(found)
+    assert points["seeds"].tolist() == [2] * 4
+
+
 def test_a_wrong_study_setting_is_a_sentence(capsys: pytest.CaptureFixture[str], results: str) -> None:
     refused = call(capsys, "simulate", "study=demonstrations", "study.budget=99", results)
     assert refused.code == 2

@@ -17,9 +17,11 @@ from ...figures.dots import draw as draw_dots
 from ...figures.panels import Drawing, Figures
 from ...figures.style import BLUE, GREEN, GREY, INK, MUTED, OCHRE, ORANGE, PURPLE, SKY, TEAL, VIOLET
 from ...laws.intervals import interval_of, intervals_of, worded
+from . import Demonstrations
 
-POINT = ["learner", "dimension", "data", "test", "rule", "labels"]
-MEASURES = ("error", "max_variance", "mean_variance", "to_go")
+SAME = ["learner", "dimension", "setting", "data", "test", "labels"]
+POINT = [*SAME, "rule"]
+MEASURES = ("error", "less_error", "max_variance", "mean_variance", "to_go")
 PROPERTIES = (
     "greedy_to_best", "greedy_to_best_worst", "random_to_best", "increasing_returns", "slope", "slope_without"
 )  # fmt: skip
@@ -55,19 +57,22 @@ Tables = Mapping[str, pd.DataFrame]
 def runs(tables: Tables) -> pd.DataFrame:
     """A row for each run, kind of test, rule and number of labels; and one a linear run for what theory says of GO.
 
-    `to_go`: the largest variance as a multiple of GO's in the same worlds. `all_labels`: whether the budget is spent.
+    `to_go`: the largest variance as a multiple of GO's in the same worlds. `less_error`: the error of a random choice
+    in the same worlds, less this one. `all_labels`: whether the budget is spent.
     """
     found, by_run = tables["selected"], tables["runs"]
     features = {"regressor": 4, "classifier": 4, "reader": 12, "head": 0}
     width = found["learner"].map(features).fillna(found["dimension"]).astype(int)
     found = found.assign(dimension=width, data=_data(found))
+    found["setting"] = _differing(found)
     for name in (*MEASURES, "bayes_error", "as_go", "share"):
         found[name] = found.get(name, np.nan)
-    same = ["learner", "dimension", "data", "test", "labels", "seed"]
-    go = found[found["rule"] == "go"][[*same, "max_variance"]].rename(columns={"max_variance": "of_go"})
-    found = found.merge(go, on=same, how="left")
+    for rule, metric, name in (("go", "max_variance", "of_go"), ("uniform", "error", "of_random")):
+        own = found[found["rule"] == rule][[*SAME, "seed", metric]].rename(columns={metric: name})
+        found = found.merge(own, on=[*SAME, "seed"], how="left")
     found["to_go"] = found["max_variance"] / found["of_go"]
-    last = found.groupby(["learner", "dimension", "data", "test", "seed"])["labels"].transform("max")
+    found["less_error"] = found["of_random"] - found["error"]
+    last = found.groupby([*SAME[:-1], "seed"])["labels"].transform("max")
     found["all_labels"] = (found["labels"] == last).astype(int)
     kept = [*POINT, "share", "all_labels", "seed", *MEASURES, "bayes_error", "as_go"]
     parts = [found[kept]]
@@ -76,6 +81,18 @@ def runs(tables: Tables) -> pd.DataFrame:
             linear[["learner", "dimension", "seed", *PROPERTIES]].assign(data="linear", test="theory", rule="go")
         )
     return pd.concat(parts, ignore_index=True)
+
+
+def _differing(found: pd.DataFrame) -> pd.Series[Any]:
+    """What else differs between the runs of a learner: empty where nothing does."""
+    words = pd.Series("", index=found.index)
+    names = [name for name in found if str(name).split(".")[0] in Demonstrations.model_fields]
+    for _, own in found.groupby(["learner", "dimension"]):
+        for name in names:
+            told = own[name].map(str)
+            if name not in ("learner", "dimension", "fingerprint") and told.nunique() > 1:
+                words[own.index] += [f"{name} {value} " for value in told]
+    return words.str.strip()
 
 
 def _data(found: pd.DataFrame) -> pd.Series[Any]:
