@@ -103,6 +103,13 @@ def test_two_samples_estimate_what_drawing_the_labels_estimates() -> None:
     np.testing.assert_allclose(ours.var(0), literal.var(0), rtol=0.06)
 
 
+def test_the_signal_is_the_mean_prior_variance() -> None:
+    plain, scaled = (drawn(0, pool=400, dimension=9, signal=signal) for signal in (None, 1.0))
+    np.testing.assert_allclose(plain.pool, 3 * scaled.pool)
+    assert (scaled.pool**2).sum(1).mean() == pytest.approx(1, abs=0.1)
+    assert drawn(0, "shifted", signal=9.0).test.shape == (6, 4)
+
+
 def test_sal_that_reads_the_variance_is_go_and_so_is_one_test_point_with_common_numbers() -> None:
     given, one = drawn(3), drawn(3, "one")
     draw = np.random.default_rng(0)
@@ -372,13 +379,13 @@ def test_its_page(
     report = made.objects[-1]
     (claim,) = json.loads((Path(report["path"]) / "claims.json").read_text())["expectations"]
     assert (claim["verdict"], claim["n"]) == ("holds", 3)
-    assert saved == ["plane", "linear", "sal", "shown", "head"]
+    assert saved == ["plane", "linear_2", "sal_2", "shown", "head"]
     table = pd.read_csv(f"{report['path']}/table.csv")
     assert set(table["learner"]) == {"linear", "reader", "head"}
     own = table[(table["rule"] == "go") & (table["learner"] == "linear") & (table["test"] != "theory")]
     assert (own["to_go"] == 1).all()
     assert table[table["test"] == "theory"][["slope", "greedy_to_best"]].notna().all(axis=None)
-    assert "GO, exact linear model" in (Path(report["path"]) / "index.html").read_text()
+    assert "GO in linear worlds of 2 features" in (Path(report["path"]) / "index.html").read_text()
 
 
 EXPERIMENT = """

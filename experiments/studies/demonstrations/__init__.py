@@ -19,7 +19,7 @@ Learner = Literal["linear", "regressor", "classifier", "reader", "head"]
 SHAPE = ("pool", "tests", "budget", "draws")
 TRAINED = (*SHAPE, "steps", "width", "depth")
 USES: dict[str, tuple[str, ...]] = {  # the settings that mean something with a learner
-    "linear": (*SHAPE, "dimension", "shift", "noise", "simulations"),
+    "linear": (*SHAPE, "dimension", "signal", "shift", "noise", "simulations"),
     "regressor": (*TRAINED, "shift", "noise"),
     "classifier": (*TRAINED, "noise"),
     "reader": (*TRAINED, "noise"),
@@ -42,6 +42,7 @@ class Demonstrations(StudyChoice):
     budget: Count = 10  # points chosen
     draws: Count = 10  # problems of each kind of test a seed
     dimension: Annotated[int, Field(ge=2, le=500)] = 5  # features, of the linear learner
+    signal: Annotated[float, Field(gt=0)] | None = None  # mean prior variance of a point's value; null: dimension
     shift: Share = 0.8  # share of a shifted test point that is along one direction
     noise: Annotated[float, Field(gt=0)] = 0.25  # variance of a label, in designs and in drawn worlds
     simulations: tuple[Count, ...] = (1, 16, 256, 4096)  # of SAL that draws labels
@@ -94,7 +95,8 @@ class Demonstrations(StudyChoice):
         return self.model_copy(update={"fingerprint": task.fingerprint(), "made_by": made_by})
 
     def title(self) -> str:
-        sizes = f"{self.dimension} features" if self.learner == "linear" else ""
+        signal = f", signal {self.signal:g}" if self.signal else ""
+        sizes = f"{self.dimension} features{signal}" if self.learner == "linear" else ""
         return ", ".join(filter(None, ["demonstrations", self.learner, sizes]))
 
     def measure(self, work: Work) -> tuple[dict[str, pd.DataFrame], dict[str, float]]:

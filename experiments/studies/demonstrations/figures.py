@@ -19,7 +19,7 @@ from ...figures.style import BLUE, GREEN, GREY, INK, MUTED, OCHRE, ORANGE, PURPL
 from ...laws.intervals import interval_of, intervals_of, worded
 from . import Demonstrations
 
-SAME = ["learner", "dimension", "setting", "data", "test", "labels"]
+SAME = ["learner", "dimension", "signal", "setting", "data", "test", "labels"]
 POINT = [*SAME, "rule"]
 MEASURES = ("error", "less_error", "max_variance", "mean_variance", "to_go")
 PROPERTIES = (
@@ -64,6 +64,7 @@ def runs(tables: Tables) -> pd.DataFrame:
     features = {"regressor": 4, "classifier": 4, "reader": 12, "head": 0}
     width = found["learner"].map(features).fillna(found["dimension"]).astype(int)
     found = found.assign(dimension=width, data=_data(found))
+    found["signal"] = _signal(found)
     found["setting"] = _differing(found)
     for name in (*MEASURES, "bayes_error", "as_go", "share"):
         found[name] = found.get(name, np.nan)
@@ -78,19 +79,28 @@ def runs(tables: Tables) -> pd.DataFrame:
     parts = [found[kept]]
     if "slope" in by_run and (linear := by_run[by_run["slope"].notna()]).size:
         parts.append(
-            linear[["learner", "dimension", "seed", *PROPERTIES]].assign(data="linear", test="theory", rule="go")
+            linear[["learner", "dimension", "seed", *PROPERTIES]].assign(
+                data="linear", test="theory", rule="go", signal=_signal(linear), setting=_differing(linear)
+            )
         )
     return pd.concat(parts, ignore_index=True)
+
+
+def _signal(found: pd.DataFrame) -> pd.Series[Any]:
+    """Mean prior variance of a point's value in linear worlds; 0 for learners that have none."""
+    given = found["signal"] if "signal" in found else pd.Series(np.nan, index=found.index)
+    own = given.astype(float).fillna(found["dimension"].astype(float))
+    return own.where(found["learner"].isin(["linear", "regressor"]), 0.0)
 
 
 def _differing(found: pd.DataFrame) -> pd.Series[Any]:
     """What else differs between the runs of a learner: empty where nothing does."""
     words = pd.Series("", index=found.index)
     names = [name for name in found if str(name).split(".")[0] in Demonstrations.model_fields]
-    for _, own in found.groupby(["learner", "dimension"]):
+    for _, own in found.groupby(["learner", "dimension", "signal"]):
         for name in names:
             told = own[name].map(str)
-            if name not in ("learner", "dimension", "fingerprint") and told.nunique() > 1:
+            if name not in ("learner", "dimension", "signal", "fingerprint") and told.nunique() > 1:
                 words[own.index] += [f"{name} {value} " for value in told]
     return words.str.strip()
 
@@ -117,19 +127,23 @@ def points(runs: pd.DataFrame) -> pd.DataFrame:
 def verdict(runs: pd.DataFrame) -> str:
     """GO against random and against plain uncertainty in linear worlds, where there are any."""
     linear = runs[(runs["learner"] == "linear") & (runs["all_labels"] == 1)]
-    parts = []
-    for test, words in TESTS.items():
-        own = linear[linear["test"] == test]
-        if own.empty:
-            continue
-        largest = 1 / interval_of(own[own["rule"] == "uniform"].groupby("seed")["to_go"].mean()).value
-        ratio = _ratio(own, "error", "go", "own_variance")
-        parts.append(
-            f"{words}: {largest:.2f} times random's largest variance, {ratio} times uncertainty sampling's error"
-        )
-    if not parts:
+    if linear.empty:
         return "No linear worlds were run: the figures compare the rules for each learner."
-    return f"GO, exact linear model, whole budget: {'; '.join(parts)}."
+    said = []
+    for signal, worlds in linear[linear["dimension"] == linear["dimension"].max()].groupby("signal"):
+        parts = []
+        for test, words in TESTS.items():
+            own = worlds[worlds["test"] == test]
+            if len(own):
+                largest, error = (
+                    _ratio(own, "max_variance", "go", "uniform"),
+                    _ratio(own, "error", "go", "own_variance"),
+                )
+                parts.append(
+                    f"{words}: {largest} times random's largest variance, {error} times uncertainty sampling's error"
+                )
+        said.append(f"signal {signal:g}, {'; '.join(parts)}")
+    return f"GO in linear worlds of {linear['dimension'].max()} features: {'. '.join(said)}."
 
 
 def _ratio(own: pd.DataFrame, metric: str, rule: str, other: str) -> str:
@@ -156,9 +170,9 @@ def figures(tables: Tables) -> Iterator[Figures]:
     if "plane" in tables:
         yield _picture(tables["plane"])
     linear = found[(found["learner"] == "linear") & (found["test"] != "theory")]
-    if len(linear):
-        yield _linear(linear)
-        yield _simulated(linear)
+    for signal, worlds in linear[linear["dimension"] == linear["dimension"].max()].groupby("signal"):
+        yield _linear(worlds, float(str(signal)))
+        yield _simulated(worlds, float(str(signal)))
     shown = found[found["learner"].isin(["regressor", "classifier", "reader"]) & (found["all_labels"] == 1)]
     if len(shown):
         yield _shown(shown)
@@ -197,19 +211,24 @@ def _plane(plane: pd.DataFrame, rule: str, axes: Axes) -> None:
     name_axes(axes, "first feature", "second feature")
 
 
-def _linear(linear: pd.DataFrame) -> Figures:
-    width = linear["dimension"].max()
-    own = linear[linear["dimension"] == width]
+def _linear(own: pd.DataFrame, signal: float) -> Figures:
     panels = [(name, words, test) for name, words in (("max_variance", "largest variance"), ("error", "squared error"))
               for test in TESTS if (own["test"] == test).any()]  # fmt: skip
+    drawings = [
+        Drawing(words.capitalize(), TESTS[test], f"{name} by labels, {test}",
+                partial(_by_labels, own[own["test"] == test], name, words)) for name, words, test in panels
+    ]  # fmt: skip
     return Figures(
-        "linear", f"Variance and error by rule, {width} features, exact posterior",
+        f"linear_{signal:g}", f"Variance and error by rule, {_worlds(own, signal)}",
         "Above: the largest posterior variance over the test points. Below: the mean squared error of their values. GO "
-        "makes the first small; V-optimal makes the mean small. Where the test is like the pool, uncertainty sampling, "
-        "which does not look at the test points, has a smaller error than GO.",
-        [Drawing(words.capitalize(), TESTS[test], f"{name} by labels, {test}",
-                 partial(_by_labels, own[own["test"] == test], name, words)) for name, words, test in panels],
+        "takes the point that lowers the first most, V-optimal the one that lowers the mean; uncertainty sampling (own "
+        "variance) does not look at the test points.",
+        drawings,
     )  # fmt: skip
+
+
+def _worlds(own: pd.DataFrame, signal: float) -> str:
+    return f"{own['dimension'].max()} features, signal {signal:g}"
 
 
 def _by_labels(own: pd.DataFrame, metric: str, words: str, axes: Axes) -> None:
@@ -226,16 +245,18 @@ def _line(axes: Axes, rows: pd.DataFrame, x: str, y: str, colour: str, label: st
          markersize=4, label=label)  # fmt: skip
 
 
-def _simulated(linear: pd.DataFrame) -> Figures:
-    width = linear["dimension"].max()
-    own = linear[(linear["dimension"] == width) & (linear["all_labels"] == 1)]
+def _simulated(worlds: pd.DataFrame, signal: float) -> Figures:
+    own = worlds[worlds["all_labels"] == 1]
+    drawings = [
+        Drawing(TESTS[test].capitalize(), "by simulations a candidate", f"SAL's variance over GO's, {test}",
+                partial(_by_simulations, own[own["test"] == test])) for test in TESTS if (own["test"] == test).any()
+    ]  # fmt: skip
     return Figures(
-        "sal", f"How many simulations SAL needs to choose as GO, {width} features",
+        f"sal_{signal:g}", f"How many simulations SAL needs to choose as GO, {_worlds(own, signal)}",
         "The largest variance of what SAL chose, as a multiple of GO's: 1 is GO. Two samples: two labels are drawn for "
         "each candidate and test point. Common: all candidates share the random numbers. Reading the variance that the "
         "model states needs no simulation, and is GO.",
-        [Drawing(TESTS[test].capitalize(), "by simulations a candidate", f"SAL's variance over GO's, {test}",
-                 partial(_by_simulations, own[own["test"] == test])) for test in TESTS if (own["test"] == test).any()],
+        drawings,
     )  # fmt: skip
 
 

@@ -37,7 +37,7 @@ def measure(study: Demonstrations, work: Work) -> tuple[dict[str, pd.DataFrame],
             work.notify("", (KINDS.index(kind) + number / study.draws) / (len(KINDS) + 1))
             given = world(
                 numpy_stream(work.seed, f"world {kind}", number), kind, dimension=study.dimension, pool=study.pool,
-                tests=study.tests, shift=study.shift, noise=study.noise,
+                tests=study.tests, shift=study.shift, noise=study.noise, signal=study.signal,
             )  # fmt: skip
             best = set(go(given.pool, given.test, study.budget, noise=study.noise, draw=np.random.default_rng(0)))
             for place, (name, rule) in enumerate(rules.items()):
@@ -72,22 +72,23 @@ def properties(study: Demonstrations, seed: int) -> dict[str, float]:
     increasing_returns              share of triples (A inside B, x) in which x lowers the largest variance more after B
     slope, slope_without            of log largest variance on log labels, with and without replacement, rich pool
     """
-    ratios = np.array([_small(numpy_stream(seed, "small", number)) for number in range(study.draws)])
+    small = [_small(numpy_stream(seed, "small", number), study.signal) for number in range(study.draws)]
+    ratios = np.array(small)
     drawn = numpy_stream(seed, "triples")
     rates = [_slope(numpy_stream(seed, "rich"), study, replace=replace) for replace in (True, False)]
     return {
         "greedy_to_best": float(ratios[:, 0].mean()),
         "greedy_to_best_worst": float(ratios[:, 0].max()),
         "random_to_best": float(ratios[:, 1].mean()),
-        "increasing_returns": float(np.mean([_increasing(drawn) for _ in range(TRIPLES)])),
+        "increasing_returns": float(np.mean([_increasing(drawn, study.signal) for _ in range(TRIPLES)])),
         "slope": rates[0],
         "slope_without": rates[1],
     }
 
 
-def _small(draw: np.random.Generator) -> tuple[float, float]:
+def _small(draw: np.random.Generator, signal: float | None) -> tuple[float, float]:
     """The largest variances of the greedy and of a random choice, over that of the best subset."""
-    given = world(draw, "iid", **SMALL, shift=0, noise=0.25)
+    given = world(draw, "iid", **SMALL, shift=0, noise=0.25, signal=signal)
 
     def largest(picks: Indices) -> float:
         return float(posterior_variance(given.pool, picks, given.test).max())
@@ -97,9 +98,9 @@ def _small(draw: np.random.Generator) -> tuple[float, float]:
     return greedy / best, largest(draw.permutation(SMALL["pool"])[:SMALL_BUDGET]) / best
 
 
-def _increasing(draw: np.random.Generator) -> bool:
+def _increasing(draw: np.random.Generator, signal: float | None) -> bool:
     """Whether a random point lowers the largest variance more when more points are labelled already."""
-    given = world(draw, "iid", dimension=3, pool=7, tests=5, shift=0, noise=0.25)
+    given = world(draw, "iid", dimension=3, pool=7, tests=5, shift=0, noise=0.25, signal=signal)
     few, many = np.arange(2), np.arange(2 + draw.integers(1, 5))
 
     def gain(picks: Indices) -> float:
@@ -111,7 +112,10 @@ def _increasing(draw: np.random.Generator) -> bool:
 
 def _slope(draw: np.random.Generator, study: Demonstrations, *, replace: bool) -> float:
     """Of the largest variance under GO against the number of labels, from an eighth of them on."""
-    given = world(draw, "iid", dimension=study.dimension, pool=RICH, tests=study.tests, shift=0, noise=study.noise)
+    given = world(
+        draw, "iid", dimension=study.dimension, pool=RICH, tests=study.tests, shift=0, noise=study.noise,
+        signal=study.signal,
+    )  # fmt: skip
     posterior, largest = Posterior(given.pool, given.test, noise=study.noise), list[float]()
 
     def values() -> Floats:
@@ -128,7 +132,7 @@ def plane(study: Demonstrations, seed: int) -> pd.DataFrame:
     """What a picture of one world with two features shows: pool, test points, picks in order, posterior ellipses."""
     given = world(
         numpy_stream(seed, "plane"), "shifted", dimension=2, pool=study.pool, tests=study.tests, shift=study.shift,
-        noise=study.noise,
+        noise=study.noise, signal=study.signal,
     )  # fmt: skip
     rows = [_points("pool", given.pool), _points("test", given.test)]
     for name in ("uniform", "nearest", "own_variance", "go"):

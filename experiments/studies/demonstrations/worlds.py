@@ -25,13 +25,19 @@ class World:
 
 
 def world(
-    draw: np.random.Generator, kind: Kind, *, dimension: int, pool: int, tests: int, shift: float, noise: float
-) -> World:
-    """A world; `shift` is the share of a shifted test point that is along one direction, the same for all of them."""
+    draw: np.random.Generator, kind: Kind, *, dimension: int, pool: int, tests: int, shift: float, noise: float,
+    signal: float | None = None,
+) -> World:  # fmt: skip
+    """A world whose points have the mean prior variance `signal`, d where none is given (features of variance one).
+
+    `shift` is the share of a shifted test point that is along one direction, the same for all of them, at a distance of
+    N(0, 1).
+    """
+    scale = 1.0 if signal is None else np.sqrt(signal / dimension)
     theta = draw.normal(size=dimension)
-    points = draw.normal(size=(pool, dimension))
+    points = scale * draw.normal(size=(pool, dimension))
     labels = points @ theta + np.sqrt(noise) * draw.normal(size=pool)
-    test = draw.normal(size=(1 if kind == "one" else tests, dimension))
+    test = scale * draw.normal(size=(1 if kind == "one" else tests, dimension))
     if kind == "shifted":
         along = draw.normal(size=dimension)
         along /= np.linalg.norm(along)
