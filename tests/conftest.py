@@ -8,20 +8,27 @@ from pathlib import Path
 
 import pytest
 from hypothesis import settings
+from matplotlib.figure import Figure
 
 from prune_lab.cli import stdout
 from prune_lab.experiments import choices
+from prune_lab.experiments.figures import hover, panels
 from prune_lab.experiments.store import disk
 
 settings.register_profile("same", derandomize=True)  # the same examples in every run
 settings.load_profile("same")
 
 
-@pytest.fixture(autouse=True)
-def own_world(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.fixture(scope="session")
+def shared_cache(tmp_path_factory: pytest.TempPathFactory) -> str:
+    """The cache of data; what one worker has read, the others have."""
     base = tmp_path_factory.getbasetemp()
-    base = base.parent if "PYTEST_XDIST_WORKER" in os.environ else base  # what one worker has read, the others have
-    monkeypatch.setenv("PRUNE_LAB_CACHE", str(base / "cache"))
+    return str((base.parent if "PYTEST_XDIST_WORKER" in os.environ else base) / "cache")
+
+
+@pytest.fixture(autouse=True)
+def own_world(shared_cache: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PRUNE_LAB_CACHE", shared_cache)
     monkeypatch.delenv("PRUNE_LAB_DATA", raising=False)
     monkeypatch.delenv("PRUNE_LAB_PLUGINS", raising=False)
 
@@ -40,6 +47,26 @@ def no_plugins() -> Iterator[None]:
     for key in [key for key, known in choices._classes.items() if known.plugin is not None]:
         del choices._classes[key]
     choices._plugins.clear()
+
+
+@pytest.fixture(autouse=True)
+def quick_figures(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Panels are drawn, but laid out and written (seconds a page) only for a test that asks for `real_figures`."""
+
+    def inline(drawing: panels.Drawing, prefix: str) -> tuple[str, str]:
+        axes = Figure().subplots()
+        drawing.draw(axes)
+        data = hover.readings(axes) if drawing.data is None else drawing.data
+        return f"<svg id='{prefix}'>{drawing.title}</svg>", data.to_csv(index=False)
+
+    if "real_figures" not in request.fixturenames:
+        monkeypatch.setattr(panels, "inline", inline)
+        monkeypatch.setattr(panels, "save", lambda drawings, stem, **_: None)
+
+
+@pytest.fixture
+def real_figures() -> None:
+    """See `quick_figures`."""
 
 
 @pytest.fixture(autouse=True, scope="session")

@@ -250,7 +250,8 @@ def test_pydoc_is_read_and_never_run(tmp_path: Path, monkeypatch: pytest.MonkeyP
         documents.standard_library(None)
 
 
-def test_pydoc_has_enough_text() -> None:
+def test_pydoc_has_enough_text(shared_cache: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PRUNE_LAB_CACHE", shared_cache)  # the library is read once for all tests
     data = text.load("pydoc", None, **{**SETTINGS, "documents": 1500})
     assert sum(int(examples.units["bytes"].sum()) for examples in data.splits.values()) > 200_000
     modules = [{name.split(".")[0] for name in _documents(data, split)} for split in ("train", "test")]

@@ -16,7 +16,6 @@ from scipy import stats
 from prune_lab.experiments.contracts import Examples, Indices
 from prune_lab.experiments.data.groups import groups_of
 from prune_lab.experiments.data.splits import flip_labels
-from prune_lab.experiments.figures import panels
 from prune_lab.experiments.pruning import appearance, distribution
 from prune_lab.experiments.pruning.distribution import Measure, compare
 from prune_lab.experiments.report.pruning import distribution as report
@@ -219,14 +218,6 @@ def test_text_is_seen_as_a_bag_of_tokens_and_counted_by_folder(monkeypatch: pyte
     assert groups_of(Examples(tokens[:2], tokens[:2], np.array(["train/1#0", "train/2#0"])), "text", ()) == ([], None)
 
 
-@pytest.fixture
-def _titles_alone(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Leave out the drawing, which takes most of a report's time."""
-    monkeypatch.setattr(panels, "save", lambda drawings, stem, **_: None)
-    monkeypatch.setattr(panels, "inline", lambda drawing, prefix: (f"<p>{drawing.title}</p>", ""))
-
-
-@pytest.mark.usefixtures("_titles_alone")
 def test_prune_writes_it_the_report_shows_it_and_older_folders_break_nothing(
     capsys: pytest.CaptureFixture[str], results: str, tmp_path: Path
 ) -> None:

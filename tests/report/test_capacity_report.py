@@ -131,6 +131,7 @@ def test_the_theory_is_the_closed_form() -> None:
     assert capacity.crossover_of(1.0) is None
 
 
+@pytest.mark.usefixtures("real_figures")
 def test_the_page_and_its_files_have_the_figure(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     save = panels.save
     monkeypatch.setattr(

@@ -60,6 +60,7 @@ def test_every_score_meets_every_other_and_el2n_is_the_other_side(runs: pd.DataF
     assert (row["n"], row["paired"]) == (3, True)
 
 
+@pytest.mark.usefixtures("real_figures")
 def test_the_page_shows_them_in_one_table_and_one_figure(
     store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -80,6 +81,7 @@ def test_the_page_shows_them_in_one_table_and_one_figure(
     assert list(rows) == ["row", "gain", "low", "high"]
 
 
+@pytest.mark.usefixtures("real_figures")
 def test_what_is_at_chance_is_marked_and_warned_of(store: Store, runs: pd.DataFrame) -> None:
     low = runs.assign(chance=0.1)
     low.loc[low["rule"] == "hard", "accuracy"] = 0.11
@@ -119,6 +121,7 @@ def test_panels_that_share_a_baseline_share_their_axes(tmp_path: Path) -> None:
         assert len(seen) == 1, draw
 
 
+@pytest.mark.usefixtures("real_figures")
 def test_dots_of_several_scores_have_one_scale(runs: pd.DataFrame) -> None:
     found = laws.panels(runs, claims.advantage(runs))
     (reached,), (gained,) = single.reached(found), single.gained(found)

@@ -50,12 +50,6 @@ experiment:
 """
 
 
-def drawn(drawing: panels.Drawing, prefix: str) -> tuple[str, str]:
-    """Draws, without the time that it takes to lay a panel out."""
-    drawing.draw(Figure().subplots())
-    return f"<svg id='{prefix}'></svg>", ""
-
-
 @pytest.fixture
 def words(results: str, tmp_path: Path) -> list[str]:
     (tmp_path / "configs" / "experiment").mkdir(parents=True)
@@ -68,7 +62,6 @@ def test_searches_become_a_page(
 ) -> None:
     saved: dict[str, int] = {}
     monkeypatch.setattr(panels, "save", lambda drawings, stem, **_: saved.update({stem.name: len(drawings)}))
-    monkeypatch.setattr(panels, "inline", drawn)
     made = call(capsys, *words, "--check", "--json")
     assert made.code == 0, made.err
     report = made.objects[-1]["metrics"]
@@ -106,6 +99,7 @@ def test_searches_become_a_page(
     assert len(json.loads((page / "claims.json").read_text())["forms"]) == 3
 
 
+@pytest.mark.usefixtures("real_figures")
 def test_one_search_is_drawn_as_it_was_measured(
     capsys: pytest.CaptureFixture[str], words: list[str], tmp_path: Path
 ) -> None:

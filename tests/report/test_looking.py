@@ -69,6 +69,7 @@ def test_the_page_leads_with_the_hardest_and_the_copies_and_shows_file_names(sto
     assert "hardest, with labels" not in before
 
 
+@pytest.mark.usefixtures("real_figures")
 def test_a_page_of_runs_has_their_loss_curves(store: Store) -> None:
     runs = table(store)
     found = laws.panels(runs, claims.advantage(runs))

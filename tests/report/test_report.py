@@ -115,7 +115,7 @@ def test_metrics_say_what_came_out(built: tuple[Path, dict[str, Any]]) -> None:
         ["fails", " keep hard pays <on> a large pool"],
         ["no runs", " keep nonsense pays <on> a large pool"],
     ]
-    assert "keeping the hardest gains from" in metrics["verdict"]
+    assert "keeping the hardest: from" in metrics["verdict"]
     assert metrics["verdict"].endswith("of 6.")
     assert len(pd.read_csv(folder / "table.csv")) == metrics["runs"]
     assert len(pd.read_csv(folder / "points.csv")) == metrics["points"]
@@ -178,13 +178,6 @@ def test_figures_of_record_are_written(built: tuple[Path, dict[str, Any]]) -> No
         assert {f"{stem}.svg", f"{stem}.pdf", f"{stem}.png"} <= names
 
 
-@pytest.fixture
-def _page_alone(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Leave out the figures' own files: they are half of the time, and tested once."""
-    monkeypatch.setattr(panels, "save", lambda drawings, stem, **_: None)
-
-
-@pytest.mark.usefixtures("_page_alone")
 def test_files_of_several_setups_have_names_of_their_own(study: Store, tmp_path: Path) -> None:
     runs = newest(table(study))
     found = laws.panels(runs, claims.advantage(runs))
@@ -200,10 +193,9 @@ def test_the_verdict_names_the_setup_of_the_largest_gain(study: Store) -> None:
     wide.loc[wide["rule"] == "hard", "accuracy"] += 0.3
     both = pd.concat([runs, wide])
     lines = headline(laws.placed(named(claims.advantage(both)), both)).splitlines()
-    assert re.match(r"cifar10 · convnet 1: keeping the hardest gains from .* \(keep 0.\d of 32,000\);", lines[2])
+    assert re.match(r"cifar10 · convnet 1: keeping the hardest: from .* \(keep 0.\d of 32,000\);", lines[2])
 
 
-@pytest.mark.usefixtures("_page_alone")
 def test_some_runs_alone_can_be_asked_for(study: Store, tmp_path: Path) -> None:
     rows = table(study)
     text = rows[rows["task"] == "pydoc"]
@@ -228,7 +220,6 @@ def test_nothing_evaluated_says_what_to_run(tmp_path: Path) -> None:
     assert not (tmp_path / "page").exists()
 
 
-@pytest.mark.usefixtures("_page_alone")
 @pytest.mark.parametrize("rules", [(), ("random",)])
 def test_a_study_without_scores_still_makes_a_page(rules: tuple[str, ...], tmp_path: Path) -> None:
     store = build(tmp_path / "store", pools=(2000, 4000), keeps=(0.5,), rules=rules, seeds=1, budgets=("steps",))
@@ -237,6 +228,7 @@ def test_a_study_without_scores_still_makes_a_page(rules: tuple[str, ...], tmp_p
     assert "no score-based rule was run" in (tmp_path / "page" / "index.html").read_text()
 
 
+@pytest.mark.usefixtures("real_figures")
 def test_a_drawing_is_the_same_every_time(study: Store) -> None:
     runs = newest(table(study))
     panel = laws.panels(runs[runs["task"] == "pydoc"], claims.advantage(runs))[0]
@@ -285,7 +277,6 @@ def test_ways_to_choose_that_words_do_not_tell_apart_keep_their_hash() -> None:
     assert shared["b2",] == "el2n, shared seed 7"
 
 
-@pytest.mark.usefixtures("_page_alone")
 def test_two_data_sets_of_one_task_and_size_are_told_apart(tmp_path: Path) -> None:
     for data in ("aaaaaa1111", "bbbbbb2222"):
         build(
@@ -344,7 +335,6 @@ def test_every_interval_lies_inside_its_axes(pools: tuple[int, ...], tmp_path: P
         assert len(places) == len(set(places)), drawing.title
 
 
-@pytest.mark.usefixtures("_page_alone")
 def test_reasons_are_said_once_and_a_single_seed_is_one(tmp_path: Path) -> None:
     pair = {"rules": ("random", "hard"), "pools": (2000, 4000), "seeds": 1}
     store = build(tmp_path / "store", keeps=(0.5,), budgets=("epochs",), **pair)  # type: ignore[arg-type]

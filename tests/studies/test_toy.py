@@ -70,6 +70,7 @@ def toy(tmp_path: Path) -> list[str]:
     return ["--plugin", str(tmp_path / "toy.py")]
 
 
+@pytest.mark.usefixtures("real_figures")
 def test_simulate_makes_runs_and_their_page(capsys: pytest.CaptureFixture[str], results: str, toy: list[str]) -> None:
     words = ["simulate", "study=toy", "study.base=2,3", "seed=0,1,2", results, *toy]
     answer = call(capsys, *words, "--json")

@@ -10,7 +10,6 @@ import pandas as pd
 import pytest
 import torch
 
-from prune_lab.experiments.figures import panels
 from prune_lab.experiments.laws import claims
 from prune_lab.experiments.seeds import torch_stream
 from prune_lab.experiments.store import checkpoints
@@ -147,9 +146,8 @@ def test_policies_from_the_command_line(capsys: pytest.CaptureFixture[str], resu
 
 
 def test_a_page_compares_policies_and_rules_under_one_budget(
-    capsys: pytest.CaptureFixture[str], results: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    capsys: pytest.CaptureFixture[str], results: str, tmp_path: Path
 ) -> None:
-    monkeypatch.setattr(panels, "save", lambda drawings, stem, **_: None)
     (tmp_path / "configs" / "experiment").mkdir(parents=True)
     (tmp_path / "configs" / "experiment" / "mixed.yaml").write_text(MIXED)
     words = ["reproduce", f"hydra.searchpath=[file://{tmp_path / 'configs'}]", "experiment=mixed", *TINY, results]
