@@ -67,14 +67,15 @@ def _page(plain: Run, keys: dict[str, str], words: Sequence[str], others: Sequen
     placed = [word for word in words if _key(word).split(".")[0] not in PLACES]
     title = plain.title or " ".join(["What is in", *(placed or [f"task={plain.task.name}"])])
     name = key_of({"inspect": sorted(keys.items())})
+    path = store.path("report", name) / "index.html"
     with store.page(name) as folder:
         metrics = build.build(
             store, keys, folder, task=plain.task,
             words=[*others, *plugins],
+            cleaning=os.path.relpath(path.with_name("cleaning.csv")),
             title=title,
             command=shlex.join(["prune-lab", "inspect", *placed, *plugins]),
         )  # fmt: skip
-    path = store.path("report", name) / "index.html"
     if show.as_json:
         show.data({"phase": "inspect", "key": name, "path": str(path.parent), "status": "done", "metrics": metrics})
     said = [*(f"warning: {one}" for one in metrics["warnings"]), *metrics["summary"]]

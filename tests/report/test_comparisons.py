@@ -72,6 +72,7 @@ def test_the_page_shows_them_in_one_table_and_one_figure(
     for name in ("el2n", "mine.csv", "other.csv"):
         assert f'<th scope="row">{name}</th>' in head
     assert text.count("<h2>One score against another</h2>") == 1
+    assert "mine.csv against el2n, hardest 0.5: " in head
     assert 'aria-label="Against el2n, cifar10 · convnet 0.25' in text
     assert "<title>mine.csv · hardest 0.5, seed 2: " in text
     data = re.findall(r'download="([^"]+)" href="data:text/csv;base64,([^"]+)"', text)

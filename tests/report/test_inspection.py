@@ -44,7 +44,7 @@ def photos(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def test_wrong_labels_and_copies_of_a_folder_are_found_and_the_next_command_can_be_given(
-    photos: Path, capsys: pytest.CaptureFixture[str], results: str
+    photos: Path, capsys: pytest.CaptureFixture[str], results: str, tmp_path: Path
 ) -> None:
     words = ["inspect", "task=images", f"task.path={photos}", *FAST, "recipe.epochs=10", results]
     first = call(capsys, *words, "--json")
@@ -67,11 +67,17 @@ def test_wrong_labels_and_copies_of_a_folder_are_found_and_the_next_command_can_
     page = (folder / "index.html").read_text()
     assert page.count("data:image/png") > 20
     assert "hardest" in page
-    dropped = int(labels["likely"].sum())
-    prune = shlex.split(metrics["commands"][0])
-    assert "scorer.folds=2" in prune
-    assert call(capsys, *prune[1:], "--dry-run").code == 0
-    assert round((1 - float(next(word for word in prune if "keep=" in word)[5:])) * len(labels)) == dropped
+    exported = tmp_path / "kept.csv"
+    prune = [word.replace("export=kept.csv", f"export={exported}") for word in shlex.split(metrics["commands"][0])[1:]]
+    assert call(capsys, *prune).code == 0
+    kept = pd.read_csv(exported, keep_default_na=False).query("split == 'train'").set_index("id")
+    assert not kept.loc[labels.loc[labels["likely"], "id"], "kept"].any()
+    within = exact[(exact["split"] == "train") & (exact["of_split"] == "train")]
+    assert len(within) > 0
+    assert all(kept.loc[[one, of], "kept"].sum() <= 1 for one, of in zip(within["id"], within["of_id"], strict=True))
+    table = pd.read_csv(folder / "cleaning.csv", keep_default_na=False).set_index("id")
+    assert (table["score"] == 0).equals(kept["kept"].reindex(table.index))
+    assert {"", "the label is likely wrong"} <= set(table["reason"])
     assert {one["status"] for one in call(capsys, *words, "--json", "--dry-run").objects} == {"cached"}
 
 
@@ -174,6 +180,18 @@ def test_copies_exact_and_near_within_and_between_splits() -> None:
         ["exact", "train/20", "train/0"], ["exact", "test/0", "train/2"], ["exact", "test/1", "train/3"],
         ["near", "dev/0", "train/1"],
     ]  # fmt: skip
+
+
+def test_of_copies_the_one_with_the_right_label_is_kept() -> None:
+    """Of 0, 1 and 2, which are copies, 0 is likely wrong; of 3 and 4 both are; 5 is a copy of one of dev."""
+    train = Examples(np.zeros((6, 1), np.float32), np.zeros(6, np.int64), np.array([f"{n}" for n in range(6)]))
+    data = Data("tiny", "vectors", {"train": train}, ("a",))
+    labels = pd.DataFrame({"row": range(6), "likely": [True, False, False, True, True, False]})
+    copied = pd.DataFrame({
+        "split": "train", "row": [1, 2, 4, 5], "of_split": ["train", "train", "train", "dev"], "of_row": [0, 0, 3, 0],
+    })  # fmt: skip
+    assert issues.cleaning(data, labels, copied)["score"].tolist() == [1, 0, 1, 1, 1, 0]
+    assert issues.cleaning(data, None, copied)["score"].tolist() == [0, 1, 1, 0, 1, 0]
 
 
 def auc(scores: pd.Series[Any], kind: pd.Series[Any]) -> float:

@@ -44,19 +44,22 @@ def build(
     *,
     task: TaskChoice,
     words: Sequence[str],
+    cleaning: str,
     title: str,
     command: str,
 ) -> dict[str, Any]:
     """The page on the score folders of these keys: `labels` (not of text), `difficulty` and `nearest`; what came out.
 
-    `words` are those of the command that say which data and how proxies train.
+    `words` are those of the command that say which data and how proxies train; `cleaning` is where the table of what to
+    leave out will be.
     """
     data = load_data(task)
     scores = {use: store.get("score", key) for use, key in keys.items()}
     found = look(store, scores, task, data)
     warned = list(warnings(found))
-    commands = list(suggested(found, words))
+    commands = list(suggested(found, words, cleaning))
     tables = {"copies.csv": found.copies, "classes.csv": issues.classes(data), "scores.csv": _scores(found)}
+    tables["cleaning.csv"] = found.cleaning
     tables |= {} if found.labels is None else {"label_errors.csv": found.labels}
     records: list[Mapping[str, Any]] = [one.record for one in scores.values()]
     records += [record for own in found.proxies.values() for record in own]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import shlex
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -14,7 +15,6 @@ from ...contracts import Data, Floats, TaskChoice
 from ...laws.guessing import chance
 from ...store.folders import Folder, Store
 from ..parts import count
-from ..table import differing
 from . import issues
 
 LONGER = 4  # times: what is proposed where proxies are at chance
@@ -32,6 +32,7 @@ class Found:
     labels: pd.DataFrame | None  # see issues.label_errors; None for text
     copies: pd.DataFrame  # see issues.copies
     alike: pd.DataFrame  # (N, row nearest distance) by the features of a proxy, most alike first
+    cleaning: pd.DataFrame  # see issues.cleaning
 
     @property
     def wrong(self) -> pd.DataFrame:
@@ -72,6 +73,8 @@ class Found:
 def look(store: Store, scores: Mapping[str, Folder], task: TaskChoice, data: Data) -> Found:
     """All that is found."""
     tables = {use: folder.table("scores.parquet").sort_values("index") for use, folder in scores.items()}
+    labels = issues.label_errors(data, tables["labels"]) if "labels" in tables else None
+    copies = issues.copies(data)
     near = tables["nearest"][tables["nearest"]["nearest"].notna()].sort_values("score", kind="stable")
     return Found(
         data=data,
@@ -79,9 +82,10 @@ def look(store: Store, scores: Mapping[str, Folder], task: TaskChoice, data: Dat
         scores=scores,
         proxies={use: proxies_of(store, folder) for use, folder in scores.items()},
         difficulty=tables["difficulty"]["score"].to_numpy(np.float64),
-        labels=issues.label_errors(data, tables["labels"]) if "labels" in tables else None,
-        copies=issues.copies(data),
+        labels=labels,
+        copies=copies,
         alike=pd.DataFrame({"row": near["index"], "nearest": near["nearest"].astype(int), "distance": near["score"]}),
+        cleaning=issues.cleaning(data, labels, copies),
     )
 
 
@@ -135,31 +139,31 @@ def warnings(found: Found) -> Iterator[str]:
                 yield f"{scorer(folder)}: {sentence.removeprefix('warning: ')}"
 
 
-def suggested(found: Found, words: Sequence[str]) -> Iterator[tuple[str, str]]:
-    """(why, command): what to run next."""
+def suggested(found: Found, words: Sequence[str], cleaning: str) -> Iterator[tuple[str, str]]:
+    """(why, command): what to run next. `cleaning`: the path of the table `Found.cleaning`."""
     if found.at_chance:
         yield "Train the proxies for longer, and look again:", _command("inspect", words, _longer(found))
         return
-    number, wrong = len(found.difficulty), len(found.wrong)
-    copied = len(found.copies[(found.copies["split"] == "train") & (found.copies["of_split"] == "train")])
-    if wrong:
-        settings = differing("scorer", "loss", found.scores["labels"].record["recipe"]["scorer"])
-        ranking = [f"scorer.{name}={value}" for name, value in settings.items() if name not in ("name", "predictions")]
+    number, reasons = len(found.difficulty), found.cleaning["reason"].value_counts()
+    dropped = int(found.cleaning["score"].sum())
+    if dropped:
+        parts = {
+            "the label is likely wrong": ("likely wrong label", "likely wrong labels"),
+            "a copy of one that is kept": ("copy", "copies"),
+        }
+        named = " and ".join(f"the {count(reasons[why], *words)}" for why, words in parts.items() if why in reasons)
+        ranking = ["scorer=file", f"scorer.path={cleaning}", "rule=easy", _keep(number, dropped)]
         yield (
-            f"Leave out the {wrong} examples whose label has the highest loss:",
-            _command("prune", words, "scorer=loss", *ranking, "rule=easy", _keep(number, wrong), "export=clean.csv"),
-        )
-    if copied:
-        yield (
-            f"Leave out the {copied} training examples that are most alike to one that is kept:",
-            _command("prune", words, "scorer=duplicates", "rule=hard", _keep(number, copied), "export=unique.csv"),
+            f"Leave out {named} that are listed here; of copies of one another one is kept ({Path(cleaning).name} has "
+            "each with its reason, and can be edited):",
+            _command("prune", words, *ranking, "export=kept.csv"),
         )
     if len(found.across) and "copies" in type(found.task).model_fields:
         yield (
             "Keep equal images in one split, so that the test split has none of what is trained on:",
             _command("inspect", words, "task.copies=group"),
         )
-    if not wrong and not copied:
+    if not dropped:
         classed = found.labels is not None
         rules = "rule=hard,easy,random" if classed else "scorer=perplexity rule=hard,middle,easy,random"
         yield (

@@ -62,6 +62,30 @@ def copies(data: Data) -> pd.DataFrame:
     return pd.DataFrame(table, columns=columns)
 
 
+def cleaning(data: Data, labels: pd.DataFrame | None, copied: pd.DataFrame) -> pd.DataFrame:
+    """Every training example, id score reason: a score of 1 to leave it out, 0 to keep it.
+
+    Left out are labels that are likely wrong, and of the copies of one another (within train) all but the first whose
+    label is not among those.
+    """
+    from scipy.sparse import coo_matrix
+    from scipy.sparse.csgraph import connected_components
+
+    ids = data.splits["train"].ids
+    wrong = np.zeros(len(ids), bool)
+    if labels is not None:
+        wrong[labels.loc[labels["likely"], "row"]] = True
+    own = copied[(copied["split"] == "train") & (copied["of_split"] == "train")]
+    pairs = own[["row", "of_row"]].to_numpy(np.int64).reshape(-1, 2)
+    graph = coo_matrix((np.ones(len(pairs), bool), (pairs[:, 0], pairs[:, 1])), shape=(len(ids), len(ids)))
+    group = connected_components(graph, directed=False)[1]
+    right = np.flatnonzero(~wrong)
+    kept = np.zeros(len(ids), bool)
+    kept[right[np.unique(group[right], return_index=True)[1]]] = True
+    reason = np.where(wrong, "the label is likely wrong", np.where(kept, "", "a copy of one that is kept"))
+    return pd.DataFrame({"id": ids, "score": np.where(kept, 0, 1), "reason": reason})
+
+
 def nearest_earlier(looks: Any) -> tuple[Indices, Indices, Floats]:
     """The rows of looks (N, D) that an earlier one is nearer to than NEAR: (M,) rows, the nearest of those, cosines."""
     length = np.linalg.norm(looks, axis=1, keepdims=True)

@@ -22,16 +22,37 @@ WORDS = (
     "paired by seed. Positive: the first score keeps the better examples. One scale for all; not corrected for the {} "
     "comparisons."
 )
+SAID = 3  # comparisons that the page's first words give
 FEW = 24  # rows of the table that are not folded
+
+
+def sentence(pairs: pd.DataFrame, runs: pd.DataFrame) -> str:
+    """Each of few comparisons; nothing of many, which the table has."""
+    found = _named(pairs, runs).head(SAID + 1)
+    if not 0 < len(found) <= SAID:
+        return ""
+    each = (
+        f"{row['scorer']} against {row['against']}, {name_of(row['rule'])} {row['keep']:g}: {claims.describe(row)} "
+        f"({row['verdict']})"
+        for _, row in found.iterrows()
+    )
+    return f"One score against another: {'; '.join(each)}."
+
+
+def _named(pairs: pd.DataFrame, runs: pd.DataFrame) -> pd.DataFrame:
+    """The pairs by what their scores and setups are called."""
+    if pairs.empty:
+        return pairs
+    by = laws.scorers(runs)
+    words = pairs.assign(scorer=pairs["selection"].map(by), against=pairs["other"].map(by))
+    return laws.placed(words, runs).assign(scorer=words["scorer"])
 
 
 def section(pairs: pd.DataFrame, runs: pd.DataFrame) -> Section | None:
     """Nothing where no two scores met."""
     if pairs.empty:
         return None
-    by = laws.scorers(runs)
-    words = pairs.assign(scorer=pairs["selection"].map(by), against=pairs["other"].map(by))
-    found = laws.placed(words, runs).assign(scorer=words["scorer"])
+    found = _named(pairs, runs)
     drawings = _drawings(found, runs)
     body = cells([_row(row, found) for _, row in found.iterrows()])
     shown = body if len(found) <= FEW else details(f"{len(found)} comparisons of two scores", body)

@@ -69,7 +69,9 @@ def build(
         sections,
         outcomes,
         title=title,
-        verdict=weighed if weighed and advantage.empty else f"{gained} {weighed}".strip(),
+        verdict=weighed
+        if weighed and advantage.empty
+        else f"{gained} {weighed}\n{against.sentence(pairs, own)}".strip(),
         caveat=claims.caveat(advantage),
         warnings=[*at_chance(points, guessed), *warnings(every, own, points, lost)],
         tables={"table.csv": every, "points.csv": points} | ({"distribution.csv": measures} if len(measures) else {}),
