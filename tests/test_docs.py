@@ -85,6 +85,7 @@ def test_every_command_in_the_documents_can_be_given(
     (tmp_path / "doubt.py").write_text(next(block for block in blocks("python") if "Doubt" in block))
     (tmp_path / "mine.yaml").write_text(next(block for block in blocks("yaml") if "name: mine" in block))
     call(capsys, "score", "scorer=random", "export=mine.csv")
+    (tmp_path / "cleaning.csv").write_bytes((tmp_path / "mine.csv").read_bytes())
     call(capsys, "prune", "task=images", "task.path=photos", "keep=1", "rule=random", "export=labels.csv")
     answers = {" ".join(words): call(capsys, *words, "--dry-run") for words in commands()}
     assert not {command: answer.err for command, answer in answers.items() if answer.code}

@@ -151,7 +151,7 @@ def suggested(found: Found, words: Sequence[str], cleaning: str) -> Iterator[tup
             "the label is likely wrong": ("likely wrong label", "likely wrong labels"),
             "a copy of one that is kept": ("copy", "copies"),
         }
-        named = " and ".join(f"the {count(reasons[why], *words)}" for why, words in parts.items() if why in reasons)
+        named = " and ".join(f"the {count(reasons[why], *called)}" for why, called in parts.items() if why in reasons)
         ranking = ["scorer=file", f"scorer.path={cleaning}", "rule=easy", _keep(number, dropped)]
         yield (
             f"Leave out {named} that are listed here; of copies of one another one is kept ({Path(cleaning).name} has "
