@@ -84,16 +84,15 @@ def _scores(folder: Folder, run: Run, path: Path) -> str:
 def _kept(store: Store, folder: Folder, run: Run, path: Path) -> str:
     data, form = load_data(run.task), _form(run)
     table = folder.table("documents.parquet", ["id", "kept"]) if by_document(run) else _examples(store, folder, data)
-    names = table["id"][table["kept"]].tolist()
-    apart = " and ".join(f"{len(part.ids)} of {name}" for name, part in data.splits.items() if name != "train")
-    apart = "those of dev and test" if by_document(run) else apart
+    names, whole = table["id"][table["kept"]].tolist(), _with_held_out(table, data, documents=by_document(run))
+    in_split = whole["split"].value_counts()
+    held = [f"{in_split[split]} of {split}" for split in ("dev", "test") if split in in_split]
+    apart = f"{' and '.join(held)} were not judged" if held else ""
     said = f"{len(names)}{' documents' if by_document(run) else ''} kept and {len(table) - len(names)} dropped"
     if form == "table":
-        table = table if by_document(run) else _with_held_out(table, data)
-        table.to_csv(path, index=False) if path.suffix == ".csv" else table.to_parquet(path, index=False)
-        listed = "" if by_document(run) else f", and of {apart}, which were not judged,"
-        return f"{said}: a table of both{listed}"
-    said += f" ({apart} were not judged, and are left out)"
+        whole.to_csv(path, index=False) if path.suffix == ".csv" else whole.to_parquet(path, index=False)
+        return f"{said}{f'; {apart}' if apart else ''}: a table of all"
+    said += f" ({apart}, and are left out)" if apart else ""
     source = records.of(run.task)
     if form == "data":
         records.write(source, names, path, folder=is_folder(str(run.export)), linked=run.links)
@@ -121,22 +120,29 @@ def _examples(store: Store, folder: Folder, data: Data) -> pd.DataFrame:
     return table
 
 
-def _with_held_out(table: pd.DataFrame, data: Data) -> pd.DataFrame:
+def _with_held_out(table: pd.DataFrame, data: Data, *, documents: bool) -> pd.DataFrame:
     """The training pool, and below it dev and test: every example with its split, the reason, and its original.
 
-    What is held out has no score and is not kept: the reason tells it from what was dropped.
+    What is held out has no score and is not kept: the reason tells it from what was dropped. The original of copies is
+    the first that is kept, or else the first.
     """
     parts = [table.assign(split="train", reason=np.where(table["kept"], "kept", "dropped"))]
     pool = set(table["id"])
     for name in ("dev", "test"):
         split = data.splits[name]
-        rows = pd.DataFrame({"id": split.ids, "kept": False, "split": name, "reason": f"held out as {name}"})
+        ids = documents_of(split.ids)[0] if documents else split.ids
+        rows = pd.DataFrame({"id": ids, "kept": False, "split": name, "reason": f"held out as {name}"})
         if data.classes:
             rows["label"], rows["class"] = split.targets, np.array(data.classes)[split.targets]
         parts.append(rows[~rows["id"].isin(pool)])
     whole = pd.concat([part for part in parts if len(part)], ignore_index=True)
-    copied = copies.originals(data.splits, data.kind)
-    return whole.assign(copy_of=[copied.get(name, "") for name in whole["id"]])
+    if documents:
+        return whole
+    first = copies.originals(data.splits, data.kind)
+    root = whole["id"].map(first).fillna(whole["id"])
+    kept = whole[whole["kept"]].assign(root=root).drop_duplicates("root").set_index("root")["id"]
+    original = root.map(kept).fillna(root)
+    return whole.assign(copy_of=original.where(original != whole["id"], ""))
 
 
 def _form(run: Run) -> Form:

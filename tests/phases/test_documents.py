@@ -67,7 +67,10 @@ def test_whole_documents_are_kept_and_leave_as_lines(
     assert abs(len(set(kept) & set(middle)) - len(kept)) <= 1
     assert (tmp_path / "kept.jsonl").read_text().splitlines() == [made[row] for row in kept]
     assert np.load(written("prune", "kept.npy")).tolist() == kept
-    assert list(pd.read_csv(written("prune", "kept.csv"))) == ["id", "windows", "tokens", "score", "kept"]
+    whole = pd.read_csv(written("prune", "kept.csv"))
+    assert list(whole) == ["id", "windows", "tokens", "score", "kept", "split", "reason"]
+    assert len(whole) == 40
+    assert set(whole.loc[whole["split"] != "train", "reason"]) == {"held out as dev", "held out as test"}
     assert pd.read_csv(written("score", "scores.csv"))["score"].tolist() == rows.tolist()
     windows = pd.read_parquet(made_of.path / "kept.parquet")["id"]  # what training reads
     assert sorted(set(windows.str.partition("#")[0])) == table["id"][table["kept"]].tolist()
