@@ -39,6 +39,8 @@ def inspect(words: Sequence[str], *, dry_run: bool, as_json: bool, browse: bool 
     runs = {use: compose.runs("score", [*others, *scorer]) for use, scorer in wanted.items()}
     if any(len(one) > 1 for one in runs.values()):
         raise ConfigError(f"inspect takes one more scorer, and these are several: {' '.join(own)}", "one of them")
+    if said := _apart(plain):
+        show.note(said)
     outcomes = run("score", [one for (one,) in runs.values()], show, dry_run=dry_run)
     if dry_run or exit_code(outcomes):
         return exit_code(outcomes)
@@ -46,6 +48,19 @@ def inspect(words: Sequence[str], *, dry_run: bool, as_json: bool, browse: bool 
         keys = {use: job_of("score", one).key for use, (one,) in runs.items()}
     keys.setdefault("difficulty", keys.get("labels", ""))
     return _page(plain, keys, words, others, show)
+
+
+def _apart(plain: Run) -> str:
+    """What to say of examples that are set apart although all could be judged; empty where there are none."""
+    from prune_lab.experiments.data.load import load_data
+
+    data = load_data(plain.task)
+    if not any(note.startswith("no test part") for note in data.notes):
+        return ""
+    number = {split: len(part.ids) for split, part in data.splits.items()}
+    apart = len(set(data.splits["dev"].ids) - set(data.splits["train"].ids)) + number["test"]
+    of = f"{apart:,} of {number['train'] + apart:,} examples are in dev or test"
+    return f"{of}, and not judged: task.test=0 task.dev=0 judges all" if apart else ""
 
 
 def _scorers(own: Sequence[str], *, text: bool) -> dict[str, list[str]]:

@@ -35,6 +35,8 @@ def begin(work: Work, model: nn.Module, visited: int, *, budget: str = "epochs")
         f"examples in batches of about {visited / duration.steps_per_epoch:.4g}, "
         f"about {round(duration.stop * visited / duration.steps_per_epoch):,} examples in all"
     )
+    if moved := recipe.augmentation:
+        work.decide(moved)
     parameters = sum(weight.numel() for weight in model.parameters())
     adapted = getattr(model, "adapted", None)
     work.decide(f"model {work.run.model.name}: {parameters:,} parameters" + (f", {adapted}" if adapted else ""))

@@ -82,6 +82,14 @@ class Recipe(Settings):
             f"would be {usual} steps, and recipe.least_steps is {self.least_steps}"
         )
 
+    @property
+    def augmentation(self) -> str:
+        """What to say of how images are changed each time that they are seen; empty where they are not."""
+        moved = f"shifted by up to {self.shift} pixel{'' if self.shift == 1 else 's'}" if self.shift else ""
+        changes = " and ".join(filter(None, ("half of them mirrored" if self.flip else "", moved)))
+        off = " ".join(filter(None, ("recipe.flip=false" if self.flip else "", "recipe.shift=0" if self.shift else "")))
+        return f"images are augmented: {changes} ({off} to leave them as they are)" if changes else ""
+
 
 @dataclass(frozen=True, slots=True)
 class Plan:

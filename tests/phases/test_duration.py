@@ -91,3 +91,17 @@ def test_score_ends_with_what_to_set_where_proxies_are_at_chance(
         assert derived != again
     learned = call(capsys, "score", *words, "recipe.learning_rate=0.5")
     assert "guessing" not in learned.err
+
+
+@pytest.mark.parametrize(
+    ("flip", "shift", "said"),
+    [
+        (False, 0, ""),
+        (True, 0, "images are augmented: half of them mirrored (recipe.flip=false to leave them as they are)"),
+        (True, 2, "half of them mirrored and shifted by up to 2 pixels (recipe.flip=false recipe.shift=0 to"),
+    ],
+)
+def test_how_images_are_augmented_is_said(flip: bool, shift: int, said: str) -> None:
+    recipe = Recipe(epochs=1, flip=flip, shift=shift)
+    assert said in recipe.augmentation
+    assert bool(said) == bool(recipe.augmentation)

@@ -49,6 +49,7 @@ def test_wrong_labels_and_copies_of_a_folder_are_found_and_the_next_command_can_
     words = ["inspect", "task=images", f"task.path={photos}", *FAST, "recipe.epochs=10", results]
     first = call(capsys, *words, "--json")
     assert first.code == 0, first.err
+    assert "85 of 306 examples are in dev or test, and not judged: task.test=0 task.dev=0 judges all" in first.err
     made = first.objects[-1]
     folder, metrics = Path(made["path"]), made["metrics"]
     labels = pd.read_csv(folder / "label_errors.csv")
