@@ -26,7 +26,7 @@ from ...contracts import Floats, Indices
 from ...errors import ConfigError
 
 Reduce = Literal["max", "mean"]
-TIE = 1e-10  # values that differ by less, as a share of the largest prior variance, are equal: rounding decides nothing
+TIE = 1e-10  # values that differ by less, as a share of the least, are equal: rounding decides nothing
 MOST_SUBSETS = 2_000_000  # that brute force tries
 CHUNK = 20_000  # subsets at once
 
@@ -78,14 +78,13 @@ def best_subset(
         )
     precision, squares = np.linalg.inv(covariance), points[:, :, None] * points[:, None, :] / noise
     subsets, best, least = combinations(range(len(points)), budget), np.arange(budget), np.inf
-    scale = float(((targets @ covariance) * targets).sum(1).max())
     while part := list(islice(subsets, CHUNK)):
         places = np.array(part)
         inverses = np.linalg.inv(precision + squares[places].sum(1))
         variances = np.einsum("kd,sde,ke->sk", targets, inverses, targets, optimize=True)
         values = variances.max(1) if reduce == "max" else variances.mean(1)
-        place = first_least(values, scale)
-        if values[place] < least - TIE * scale:
+        place = first_least(values)
+        if values[place] < least * (1 - TIE):
             best, least = places[place], values[place]
     return np.asarray(best, np.int64)
 
@@ -101,7 +100,6 @@ class Posterior:
         self.own = (spread * pool).sum(1)  # (n,) xᵀSx
         self.cross = spread @ test.T  # (n, K) xᵀSq
         self.variances = ((test @ self.covariance) * test).sum(1)  # (K,) qᵀSq
-        self.scale = float(self.variances.max())  # before any label
         self._room = np.empty_like(self.cross)
 
     def after(self, reduce: Reduce) -> Floats:
@@ -138,14 +136,15 @@ def grown(posterior: Posterior, budget: int, values: Callable[[], Floats], *, re
         now = values()
         if not replace:
             now[picks] = np.inf
-        picks.append(first_least(now, posterior.scale))
+        picks.append(first_least(now))
         posterior.label(picks[-1])
     return np.array(picks, np.int64)
 
 
-def first_least(values: Floats, scale: float) -> int:
+def first_least(values: Floats) -> int:
     """The first place of the least value, up to rounding."""
-    return int(np.argmax(values <= values.min() + TIE * scale))
+    least = values.min()
+    return int(np.argmax(values <= least + TIE * abs(least)))
 
 
 def outside(pool: Floats, test: Floats, *, prior: Floats | None = None) -> str:
