@@ -15,7 +15,7 @@ from ...store.folders import Store
 from .. import page
 from ..parts import Section, definitions
 from ..provenance import origin
-from . import curve_laws, curves, policies, searches, sources, spread, subsets
+from . import curve_laws, curves, policies, searches, smoothness, sources, spread, subsets
 from .marks import without_changes
 from .searches import Found
 
@@ -101,6 +101,10 @@ def build(
         subsets.gains(found), sources.section(mixed), policies.forms(forms), subsets.table(compared),
         policies.saved(runs), sources.by_source(by_source), curve_laws.section(laws), page.expected(outcomes),
     ]  # fmt: skip
+    if (runs["search.epochs"] == 0).all():
+        known = [definitions([(name, WORDS[name]) for name in ("φ", "metasmoothness")])]
+        sentences = [smoothness.summary(groups)]
+        sections = [Section("The words used here", known), smoothness.section(groups), page.expected(outcomes)]
     points = searches.points(runs, [name for name in runs.columns if POINTS.fullmatch(name)])
     return page.write(
         folder,
