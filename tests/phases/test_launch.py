@@ -143,20 +143,9 @@ def test_a_plug_in_that_prints_leaves_stdout_to_data(
     assert all(word in answer.err for word in ("imported", "validated", "scored"))
 
 
-def test_killed_at_any_moment_nothing_is_published_and_the_next_call_goes_on(
+def test_killed_at_any_moment_nothing_is_published_its_workers_end_and_the_next_call_goes_on(
     capsys: pytest.CaptureFixture[str], tmp_path: Path
 ) -> None:
-    store = tmp_path / "results"
-    process = start("train", *LONG, f"results={store}")
-    wait_until_training(store)
-    process.kill()
-    process.communicate()
-    assert Store(store).folders() == []
-    assert call(capsys, "runs", "--clean", "--results", str(store)).code == 0
-    assert call(capsys, "train", *changed(*LONG, "recipe.epochs=2"), f"results={store}").code == 0
-
-
-def test_workers_end_with_a_killed_parent(tmp_path: Path) -> None:
     store = tmp_path / "results"
     process = start("train", *LONG, f"results={store}", "--launcher", "processes", "launcher.workers=1")
     wait_until_training(store)
@@ -168,6 +157,9 @@ def test_workers_end_with_a_killed_parent(tmp_path: Path) -> None:
     process.kill()
     process.communicate()
     wait_for(lambda: not any(Path(f"/proc/{worker}").exists() for worker in workers))
+    assert Store(store).folders() == []
+    assert call(capsys, "runs", "--clean", "--results", str(store)).code == 0
+    assert call(capsys, "train", *changed(*LONG, "recipe.epochs=2"), f"results={store}").code == 0
 
 
 def test_an_interrupt_ends_in_a_sentence_and_keeps_what_is_finished(

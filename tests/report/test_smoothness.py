@@ -17,4 +17,9 @@ def test_where_one_run_is_below_the_bound_phi_cannot_be_read() -> None:
         "in 1 of them: rough."
     )
     table = str(smoothness.section(groups).parts[1])
-    assert table.index(">rough<") < table.index(">cannot be read<") < table.index(">smooth<") < table.index(">can be read<")
+    assert (
+        table.index(">rough<")
+        < table.index(">cannot be read<")
+        < table.index(">smooth<")
+        < table.index(">can be read<")
+    )
