@@ -9,6 +9,7 @@ from prune_lab.experiments import choices as registry
 from prune_lab.experiments.contracts import Choice
 from prune_lab.experiments.errors import ConfigError
 
+from . import meant
 from .show import Show
 from .words import did_you_mean
 
@@ -23,7 +24,9 @@ def choices(kind: str | None, name: str | None, *, as_json: bool) -> int:
     found = {one: [c for c in registry.every(one) if name in (None, c.registered)] for one in kinds}
     if not any(found.values()):
         known = [known for one in kinds for known in registry.names(one)]
-        raise ConfigError(did_you_mean(str(name), str(name), known, ""), "prune-lab choices")
+        near = meant.choice(str(name), known)
+        what = did_you_mean(str(name), [near] if near else [], known)
+        raise ConfigError(what, f"prune-lab choices {near}" if near else "prune-lab choices")
     for one, classes in found.items():
         rows = [described(choice) for choice in classes]
         if as_json:

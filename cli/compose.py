@@ -20,9 +20,11 @@ from prune_lab.experiments.errors import ConfigError
 from prune_lab.experiments.laws import expectations
 from prune_lab.experiments.phases.settings import Run
 
+from . import meant
 from . import words as said
-from .experiment_file import OWN, experiment_file
+from .experiment_file import experiment_file
 from .lines import line_of
+from .words import OWN
 
 Checked = TypeVar("Checked", bound=BaseModel)
 CONFIGS = "prune_lab.configs"
@@ -204,11 +206,12 @@ def _unknown(group: str, name: Any, word: str) -> ConfigError:
         inside = " ".join(f"{group}.{key}={value}" for key, value in name.items()) or f"{group}={choices(group)[0]}"
         return ConfigError(f"{word}: {group} is chosen by a name, and its settings are words of their own", inside)
     shown, known = said.value(name), choices(group)
-    near, listed = said.nearest(shown, known), shown.split(",")
-    what = said.did_you_mean(f"{group}={shown}", shown, known, f"{group}=")
+    near, listed = meant.choice(shown, known), shown.split(",")
+    what = said.did_you_mean(f"{group}={shown}", [f"{group}={near}"] if near else [], known)
     what += ". One of your own needs --plugin FILE.py" if group in registry.KINDS else ""
     unquoted = f"{group}={shown}" if len(listed) > 1 and set(listed) <= set(known) else None
-    return ConfigError(what, _sized(group, shown) or unquoted or (near and f"{group}={near}"))
+    own = said.OF_ONES_OWN if group in registry.KINDS else None
+    return ConfigError(what, _sized(group, shown) or unquoted or (f"{group}={near}" if near else own))
 
 
 def _applies(word: str, point: tuple[str, ...], axes: Mapping[str, Sequence[str]], swept: Collection[str]) -> bool:
@@ -391,7 +394,7 @@ def _validated(model: type[Checked], content: Any, words: Sequence[str], section
             what, mend = said.sentence(detail, section, chosen, usual, choices)
             where = place(words, (*filter(None, [section]), *detail["loc"]))
             sentences.append(where + what)
-            if where and mend and mend.endswith("=..."):
-                mend = f"{mend[:-4].rpartition('.')[2]}: in the file"
+            if where and mend and detail["type"] == "extra_forbidden":
+                mend = said.in_the_file(mend)
             mends.append(mend)
         raise ConfigError("\n".join(sentences), next((mend for mend in mends if mend), None)) from None

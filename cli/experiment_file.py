@@ -10,9 +10,8 @@ import yaml  # type: ignore[import-untyped]
 
 from prune_lab.experiments.errors import ConfigError
 
-from .words import short
+from .words import OWN, short
 
-OWN = ".yaml"  # how its name ends
 MOST_BYTES = 200_000  # some seconds of reading; the largest of ours has 36,000
 DEEPEST = 20  # lists and sections within each other
 SHAPE = "a section `experiment` with name, title and grids: docs/howto/experiments_in_ci.md has an example"

@@ -117,9 +117,10 @@ def _verb(name: str) -> Callable[..., None]:
         browse: Browse = False,
         until_decided: UntilDecided = None,
     ) -> None:
-        from .words import sweeps_explained
+        from .words import check_spaces, sweeps_explained
 
         options.load(plugin)
+        check_spaces(settings or [])
         words = options.overrides(settings, keep=keep, seed=seed, launcher=launcher, results=results)
         with sweeps_explained(words):
             if name not in PAGES:

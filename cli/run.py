@@ -43,6 +43,7 @@ def run(phase: str, runs: Sequence[Run], show: Show, *, dry_run: bool, check: Ch
     if check is not None:
         check(jobs)
     _check_extras(todo, runs[0])
+    _check_place(phase, runs, todo)
     missing = {job.key for job in todo}
     before = [job for job in todo if job.key not in targets]
     if before:
@@ -72,6 +73,18 @@ def _check_extras(todo: Sequence[Job], run: Run) -> None:
         extras.check(run.launcher.extra, f"launcher={run.launcher.name}")
     if run.track is not None:
         extras.check(run.track.extra, f"track={run.track.name}")
+
+
+def _check_place(phase: str, runs: Sequence[Run], todo: Sequence[Job]) -> None:
+    """Refuse to work for an export whose place is taken. What is done already is compared with what is there."""
+    missing = {job.key for job in todo}
+    for run in exported(phase, runs) if runs[0].export is not None else ():
+        path = Path(str(run.export))
+        with one_look(Store(run.results)):
+            is_missing = job_of(phase, run).key in missing
+        if is_missing and path.exists() and not (path.is_dir() and not any(path.iterdir())):
+            other = path.with_name(f"{path.stem}_2{path.suffix}")
+            raise ConfigError(f"export={path} is there already, and is not replaced", f"export={other}, or remove it")
 
 
 def _say_warnings(folder: Folder, show: Show) -> None:

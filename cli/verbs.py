@@ -6,7 +6,9 @@ All of it is read from the code: the planner's functions, the files that a phase
 from __future__ import annotations
 
 import ast
+import difflib
 import re
+from collections.abc import Sequence
 from functools import lru_cache
 from importlib import resources
 from textwrap import fill
@@ -36,6 +38,43 @@ class Verb(TyperCommand):
     def format_help(self, ctx: Any, formatter: Any) -> None:
         self.epilog = described(str(self.name), checks=any(one.name == "check" for one in self.params))
         super().format_help(ctx, formatter)
+
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        given = list(args)
+        try:
+            return super().parse_args(ctx, args)
+        except Exception as error:
+            if type(error).__name__ != "NoSuchOption":  # its module is Click's, or Typer's own copy of it
+                raise
+            raise self._no_option(str(getattr(error, "option_name", "")), given) from None
+
+    def _no_option(self, option: str, words: Sequence[str]) -> errors.ConfigError:
+        """What to say of an option that is none: another one, or a setting, which is written key=value."""
+        from . import meant
+        from .words import every_key
+
+        word = next(word for word in words if word.partition("=")[0] == option or word.startswith(option))
+        follows = words[words.index(word) + 1 :][:1]
+        value = word.partition("=")[2] or next((one for one in follows if not one.startswith("-")), "...")
+        key, known = option.strip("-").replace("-", "_"), every_key() if takes_settings(self) else []
+        flags = {
+            name: not getattr(one, "is_flag", False) for one in self.params for name in one.opts if name[:2] == "--"
+        }
+        top = [one for one in known if "." not in one]
+        near = next(iter(difflib.get_close_matches(option, flags, n=1, cutoff=meant.NEAR)), None)
+        if key not in known and near is not None:
+            mend = f"{near} {value}" if flags[near] else near
+        elif said := meant.kept(key, value) if known else None:
+            mend = said
+        else:
+            mend = next((f"{one}={value}" for one in meant.settings(key, top, known)), f"prune-lab {self.name} --help")
+        listed = ", ".join(sorted(flags))
+        return errors.ConfigError(f"prune-lab {self.name} has no option {option}; it has: {listed}", mend)
+
+
+def takes_settings(verb: Any) -> bool:
+    """Whether a verb takes words key=value."""
+    return any(one.name in ("settings", "words") for one in verb.params)
 
 
 def described(verb: str, *, checks: bool) -> str:

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import difflib
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from itertools import pairwise
 from pathlib import Path
 from typing import Any, get_args
 
@@ -16,7 +16,12 @@ from prune_lab.experiments.errors import ConfigError, LabError
 from prune_lab.experiments.laws.expectations import Experiment
 from prune_lab.experiments.phases.settings import Run, sections
 
+from . import meant
+
 LONGEST = 200  # letters of a value in a sentence
+FEW = 10  # numbers of a range that are written one by one
+OWN = ".yaml"  # how the file of an experiment of one's own ends
+OF_ONES_OWN = "--plugin FILE.py, for one of your own"
 SWEEPS = ("choice(", "range(", "interval(", "glob(", "sort(", "shuffle(")  # functions of Hydra's grammar
 Choices = Callable[[str], list[str]]  # a group -> the names of its choices
 
@@ -89,19 +94,19 @@ def sweeps_explained(words: Sequence[str]) -> Iterator[None]:
         raise
 
 
-def nearest(word: str, known: Sequence[str]) -> str | None:
-    """The known word that comes nearest, where one is near."""
-    return next(iter(difflib.get_close_matches(word, known, n=1, cutoff=0.5)), None)
+def check_spaces(words: Sequence[str]) -> None:
+    """Refuse words that a space made of one: `rule=hard, random` or `keep = 0.5`."""
+    for place, (one, other) in enumerate(pairwise(words)):
+        opened = one.endswith((",", "=")) and "=" not in other
+        if (opened or other[:1] == "," or (other[:1] == "=" and "=" not in one)) and not one.startswith("title="):
+            parts = words[place : place + (3 if other in ("=", ",") else 2)]
+            raise ConfigError(f"a space makes several words of one: {short(' '.join(parts))}", short("".join(parts)))
 
 
-def did_you_mean(given: str, word: str, known: Sequence[str], prefix: str) -> str:
+def did_you_mean(given: str, near: Sequence[str], known: Sequence[str]) -> str:
     """What is not there, what comes near it, and what is there."""
-    inside = (
-        [] if "." in word else [key for key in every_key() if key.rpartition(".")[2] == word and key.count(".") == 1]
-    )
-    near = inside or [one for one in [nearest(short(word), known)] if one]
-    hint = f" Did you mean {' or '.join(prefix + name for name in near[:3])}?" if near else ""
-    return f"there is no {short(given.rstrip('='))}.{hint} There is: {', '.join(known)}"
+    hint = f" Did you mean {' or '.join(near[:3])}?" if near else ""
+    return f"there is no {short(given)}.{hint} There is: {', '.join(known)}"
 
 
 def spelled(word: str, groups: Sequence[str], choices: Choices) -> str:
@@ -119,6 +124,12 @@ def spelled(word: str, groups: Sequence[str], choices: Choices) -> str:
         return f"{key}={value.rstrip(',')}"
     if equals:
         return f"quotes around the value, and around the whole for the shell: \"{key}='{value}'\""
+    if word.endswith(".py"):
+        return f"--plugin {word}"
+    if word.endswith(OWN):
+        return f"prune-lab reproduce experiment={word}"
+    if re.fullmatch(r"0?\.\d+", word):
+        return f"keep={word}"
     group = next((group for group in groups if word in choices(group)), None)
     if group == "experiment":
         return f"prune-lab reproduce experiment={word}"
@@ -140,15 +151,20 @@ def sentence(
             what = f"{key} belongs to {kind}={', '.join(having)}, and this is {kind}={chosen.get(kind)}"
             return what, f"leave {key} out, or {kind}={having[0]}"
         known = _siblings(place, chosen)
-        near = nearest(short(key), known)
-        return did_you_mean(f"{key}=", key, known, ""), near and f"{near}=..."
+        near, within = meant.settings(key, known, every_key()), detail["input"]
+        inside, given = next(iter(within.items()), ("", "")) if isinstance(within, dict) else ("", within)
+        given = value(given) if re.fullmatch(r"[\w.+/-]+", value(given)) else "..."
+        if mend := meant.kept(key, value(detail["input"])):
+            return f"there is no {key}: what is said is the fraction kept, {mend}", mend
+        return did_you_mean(key, near, known), f"{'.'.join(filter(None, [near[0], inside]))}={given}" if near else None
     if detail["type"] == "no_choice":
         kind, name = detail["ctx"]["kind"], short(detail["ctx"]["name"])
         names = choices(kind)
-        near = (difflib.get_close_matches(name, names, n=1) or names[:1])[0]
         if not name:
-            return f"{key}.name is missing", f"{key}={near}"
-        return f"there is no {key}={name}; there is: {', '.join(names)}", f"{key}={near}"
+            return f"{key}.name is missing", f"{key}={names[0]}"
+        near_one = meant.choice(name, names)
+        mend = f"{key}={near_one}" if near_one else OF_ONES_OWN
+        return f"there is no {key}={name}; there is: {', '.join(names)}", mend
     if detail["type"] in ("model_type", "model_attributes_type", "dict_type"):
         return f"{key} is a section of settings, and {value(detail['input'])} is a value", f"{key}.NAME=VALUE"
     if detail["type"] == "too_short":
@@ -158,31 +174,44 @@ def sentence(
         here = f"leave ~{key} out" if "." not in key else f"{place[-1]}: in the file" if section else f"{key}=..."
         return f"{key} is missing", here
     if not key or detail["type"] == "value_error":
-        return message, None
+        used = re.fullmatch(r"(?s)(.+)[:;] (?:use (\S+=\S+(?: \S+=\S+)*)|(leave .+ out))", message)
+        return (used[1], used[2] or used[3]) if used else (message, None)
     given = detail["input"]
     if detail["type"] == "tuple_type":
         return f"{key}={value(given)} is no list", f"{key}=[{given}]" if isinstance(given, str) else f"{key}=[...]"
     if isinstance(given, dict):
         return f"{key}: {message}", None
+    if (span := _span(value(given))) and detail["type"].startswith(("int_", "greater_")):
+        many, few = f"{key}=range({span.start},{span.stop})", f"{key}={','.join(map(str, span))}"
+        written = f"{many} or {few}" if len(span) <= FEW else many
+        what = f"{key}={value(given)}: a range of whole numbers is written {written}"
+        return what, few if len(span) <= FEW else many
     return f"{key}={value(given)}: {message[0].lower()}{message[1:]}", _meant(key, value(given), detail, usual)
 
 
+def in_the_file(mend: str) -> str:
+    """`keep: in the file` for keep=0.5, where a word mends it."""
+    return re.sub(r"^(?:[\w.]+\.)?(\w+)=\S+$", r"\1: in the file", mend)
+
+
+def _span(given: str) -> range | None:
+    """The whole numbers of 0-4, 0..4, 0:4 or 0 to 4."""
+    ends = re.fullmatch(r"(\d+) *(?:\.\.\.?|-|:|to) *(\d+)", given)
+    return range(int(ends[1]), int(ends[2]) + 1) if ends and int(ends[1]) <= int(ends[2]) else None
+
+
 def _meant(key: str, given: str, detail: Any, usual: Any) -> str | None:
-    """What a value that cannot be was likely meant as: a percentage, a range of numbers, a word spelled otherwise."""
+    """What a value that cannot be was likely meant as: a percentage, a word spelled otherwise."""
     limit = detail.get("ctx", {}).get("le", detail.get("ctx", {}).get("lt"))
     number = re.fullmatch(r"(\d+(?:\.\d+)?) *(%?)", given)
     if number and (number[2] or (limit == 1 and float(number[1]) >= 10)) and 0 < float(number[1]) < 100:  # of a hundred
         return f"{key}={float(number[1]) / 100:g}"
     if detail["type"] == "int_from_float" and float(given) >= 0:
         return f"{key}={int(float(given))}"
-    if span := re.fullmatch(r"(\d+) *(?:\.\.|-|:) *(\d+)", given):
-        numbers = range(int(span[1]), int(span[2]) + 1)
-        few = 0 < len(numbers) <= 10
-        return f"{key}={','.join(map(str, numbers))}" if few else f"{key}=range({numbers.start},{numbers.stop})"
     if re.fullmatch(r"[\d.]+(,[\d.]+)+", given):  # quotes made one value of a sweep
         return f"{key}={given}"
-    if near := difflib.get_close_matches(given, literals(key), n=1):
-        return f"{key}={near[0]}"
+    if near := meant.choice(given, literals(key)):
+        return f"{key}={near}"
     for part in key.split("."):
         usual = usual.get(part) if isinstance(usual, dict) else None
     return None if usual is None or isinstance(usual, dict) else f"{key}={usual}"

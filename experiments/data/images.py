@@ -13,7 +13,7 @@ from pydantic import Field, model_validator
 from ..choices import choice
 from ..contracts import Count, Data, Examples, Kind, Place, Share, TaskChoice
 from ..errors import ConfigError, DataUnavailable
-from . import cifar, copies, metadata, relabel, sources, tables
+from . import cifar, copies, documents, metadata, relabel, sources, tables
 from .labels import Part, number, numbered_ids, said_of_classes
 from .parts import Names, divide, files_by_part, named_parts, names_of
 from .pixels import check_size, decode, resize, same_channels
@@ -181,6 +181,9 @@ def find(name: str, path: str | None) -> Source:
     looked = (
         f"parquet files, {cifar.PYTHON} or {cifar.BINARY}" if name == "cifar10" else "class folders or parquet files"
     )
+    texts = sources.list_files(root, documents.ENDINGS)
+    if name == "images" and (root.is_file() or {*map(documents.kind, texts)}.difference(documents.BESIDE)) and texts:
+        raise DataUnavailable(f"{root} has no {looked}, and has text ({texts[0].name})", "task=text")
     raise DataUnavailable(f"{root} has no {looked}", "task.path=FOLDER_OR_PARQUET")
 
 

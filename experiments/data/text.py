@@ -20,7 +20,7 @@ import numpy as np
 from ..contracts import IGNORED, Data, Examples, Indices, Split
 from ..errors import ConfigError, DataUnavailable, calling, renamed
 from ..extras import install
-from . import digits, sources
+from . import digits, images, sources
 from .documents import (
     BESIDE,
     ENDINGS,
@@ -129,7 +129,10 @@ def find(name: str, path: str | None) -> tuple[Path, dict[str, tuple[Path, ...]]
     for file in sources.list_files(root, ENDINGS):
         kinds.setdefault(kind(file), []).append(file)
     if not kinds:
-        raise DataUnavailable(f"{root} has no {', '.join(KINDS)} files", "task.path=FOLDER_OR_FILE")
+        pictures = sources.list_files(root, images.ENDINGS)
+        of_images = f", and has images ({pictures[0].name})" if pictures else ""
+        mend = "task=images" if pictures and name == "text" else "task.path=FOLDER_OR_FILE"
+        raise DataUnavailable(f"{root} has no {', '.join(KINDS)} files{of_images}", mend)
     ending, *others = sorted(kinds, key=lambda one: (one in BESIDE, -_bytes(kinds[one]) if len(kinds) > 1 else 0, one))
     parts, notes = files_by_part(kinds[ending], root)
     said = [

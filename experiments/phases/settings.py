@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal, get_args
 
-from pydantic import AfterValidator, BaseModel, Field, GetCoreSchemaHandler, model_validator
+from pydantic import AfterValidator, BaseModel, BeforeValidator, Field, GetCoreSchemaHandler, model_validator
 from pydantic_core import CoreSchema, PydanticCustomError, core_schema
 
 from .. import choices
@@ -32,6 +33,7 @@ Budget = Literal["epochs", "steps"]
 DEFAULT: dict[choices.Kind, str] = {"rule": "hard", "policy": "uniform"}  # where a run says nothing else
 
 
+DEVICES = {"gpu": "cuda", "nvidia": "cuda", "metal": "mps", "apple": "mps", "m1": "mps"}  # what others call a device
 EXPORTS = (".csv", ".parquet", ".jsonl", ".npy", ".json")
 
 
@@ -43,8 +45,19 @@ def is_folder(export: str) -> bool:
 def _known(export: str) -> str:
     if not is_folder(export) and Path(export).suffix not in EXPORTS:
         ends = f"{', '.join(EXPORTS[:-1])} or {EXPORTS[-1]}"
-        raise ValueError(f"export={export} ends in none of {ends}; a folder: export={export}/")
+        raise ValueError(f"export={export} ends in none of {ends}: use export={Path(export).with_suffix('.csv')}")
     return export
+
+
+def _is_device(given: Any) -> str:
+    name = str(given)
+    if not re.fullmatch(r"auto|cpu|mps|cuda(:\d+)?", name):
+        number = re.fullmatch(r"(?:gpu|cuda)?[:_]?(\d+)", name)
+        meant = f"cuda:{number[1]}" if number else DEVICES.get(name.lower(), "auto")
+        raise ValueError(
+            f"device={name} is none of auto, cpu, mps, cuda and cuda:N (a GPU by its number): use device={meant}"
+        )
+    return name
 
 
 class Of:
@@ -122,7 +135,7 @@ class Run(Settings):
     )
     budget: Budget = "epochs"  # epochs: a smaller set trains for fewer steps; steps: as many as the whole pool
     seed: Annotated[int, Field(ge=0)] = 0  # first weights, order, augmentation, the random rule, and the proxies
-    device: Annotated[str, Field(pattern=r"^(auto|cpu|mps|cuda(:\d+)?)$")] = "auto"  # auto: a GPU where there is one
+    device: Annotated[str, BeforeValidator(_is_device)] = "auto"  # auto: a GPU where there is one
     results: Place = "results"  # the store: where results are written
     export: Annotated[Place, AfterValidator(_known)] | None = None  # score, prune: also write it there
     links: Literal["hard", "symbolic", "no"] = "hard"  # prune export=FOLDER: links to files, or copies (no)
