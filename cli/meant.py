@@ -1,4 +1,4 @@
-"""Which setting or choice was meant by a word that is none: by its name elsewhere, its initials, beginning or letters."""
+"""Which setting or choice was meant by a word that is none: its name elsewhere, its initials, beginning or letters."""
 
 from __future__ import annotations
 
@@ -47,9 +47,9 @@ def settings(key: str, siblings: Sequence[str], every: Iterable[str]) -> list[st
             if near := [one for one in known if alike(one.rpartition(".")[2])]:
                 return sorted(near, key=lambda one: -_ratio(_section(key), _section(one))) if "." in key else near
     for known in (siblings, within):
-        if near := sorted(known, key=lambda one: -_ratio(word, one.rpartition(".")[2]))[:1]:
-            if _ratio(word, near[0].rpartition(".")[2]) >= NEAR_SETTING:
-                return near
+        near = sorted(known, key=lambda one: -_ratio(word, one.rpartition(".")[2]))[:1]
+        if near and _ratio(word, near[0].rpartition(".")[2]) >= NEAR_SETTING:
+            return near
     return []
 
 
