@@ -96,6 +96,29 @@ def test_sal_on_a_learner_that_is_the_exact_posterior_is_go() -> None:
     assert all(len(set(row)) == 4 for row in two.tolist())
 
 
+class Lopsided:
+    """Thinks 1 a tenth as likely as all labels together, and doubts every test point by the last label that it saw."""
+
+    def outputs(self, examples: Any, labels: Any, queries: Any) -> Any:
+        last = labels[:, -1:] if labels.shape[1] else torch.zeros(len(labels), 1)
+        return last.expand(-1, queries.shape[1])[..., None]
+
+    def doubt(self, outputs: Any) -> Any:
+        return outputs[..., 0]
+
+    def possible(self, outputs: Any) -> tuple[Any, Any]:
+        shape = (*outputs.shape[:-1], 2)
+        return torch.tensor([0.0, 1.0]).expand(shape), torch.tensor([0.9, 0.1]).expand(shape)
+
+
+def test_sal_weighs_the_doubt_after_each_label_by_its_probability() -> None:
+    given = problems()
+    picks = torch.empty((3, 0), dtype=torch.int64)
+    for reduce in ("max", "mean"):
+        expected = sal(reduce)(Lopsided(), given, picks)  # type: ignore[arg-type]
+        torch.testing.assert_close(expected, torch.full((3, 12), 0.1))
+
+
 def test_a_learner_sees_only_the_labels_of_what_was_picked() -> None:
     given, learner = problems(), Regressor(network_of())
     picks = torch.tensor([[0, 5], [1, 2], [7, 3]])

@@ -83,6 +83,9 @@ def test_of_equal_points_the_first_is_taken_whatever_is_rounded() -> None:
     twice = np.concatenate([pool, pool[::-1], -pool])
     assert greedy(twice, test, 3).tolist() == greedy(pool, test, 3).tolist()
     assert greedy(np.eye(4), np.eye(4), 4).tolist() == [0, 1, 2, 3]
+    turned = np.linalg.qr(np.random.default_rng(0).normal(size=(12, 12)))[0]  # equal but for rounding
+    for reduce in ("max", "mean"):
+        assert greedy(turned, turned, 12, reduce=reduce).tolist() == list(range(12))  # type: ignore[arg-type]
     assert best_subset(np.eye(4), np.eye(4), 2).tolist() == [0, 1]
 
 

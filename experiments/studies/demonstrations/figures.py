@@ -186,7 +186,8 @@ def figures(tables: Tables) -> Iterator[Figures]:
     linear = found[(found["learner"] == "linear") & (found["test"] != "theory")]
     for signal, worlds in linear[linear["dimension"] == linear["dimension"].max()].groupby("signal"):
         yield _linear(worlds, float(str(signal)))
-        yield _simulated(worlds, float(str(signal)))
+        if signal == linear["signal"].min():
+            yield _simulated(worlds, float(str(signal)))
     shown = found[found["learner"].isin(["regressor", "classifier", "reader"]) & (found["all_labels"] == 1)]
     if len(shown):
         yield _shown(shown)
