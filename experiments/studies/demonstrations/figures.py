@@ -19,7 +19,7 @@ from ...figures.style import BLUE, GREEN, GREY, INK, MUTED, OCHRE, ORANGE, PURPL
 from ...laws.intervals import interval_of, intervals_of, worded
 from . import Demonstrations
 
-SAME = ["learner", "dimension", "signal", "setting", "data", "test", "labels"]
+SAME = ["learner", "dimension", "prior_variance", "setting", "data", "test", "labels"]
 POINT = [*SAME, "rule"]
 MEASURES = ("error", "less_error", "max_variance", "mean_variance", "to_go")
 PROPERTIES = (
@@ -79,7 +79,7 @@ def measured(tables: Tables) -> pd.DataFrame:
     features = {"regressor": 4, "classifier": 4, "reader": 12, "head": 0}
     width = found["learner"].map(features).fillna(found["dimension"]).astype(int)
     found = found.assign(dimension=width, data=_data(found))
-    found["signal"] = _signal(found)
+    found["prior_variance"] = _prior_variance(found)
     found["setting"] = _differing(found)
     for name in (*MEASURES, "bayes_error", "as_go", "share"):
         found[name] = found.get(name, np.nan)
@@ -94,13 +94,15 @@ def measured(tables: Tables) -> pd.DataFrame:
     parts = [found[kept]]
     if "slope" in by_run:
         linear = by_run[by_run["slope"].notna()]
-        linear = linear.assign(data="linear", test="theory", rule="go", signal=_signal(linear))
+        linear = linear.assign(data="linear", test="theory", rule="go", prior_variance=_prior_variance(linear))
         linear["setting"] = _differing(linear)
-        parts.append(linear[["learner", "dimension", "signal", "setting", "data", "test", "rule", "seed", *PROPERTIES]])
+        parts.append(
+            linear[["learner", "dimension", "prior_variance", "setting", "data", "test", "rule", "seed", *PROPERTIES]]
+        )
     return pd.concat(parts, ignore_index=True)
 
 
-def _signal(found: pd.DataFrame) -> pd.Series[Any]:
+def _prior_variance(found: pd.DataFrame) -> pd.Series[Any]:
     """Mean prior variance of a point's value in linear worlds; 0 for learners that have none."""
     given = found["signal"] if "signal" in found else pd.Series(np.nan, index=found.index)
     own = given.astype(float).fillna(found["dimension"].astype(float))
@@ -111,7 +113,7 @@ def _differing(found: pd.DataFrame) -> pd.Series[Any]:
     """What else differs between the runs of a learner: empty where nothing does."""
     words = pd.Series("", index=found.index)
     names = [name for name in found if str(name).split(".")[0] in Demonstrations.model_fields]
-    for _, own in found.groupby(["learner", "dimension", "signal"]):
+    for _, own in found.groupby(["learner", "dimension", "prior_variance"]):
         for name in names:
             told = own[name].map(str)
             if name not in ("learner", "dimension", "signal", "fingerprint") and told.nunique() > 1:
@@ -144,7 +146,7 @@ def verdict(runs: pd.DataFrame) -> str:
     if linear.empty:
         return "No linear worlds were run: the figures compare the rules for each learner."
     said = []
-    for signal, worlds in linear[linear["dimension"] == linear["dimension"].max()].groupby("signal"):
+    for signal, worlds in linear[linear["dimension"] == linear["dimension"].max()].groupby("prior_variance"):
         parts = []
         for test, words in TESTS.items():
             own = worlds[worlds["test"] == test]
@@ -184,9 +186,9 @@ def figures(tables: Tables) -> Iterator[Figures]:
     if "plane" in tables:
         yield _picture(tables["plane"])
     linear = found[(found["learner"] == "linear") & (found["test"] != "theory")]
-    for signal, worlds in linear[linear["dimension"] == linear["dimension"].max()].groupby("signal"):
+    for signal, worlds in linear[linear["dimension"] == linear["dimension"].max()].groupby("prior_variance"):
         yield _linear(worlds, float(str(signal)))
-        if signal == linear["signal"].min():
+        if signal == linear["prior_variance"].min():
             yield _simulated(worlds, float(str(signal)))
     shown = found[found["learner"].isin(["regressor", "classifier", "reader"]) & (found["all_labels"] == 1)]
     if len(shown):
