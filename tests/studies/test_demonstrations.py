@@ -188,7 +188,7 @@ def test_its_page(
     own = table[(table["rule"] == "go") & (table["learner"] == "linear") & (table["test"] != "theory")]
     assert (own["to_go"] == 1).all()
     assert table[table["test"] == "theory"][["slope", "greedy_to_best"]].notna().all(axis=None)
-    assert "GO in linear worlds of 2 features" in (Path(report["path"]) / "index.html").read_text()
+    assert "Exact linear model, 2 features, signal 2" in (Path(report["path"]) / "index.html").read_text()
 
 
 EXPERIMENT = """
