@@ -80,7 +80,6 @@ def _page(plain: Run, keys: dict[str, str], words: Sequence[str], others: Sequen
     store = Store(plain.results)
     plugins = [word for plugin in loaded() for word in ("--plugin", os.path.relpath(plugin))]
     placed = [word for word in words if _key(word).split(".")[0] not in PLACES]
-    title = plain.title or " ".join(["What is in", *(placed or [f"task={plain.task.name}"])])
     name = key_of({"inspect": sorted(keys.items())})
     path = store.path("report", name) / "index.html"
     with store.page(name) as folder:
@@ -88,14 +87,16 @@ def _page(plain: Run, keys: dict[str, str], words: Sequence[str], others: Sequen
             store, keys, folder, task=plain.task,
             words=[*others, *plugins],
             cleaning=os.path.relpath(path.with_name("cleaning.csv")),
-            title=title,
+            title=plain.title,
             command=shlex.join(["prune-lab", "inspect", *placed, *plugins]),
         )  # fmt: skip
     if show.as_json:
         show.data({"phase": "inspect", "key": name, "path": str(path.parent), "status": "done", "metrics": metrics})
     said = [*(f"warning: {one}" for one in metrics["warnings"]), *metrics["summary"]]
     show.say("\n".join([*said, *(f"next: {one}" for one in metrics["commands"]), f"the page: {path}"]))
-    track(plain.track, store, "score", dict.fromkeys(keys.values()), show, page=(path.parent, title, metrics))
+    track(
+        plain.track, store, "score", dict.fromkeys(keys.values()), show, page=(path.parent, metrics["title"], metrics)
+    )
     show.page(path)
     return 0
 

@@ -5,7 +5,8 @@ from __future__ import annotations
 import json
 import os
 import shlex
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
+from pathlib import Path
 
 from prune_lab.experiments.choices import loaded
 from prune_lab.experiments.errors import ClaimFailed, ConfigError
@@ -21,6 +22,7 @@ from .show import Show, exit_code
 from .track import track
 from .until import decided
 
+MOST_NAMED = 4  # rules, scores or data sets in the title of a page
 ELSEWHERE = ("results=", "launcher=", "launcher.", "device=", "title=", "track=", "track.", "hydra.")  # of no result
 
 
@@ -105,8 +107,7 @@ def _run_and_page(
         keys = list(dict.fromkeys(job_of(phase, run).key for run in runs))
     if experiment is None:
         number = f"{len(keys)} {'searches' if phase == 'search' else 'runs'}"
-        asked = " ".join(word for word in words if not word.startswith(ELSEWHERE))
-        name, title = key_of({"runs": sorted(keys)}), f"{number}: {asked}" if asked else number
+        name, title = key_of({"runs": sorted(keys)}), _titled(phase, runs, number)
     else:
         name, title = experiment.folder, experiment.chosen.title or experiment.title
         if changed := _changed(words):  # another experiment than the file's: its page does not take that one's place
@@ -116,6 +117,25 @@ def _run_and_page(
         name, title = f"{name}_until_decided", f"{title} (seeds added until decided, at most {until})"
         words = [*words, f"--until-decided={until}"]
     return _page(runs[0], keys, name, title, expect, words, show, phase=phase, check=check)
+
+
+def _titled(phase: str, runs: Sequence[Run], number: str) -> str:
+    """As in `digits: hardest, random at keep 0.5 by el2n (6 runs)`."""
+
+    def several(words: Iterable[str]) -> str:
+        found = list(dict.fromkeys(words))
+        return ", ".join(found[:MOST_NAMED]) + (f" and {len(found) - MOST_NAMED} more" if found[MOST_NAMED:] else "")
+
+    if phase == "simulate":
+        return several(f"{run.study.name} ({number})" for run in runs if run.study is not None)
+    about = several(Path(getattr(run.task, "path", None) or run.task.name).name for run in runs)
+    pruned = [run for run in runs if run.keep < 1]
+    told = [f"{several(run.rule.label or run.rule.name for run in pruned)} at keep"] if pruned else []
+    told += [several(f"{run.keep:g}" for run in pruned)] if pruned else []
+    scored = [run.scorer.called() for run in pruned if run.rule.scored]
+    told += [f"by {several(scored)}"] if scored else []
+    told += [f"{'and ' if told else ''}unpruned"] if len(pruned) < len(runs) and phase == "evaluate" else []
+    return f"{about}: {' '.join([*told, f'({number})'])}" if told else f"{about}: {number}"
 
 
 def _comparisons(runs: Sequence[Run]) -> Sequence[expectations.Expectation]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from prune_lab.experiments.errors import ConfigError, MissingInput, RunFailed
@@ -15,6 +15,8 @@ from .stdout import stdout
 
 MOST_COLUMNS = 8  # of settings that a terminal shows
 SHORT = 8  # letters of a key that a terminal shows
+LONGEST_CELL = 20  # letters of a setting that a terminal shows
+GAP = 2  # letters between columns
 
 
 def runs(
@@ -125,19 +127,40 @@ def _list(chosen: Sequence[Folder], rows: Any, show: Show, what: str) -> int:
     columns = [str(name) for name in rows if name in SETTINGS or "." in name]
     values = {name: {_cell(value) for value in rows[name]} - {""} for name in columns}
     differing = [name for name in columns if len(values[name]) > 1]
-    shown, more = differing[:MOST_COLUMNS], differing[MOST_COLUMNS:]
     alike = " ".join(f"{name}={min(values[name])}" for name in SETTINGS if len(values[name]) == 1)
-    columns = shown or ["name"]
     length = SHORT if len({folder.key[:SHORT] for folder in chosen}) == len(chosen) else None  # as `runs KEY` takes it
-    table = [
-        (folder.phase, folder.key[:length], *map(_cell, own), headline(folder.record["metrics"]))
-        for folder, own in zip(chosen, rows[columns].itertuples(index=False), strict=True)
-    ]
-    show.table(f"{len(table)} {what}", ("phase", "key", *columns, ""), table)
+    ends = [(folder.phase, folder.key[:length], headline(folder.record["metrics"])) for folder in chosen]
+    columns = {name: [_cell(value) for value in rows[name]] for name in differing[:MOST_COLUMNS] or ["name"]}
+    if show.width is not None:
+        columns = {name: [_short(one) for one in cells] for name, cells in columns.items()}
+        shown = _fitting(columns, ends, show.width)
+        if len(shown) < len(columns):  # one measure leaves room for settings
+            ends = [(*one, " ".join(measures.split()[:2])) for *one, measures in ends]
+            shown = _fitting(columns, ends, show.width)
+        columns = {name: columns[name] for name in shown}
+    table = [(*first, *own, last) for (*first, last), *own in zip(ends, *columns.values(), strict=True)]
+    show.table(f"{len(table)} {what}", ("phase", "key", *columns, ""), table, whole=True)
     show.say(alike and f"all of them: {alike}")
-    if more:
-        show.say(f"they differ in {len(more)} more settings ({', '.join(more[:3])}, ...): prune-lab runs --csv")
+    if more := [name for name in differing if name not in columns]:
+        listed = f"{', '.join(more[:3])}{', ...' if more[3:] else ''}"
+        show.say(f"they differ in {len(more)} more, not shown here ({listed}): prune-lab runs --csv")
     return 0
+
+
+def _short(cell: str) -> str:
+    return cell if len(cell) <= LONGEST_CELL else f"{cell[: LONGEST_CELL - 1]}…"
+
+
+def _fitting(columns: Mapping[str, Sequence[str]], ends: Sequence[tuple[str, ...]], width: int) -> list[str]:
+    """The settings that fit on a line beside phase, key and measures, in their order; a wide one is left out."""
+    room = width - sum(max(map(len, column)) + GAP for column in zip(("phase", "key", ""), *ends, strict=True)) + GAP
+    shown = []
+    for name, cells in columns.items():
+        wide = max(map(len, (name, *cells))) + GAP
+        if wide <= room:
+            shown.append(name)
+            room -= wide
+    return shown
 
 
 def _cell(value: Any) -> str:
@@ -154,7 +177,7 @@ def _show(folder: Folder, show: Show) -> int:
         files = {path.name: path.stat().st_size for path in sorted(folder.path.iterdir())}
         rest = {name: value for name, value in folder.record.items() if name != "files"}
         print(json.dumps(rest, indent=2), file=stdout())
-        show.table(str(folder.path), ("file", "bytes"), list(files.items()))
+        show.table(str(folder.path), ("file", "bytes"), list(files.items()), whole=True)
     return 0
 
 

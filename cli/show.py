@@ -25,6 +25,7 @@ from .progress import Progress
 from .stdout import stdout
 
 QUIET_SECONDS = 60.0  # off a terminal, one line of progress in this time
+WIDEST = 10_000  # letters of a line off a terminal
 LONGEST_WORD = 500  # letters
 HEADLINES = ("accuracy", "loss", "bits_per_byte", "gain", "kept", "examples")
 
@@ -114,14 +115,23 @@ class Show:
         if self.browse and not webbrowser.open(path.resolve().as_uri()):
             self.say("there is no browser to show it in")
 
-    def table(self, title: str, columns: Sequence[str], rows: Sequence[Sequence[Any]]) -> None:
-        """A table for people, on stdout: it is what they asked for."""
-        table = Table(title=title, title_justify="left", box=None, pad_edge=False)
+    @property
+    def width(self) -> int | None:
+        """Letters of a line on stdout; None where it is no terminal, and a line may have any number."""
+        console = Console(file=stdout())
+        return console.width if console.is_terminal else None
+
+    def table(self, title: str, columns: Sequence[str], rows: Sequence[Sequence[Any]], *, whole: bool = False) -> None:
+        """A table for people, on stdout: it is what they asked for. `whole`: off a terminal each row is one line."""
+        console = Console(highlight=False, file=stdout(), width=(self.width or WIDEST) if whole else None)
+        if whole:  # a table's own title is broken at the table's width
+            console.print(title, markup=False, soft_wrap=True)
+        table = Table(title=None if whole else title, title_justify="left", box=None, pad_edge=False)
         for column in columns:
             table.add_column(column, overflow="fold")
         for row in rows:
             table.add_row(*(escape(str(cell)) for cell in row))
-        Console(highlight=False, file=stdout()).print(table)
+        console.print(table)
 
 
 def headline(metrics: dict[str, Any]) -> str:

@@ -45,10 +45,16 @@ def reach(dots: Sequence[Dot], *more: float) -> tuple[float, float]:
 
 
 def draw(axes: Axes, dots: Sequence[Dot], *, limits: tuple[float, float], words: str) -> None:
-    """From top to bottom, in the order given."""
+    """From top to bottom, in the order given. An arrow at the edge where an interval goes on beyond the axis."""
+    cut = False
     for place, one in enumerate(dots):
         if np.isfinite(one.low + one.high):
             axes.plot([one.low, one.high], [place, place], color=one.colour, linewidth=1.6, solid_capstyle="butt")
+            for edge, mark, beyond in zip(limits, "<>", (one.low < limits[0], one.high > limits[1]), strict=True):
+                if beyond:
+                    (line,) = axes.plot([edge], [place], mark, markersize=6, color=one.colour, clip_on=False)
+                    hover.say(line, [one.words])
+                    cut = True
         if one.seeds:
             (line,) = axes.plot(
                 list(one.seeds.values()), [place + 0.22] * len(one.seeds), "o", color=one.colour, markersize=2.4,
@@ -61,7 +67,11 @@ def draw(axes: Axes, dots: Sequence[Dot], *, limits: tuple[float, float], words:
             markeredgecolor=one.colour,
         )  # fmt: skip
         hover.say(line, [one.words])
-    axes.set(xlim=limits, xlabel=words, ylim=(max(len(dots), 2) - 0.4, -0.6))
+    axes.set(
+        xlim=limits,
+        xlabel=f"{words}\narrow: the interval reaches beyond the axis" if cut else words,
+        ylim=(max(len(dots), 2) - 0.4, -0.6),
+    )
     axes.set_yticks(range(len(dots)), [one.name for one in dots])
     axes.tick_params(axis="y", length=0)
     axes.grid(visible=False, axis="y")

@@ -57,7 +57,14 @@ def write(
         columns = min(sheet.columns, len(sheet.drawings))
         panels.save(sheet.drawings, folder / "figures" / sheet.name, columns=columns)
     shown.append(provenance.section(origin, [*tables, "claims.json"], [sheet.name for sheet in figures]))
-    said = {"title": title, "verdict": verdict, "caveat": caveat, "warnings": list(warnings), "sections": shown}
+    said = {
+        "title": title,
+        "command": origin["command"],
+        "verdict": verdict,
+        "caveat": caveat,
+        "warnings": list(warnings),
+        "sections": shown,
+    }
     css = Markup((HERE / "style.css").read_text())
     (folder / "index.html").write_text(templates().get_template("page.html").render(css=css, **said))
     everything = {"verdict": verdict, "expectations": [asdict(outcome) for outcome in outcomes]} | dict(claims or {})
@@ -84,7 +91,8 @@ def expected(outcomes: Sequence[Outcome]) -> Section | None:
         ]
         for one in outcomes
     ]
-    return Section("What was expected", [table(("verdict", "claim", "measured", "source"), rows)]) if rows else None
+    head = ("verdict", "claim", "measured", "source")
+    return Section("What was expected", [table(head, rows, "stacked")]) if rows else None
 
 
 def plain(value: Any) -> Any:

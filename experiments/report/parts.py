@@ -97,9 +97,10 @@ def definitions(pairs: Iterable[tuple[str, str]], style: str = "") -> Markup:
     return _part("definitions", pairs, style)
 
 
-def table(head: Sequence[str], rows: Iterable[Sequence[str | Cell]]) -> Markup:
-    """The first cell of a row is its head."""
-    return _part("table", head, [[one if isinstance(one, Cell) else Cell(str(one)) for one in row] for row in rows])
+def table(head: Sequence[str], rows: Iterable[Sequence[str | Cell]], style: str = "") -> Markup:
+    """The first cell of a row is its head. `stacked`: on a narrow screen the cells of a row are under each other."""
+    told = [[one if isinstance(one, Cell) else Cell(str(one)) for one in row] for row in rows]
+    return _part("table", head, told, style)
 
 
 def titled(title: str, body: Markup) -> Markup:
@@ -107,15 +108,15 @@ def titled(title: str, body: Markup) -> Markup:
     return Markup("<div><h4>{}</h4>{}</div>").format(title, body)
 
 
-def cells(rows: Sequence[Mapping[str, Any]]) -> Markup:
+def cells(rows: Sequence[Mapping[str, Any]], style: str = "") -> Markup:
     """A table of rows by column; every row has the columns of the first, in any order, or none."""
     names = list(dict.fromkeys(name for row in rows for name in row))
-    return table(names, [[row.get(name, "") for name in names] for row in rows])
+    return table(names, [[row.get(name, "") for name in names] for row in rows], style)
 
 
-def examples(name: str, shown: Sequence[Any], *, text: bool) -> Markup:
-    """Pictures, or texts, with their classes and scores."""
-    return _part("texts" if text else "pictures", name, shown)
+def examples(name: str, shown: Sequence[Any], *, text: bool, pairs: bool = False) -> Markup:
+    """Pictures, or texts, with their classes and scores; `pairs`: each two pictures stay side by side."""
+    return _part("texts", name, shown) if text else _part("pictures", name, shown, pairs)
 
 
 def count(number: int, noun: str, nouns: str = "") -> str:

@@ -85,7 +85,8 @@ def test_a_report_runs_what_its_sweep_needs_and_then_covers_the_store(
     assert answer.code == 0
     assert [made["phase"] for made in answer.objects] == ["evaluate", "evaluate", "report"]
     page = Path(answer.objects[-1]["path"], "index.html").read_text()
-    assert f"<h1>2 runs: {' '.join(TINY)} keep=0.5,1.0 rule=random</h1>" in page
+    assert "<h1>digits: random at keep 0.5 and unpruned (2 runs)</h1>" in page
+    assert f'<p class="command">prune-lab report {" ".join(TINY)} keep=0.5,1.0 rule=random</p>' in page
     everything = call(capsys, "report", results, "--json")
     assert everything.objects[0]["metrics"]["runs"] == 2
     assert (tmp_path / "results" / "report" / "all" / "index.html").exists()

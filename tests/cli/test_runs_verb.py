@@ -9,6 +9,7 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
+from prune_lab.cli import show
 from prune_lab.experiments.store import disk
 from prune_lab.experiments.store.folders import Store
 
@@ -50,6 +51,25 @@ def test_a_list_shows_in_what_the_runs_differ(
     assert len(mixed) == sum(PHASES.values()) + 2
     (one,) = (line for line in mixed if line.startswith("score"))
     assert one.split()[2:] == ["el2n", "examples", "2,000"]  # a score has no rule, no keep, no budget and no seed
+
+
+def test_a_row_is_one_line_on_a_narrow_terminal_and_off_any(
+    capsys: pytest.CaptureFixture[str], made: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    at = ["runs", "--results", str(made)]
+    monkeypatch.setenv("COLUMNS", "40")
+    whole = call(capsys, *at).out.splitlines()
+    assert len(whole) == sum(PHASES.values()) + 2
+    assert max(map(len, whole[1:])) > 80
+    monkeypatch.setattr(show.Show, "width", property(lambda _: 60))
+    narrow = call(capsys, *at)
+    lines = narrow.out.splitlines()
+    assert len(lines) == len(whole)
+    assert max(map(len, lines[1:])) <= 60
+    keys = {folder.key[:8] for folder in Store(made).folders()}
+    assert {line.split()[1] for line in lines[2:]} == keys
+    assert "more, not shown here (" in narrow.err
+    assert "prune-lab runs --csv" in narrow.err
 
 
 def test_settings_say_which_runs(capsys: pytest.CaptureFixture[str], made: Path) -> None:

@@ -62,7 +62,7 @@ def test_the_page_leads_with_the_hardest_and_the_copies_and_shows_file_names(sto
     order = [text.index(f"<h4>{name}</h4>") for name in ("hardest, with labels", "copies", "kept", "dropped")]
     assert order == sorted(order)
     assert "the highest scores of the pool" in text
-    assert "<span>cat</span><span>39</span><span>39.png</span>" in text
+    assert "<span>cat</span><span>39</span><span>cat/39.png</span>" in text
     assert "a copy of cat/3.png" in text
     before = "".join(map(str, older.parts))
     assert "<h4>kept</h4>" in before

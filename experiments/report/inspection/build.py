@@ -10,12 +10,12 @@ import numpy as np
 import pandas as pd
 from markupsafe import Markup
 
-from ...contracts import Indices, TaskChoice
+from ...contracts import Data, Indices, TaskChoice
 from ...data.load import load_data
 from ...pruning.gallery import shown
 from ...store.folders import Store
 from .. import page
-from ..parts import Section, box, cells, code, count, details, examples, heading, note
+from ..parts import Section, box, cells, code, count, definitions, details, examples, heading, note
 from ..provenance import origin
 from ..pruning.gallery import example
 from ..table import cell, differing
@@ -23,6 +23,7 @@ from . import issues
 from .found import Found, look, measures, scorer, sentences, suggested, warnings
 
 SHOWN = 24  # pictures of a kind
+WRONG = 60  # pictures of labels that are likely wrong
 TEXTS = 6  # of a kind
 ROWS = 100  # of a table on the page; the csv has all
 LIKELY = (
@@ -45,7 +46,7 @@ def build(
     task: TaskChoice,
     words: Sequence[str],
     cleaning: str,
-    title: str,
+    title: str | None,
     command: str,
 ) -> dict[str, Any]:
     """The page on the score folders of these keys: `labels` (not of text), `difficulty` and `nearest`; what came out.
@@ -64,13 +65,19 @@ def build(
     records: list[Mapping[str, Any]] = [one.record for one in scores.values()]
     records += [record for own in found.proxies.values() for record in own]
     sections = [_next(commands), _labels(found), _copies(found), _ends(found), _classes(found), _used(found)]
+    title = title or named(task, data)
     page.write(
         folder, sections, (), title=title, verdict=" ".join(sentences(found)), caveat=_judged(found), warnings=warned,
         tables={name: table for name, table in tables.items() if len(table.columns)},
         origin=origin(list({record["key"]: record for record in records}.values()), command),
         runs=len(scores), points=0,
     )  # fmt: skip
-    said = {"summary": list(sentences(found)), "warnings": warned, "commands": [command for _, command in commands]}
+    said = {
+        "title": title,
+        "summary": list(sentences(found)),
+        "warnings": warned,
+        "commands": [command for _, command in commands],
+    }
     return measures(found) | said
 
 
@@ -84,13 +91,14 @@ def _labels(found: Found) -> Section | None:
     wrong, judges = found.wrong, found.scores["labels"].record["recipe"]["scorer"]["proxies"]
     if wrong.empty:
         return Section("Labels that are likely wrong", [note(LIKELY), note("None.", "")])
-    top = wrong.head(SHOWN)
+    top = wrong.head(WRONG)
     pairs = [f"{label} → {predicted}" for label, predicted in zip(top["label"], top["predicted"], strict=True)]
     sure = [f"{judges} of {judges}, {probability:.0%}" for probability in top["predicted_probability"]]
     columns = ["id", "label", "predicted", "label_probability", "predicted_probability", "agreement"]
     listing = details(f"Table of {count(len(wrong), 'label')}", _table(wrong[columns]))
     pictures = _look(found, "", top["row"], list(zip(pairs, sure, strict=True)))
-    return Section("Labels that are likely wrong", [note(LIKELY), *pictures, listing])
+    more = [note(f"The first {WRONG} of {len(wrong)}; the table below goes on.")] if len(wrong) > WRONG else []
+    return Section("Labels that are likely wrong", [note(LIKELY), *pictures, *more, listing])
 
 
 def _copies(found: Found) -> Section:
@@ -140,7 +148,7 @@ def _classes(found: Found) -> Section | None:
 
 def _used(found: Found) -> Section:
     """Which scores, their proxies, and how good those are on dev."""
-    rows, seen = [], set[str]()
+    rows, seen = list[tuple[str, str]](), set[str]()
     for use, folder in found.scores.items():
         if folder.key in seen:
             continue
@@ -150,15 +158,12 @@ def _used(found: Found) -> Section:
         recipe = folder.record["recipe"]["scorer"]
         changed = differing("scorer", recipe["name"], recipe).items()
         settings = [f"{name}={cell(value)}" for name, value in changed if name not in ("name", "version")]
-        rows.append({
-            "score": scorer(folder),
-            "settings": " ".join(settings),
-            "used for": ", ".join(sorted(other for other, one in found.scores.items() if one.key == folder.key)),
-            "proxies": folder.record["metrics"]["proxies"],
-            "accuracy on dev": f"{np.mean(accuracies):.3f}" if accuracies and found.labels is not None else "",
-            "folder": f"score/{folder.key}",
-        })  # fmt: skip
-    parts = [cells(rows)]
+        uses = sorted(other for other, one in found.scores.items() if one.key == folder.key)
+        proxies = count(int(folder.record["metrics"]["proxies"]), "proxy", "proxies")
+        right = f", right about {np.mean(accuracies):.1%} of dev" if accuracies and found.labels is not None else ""
+        said = [f"for {' and '.join(uses)}", " ".join(settings), proxies + right, f"in score/{folder.key}"]
+        rows.append((scorer(folder), "; ".join(filter(None, said))))
+    parts = [definitions(rows)]
     if found.right is not None:
         parts.append(
             note(
@@ -169,14 +174,25 @@ def _used(found: Found) -> Section:
     return Section("Scores that were used", parts)
 
 
+def named(task: TaskChoice, data: Data) -> str:
+    """As in `photos: 820 images in 10 classes`."""
+    path = getattr(task, "path", None)
+    number = len({one for part in data.splits.values() for one in part.ids.tolist()})
+    what = {"images": "images", "text": "windows of text"}.get(data.kind, "examples")
+    classes = f" in {count(len(data.classes), 'class', 'classes')}" if data.classes else ""
+    return f"{Path(path).name if path else task.name}: {number:,} {what}{classes}"
+
+
 def _judged(found: Found) -> str:
     """Which examples were judged."""
     sizes = {split: len(part.ids) for split, part in found.data.splits.items()}
     known = set(found.data.splits["train"].ids.tolist())
     sizes |= {split: len(set(found.data.splits[split].ids.tolist()) - known) for split in sizes if split != "train"}
     apart = [f"{number:,} of {split}" for split, number in sizes.items() if split != "train" and number]
-    said = f"Judged: the {sizes['train']:,} training examples"
-    return f"{said}. Not judged, but looked through for copies: {' and '.join(apart)}." if apart else f"{said}: all."
+    if not apart:
+        return f"All {sizes['train']:,} examples were judged."
+    said = f"The {sizes['train']:,} training examples were judged"
+    return f"{said}; {' and '.join(apart)} were not, and were looked through for copies."
 
 
 def _look(
@@ -202,7 +218,7 @@ def _pairs(found: Found, copies: pd.DataFrame) -> list[Markup]:
             split = one[f"{prefix}split"]
             card = example(shown(found.data, one[f"{prefix}row"], None, split=split))
             cards.append(card | {"score": f"{what}: {split}", "words": f"{what}: {split} · {card['words']}"})
-    return [examples("each copy, and what it is a copy of", cards, text=text)]
+    return [examples("each copy, and what it is a copy of", cards, text=text, pairs=True)]
 
 
 def _table(rows: pd.DataFrame) -> Markup:

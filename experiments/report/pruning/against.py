@@ -54,7 +54,7 @@ def section(pairs: pd.DataFrame, runs: pd.DataFrame) -> Section | None:
         return None
     found = _named(pairs, runs)
     drawings = _drawings(found, runs)
-    body = cells([_row(row, found) for _, row in found.iterrows()])
+    body = cells([_row(row, found) for _, row in found.iterrows()], "stacked")
     shown = body if len(found) <= FEW else details(f"{len(found)} comparisons of two scores", body)
     figures = Figures("scores", "One score against another", WORDS.format(len(found)), drawings)
     return Section(figures.heading, [note(figures.words), grid(drawings, "a"), shown], [figures])

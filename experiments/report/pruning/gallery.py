@@ -66,12 +66,13 @@ def _boxes(rows: pd.DataFrame, kinds: tuple[str, ...]) -> list[Markup]:
         shown = [example(one) for _, one in rows[rows["drawn"] == kind].iterrows()]
         text = not any(one["picture"] for one in shown)
         if shown:
-            boxes.append(examples(KINDS[kind][0], shown[:TEXTS] if text else shown, text=text))
+            own = shown[:TEXTS] if text else shown
+            boxes.append(examples(KINDS[kind][0], own, text=text, pairs=kind == "copies"))
     return boxes
 
 
 def example(row: Mapping[str, Any] | pd.Series[Any]) -> dict[str, str]:
-    """One example as the page shows it: a picture or a text, and its class, score and file name."""
+    """One example as the page shows it: a picture or a text, and its class, score and id."""
     png, text = row.get("png"), row.get("text")
     picture = f"data:image/png;base64,{base64.b64encode(png).decode()}" if isinstance(png, bytes) and png else ""
     snippet = text if isinstance(text, str) else ""
@@ -82,5 +83,4 @@ def example(row: Mapping[str, Any] | pd.Series[Any]) -> dict[str, str]:
     of = row.get("of")
     copy = f"a copy of {of}" if isinstance(of, str) and of != row["id"] else ""
     words = " · ".join(filter(None, (name, score and f"score {score}", str(row["id"]), copy)))
-    file = str(row["id"]).rpartition("/")[2]
-    return {"picture": picture, "text": snippet, "name": name, "score": score, "words": words, "file": file}
+    return {"picture": picture, "text": snippet, "name": name, "score": score, "words": words, "file": str(row["id"])}

@@ -17,21 +17,30 @@ from ...store.folders import Store
 from ..parts import Section, grid, note
 from .runs import named
 
-WORDS = "The largest pool and the smallest keep fraction of each rule, for one seed."
+WORDS = "The largest pool and the smallest keep fraction of each rule, for one seed. One scale for all of a data set."
 MOST = 12  # bars of one panel
 
 
 def classes(store: Store, runs: pd.DataFrame) -> Section | None:
     """Shares of the classes before and after pruning, a drawing for each rule; none for text."""
-    drawings = [_drawing(row, shares) for row, shares in smallest(store, runs, "classes.parquet")]
+    kept = list(smallest(store, runs, "classes.parquet"))
+    most: dict[str, float] = {}  # a task's largest share, before or after pruning
+    for row, shares in kept:
+        most[row["task"]] = max(most.get(row["task"], 0), *(float(share.max()) for share in _shares(shares)))
+    drawings = [_drawing(row, shares, most[row["task"]]) for row, shares in kept]
     figures = Figures("kept", "What was kept of each class", WORDS, drawings)
     shown = [note(WORDS), grid(drawings, figures.name)]
     return Section(figures.heading, shown, [figures]) if drawings else None
 
 
-def _drawing(row: pd.Series[Any], classes: pd.DataFrame) -> Drawing:
+def _shares(classes: pd.DataFrame) -> tuple[pd.Series[float], pd.Series[float]]:
+    """Each class's share of the pool, and of what was kept."""
+    return classes["pool"] / classes["pool"].sum(), classes["kept"] / classes["kept"].sum()
+
+
+def _drawing(row: pd.Series[Any], classes: pd.DataFrame, most: float) -> Drawing:
     """Each class's share of the pool (grey) and of what was kept (colour); the most changed where there are many."""
-    before, after = (classes[name] / classes[name].sum() for name in ("pool", "kept"))
+    before, after = _shares(classes)
     changed = (after - before).abs().sort_values(ascending=False, kind="stable").index[:MOST]
     shares = classes.assign(before=before, after=after)
     shown = shares.loc[shares.index.isin(changed)].iloc[::-1]
@@ -39,15 +48,14 @@ def _drawing(row: pd.Series[Any], classes: pd.DataFrame) -> Drawing:
     title = f"{name_of(row['rule']).capitalize()}, keep {row['keep']:g}"
     subtitle = f"{row['task']} · {row['scorer']} · pool of {row['pool']:,.0f}{more}"
     words = f"share of each class in the pool and in what rule {row['rule']} keeps"
-    return Drawing(title, subtitle, words, partial(_kept, shown, colour_of(row["rule"])), 3.6, classes)
+    return Drawing(title, subtitle, words, partial(_kept, shown, most, colour_of(row["rule"])), 3.6, classes)
 
 
-def _kept(shown: pd.DataFrame, colour: str, axes: Axes) -> None:
+def _kept(shown: pd.DataFrame, most: float, colour: str, axes: Axes) -> None:
     place = np.arange(len(shown))
     axes.barh(place, 100 * shown["before"], height=0.78, color=GREY, alpha=0.35, label="of the pool")
     axes.barh(place, 100 * shown["after"], height=0.36, color=colour, label="of what is kept")
     axes.set_yticks(place, [str(name)[:18] for name in shown["name"]])
-    most = max(shown["before"].max(), shown["after"].max())
     axes.set(xlabel="share (%)", xlim=(0, 100 * 1.05 * most), ylim=(-0.6, len(shown) - 0.4))
     axes.grid(visible=False, axis="y")
     axes.tick_params(axis="y", length=0)

@@ -36,14 +36,20 @@ FITTED = (
 
 
 DOTS = (
-    "Means over seeds, lines 95 % intervals, small dots seeds; last epoch's model, test split. The dashed line is the "
-    "unpruned pool. All panels of a setup have one scale."
+    "Means over seeds, lines 95 % intervals, small dots seeds; last epoch's model, test split.{} All panels of a setup "
+    "have one scale."
 )
+DASHED = " The dashed line is the unpruned pool."
 
 
 def section(panels: Sequence[Panel]) -> Section:
     several = any(panel.pools > 1 for panel in panels)
-    words = (WORDS + FITTED if any(panel.fitted for panel in panels) else WORDS) if several else DOTS
+    unpruned = any((panel.points["rule"] == "none").any() for panel in panels)
+    words = (
+        (WORDS + FITTED if any(panel.fitted for panel in panels) else WORDS)
+        if several
+        else DOTS.format(DASHED if unpruned else "")
+    )
     parts = [note(words), *grids("s", panels, drawings, lambda own: [note(_words(own))])]
     heading = "Error against training examples" if several else "What each rule and score reaches"
     return Section(heading, parts, records("scaling", panels, drawings))

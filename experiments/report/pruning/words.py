@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 import pandas as pd
 
@@ -10,6 +10,7 @@ from ... import choices
 from ...figures.style import UNPRUNED, in_order, name_of
 from ..parts import Section, definitions
 from ..provenance import BUDGET
+from ..table import number
 from .layout import BUDGETS
 
 KEEP = "The fraction of the training pool that stays after pruning, never the fraction that is dropped."
@@ -31,10 +32,18 @@ def words(runs: pd.DataFrame) -> Iterator[tuple[str, str]]:
         if scorer in choices.names("scorer") and scorer != "random":  # the rule random says it
             one = choices.get("scorer", scorer)
             source = f" ({one.source})" if one.source not in ("", "us") else ""
-            yield str(scorer), f"A score of difficulty{source}. {_first(one)}"
+            own = runs[runs["scorer"] == scorer]
+            yield str(scorer), f"A score of difficulty{source}. {_first(one)} {_here(own, one.model_fields)}".strip()
     for rule in in_order(set(runs["rule"]) - {UNPRUNED}):
         if rule in choices.names("rule"):
             yield name_of(rule), RANDOM if rule == "random" else _first(choices.get("rule", rule))
+
+
+def _here(runs: pd.DataFrame, settings: Iterable[str]) -> str:
+    """With which settings the score was made: "Here: proxies=3 convention=data_diet."."""
+    values = {name: runs[f"scorer.{name}"].dropna().unique() for name in settings if f"scorer.{name}" in runs}
+    said = [f"{name}={','.join(map(number, found))}" for name, found in values.items() if len(found) and name != "name"]
+    return f"Here: {' '.join(said)}." if said else ""
 
 
 def _first(choice: type) -> str:
