@@ -129,19 +129,21 @@ def _list(chosen: Sequence[Folder], rows: Any, show: Show, what: str) -> int:
     differing = [name for name in columns if len(values[name]) > 1]
     alike = " ".join(f"{name}={min(values[name])}" for name in SETTINGS if len(values[name]) == 1)
     length = SHORT if len({folder.key[:SHORT] for folder in chosen}) == len(chosen) else None  # as `runs KEY` takes it
-    ends = [(folder.phase, folder.key[:length], headline(folder.record["metrics"])) for folder in chosen]
-    columns = {name: [_cell(value) for value in rows[name]] for name in differing[:MOST_COLUMNS] or ["name"]}
+    ends: list[tuple[str, ...]] = [
+        (folder.phase, folder.key[:length], headline(folder.record["metrics"])) for folder in chosen
+    ]
+    cells = {name: [_cell(value) for value in rows[name]] for name in differing[:MOST_COLUMNS] or ["name"]}
     if show.width is not None:
-        columns = {name: [_short(one) for one in cells] for name, cells in columns.items()}
-        shown = _fitting(columns, ends, show.width)
-        if len(shown) < len(columns):  # one measure leaves room for settings
-            ends = [(*one, " ".join(measures.split()[:2])) for *one, measures in ends]
-            shown = _fitting(columns, ends, show.width)
-        columns = {name: columns[name] for name in shown}
-    table = [(*first, *own, last) for (*first, last), *own in zip(ends, *columns.values(), strict=True)]
-    show.table(f"{len(table)} {what}", ("phase", "key", *columns, ""), table, whole=True)
+        cells = {name: [_short(one) for one in own] for name, own in cells.items()}
+        shown = _fitting(cells, ends, show.width)
+        if len(shown) < len(cells):  # one measure leaves room for settings
+            ends = [(*one[:2], " ".join(one[2].split()[:2])) for one in ends]
+            shown = _fitting(cells, ends, show.width)
+        cells = {name: cells[name] for name in shown}
+    table = [(*one[:2], *own, one[2]) for one, *own in zip(ends, *cells.values(), strict=True)]
+    show.table(f"{len(table)} {what}", ("phase", "key", *cells, ""), table, whole=True)
     show.say(alike and f"all of them: {alike}")
-    if more := [name for name in differing if name not in columns]:
+    if more := [name for name in differing if name not in cells]:
         listed = f"{', '.join(more[:3])}{', ...' if more[3:] else ''}"
         show.say(f"they differ in {len(more)} more, not shown here ({listed}): prune-lab runs --csv")
     return 0
