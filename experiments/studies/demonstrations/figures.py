@@ -110,7 +110,7 @@ def _prior_variance(found: pd.DataFrame) -> pd.Series[Any]:
 
 
 def _differing(found: pd.DataFrame) -> pd.Series[Any]:
-    """What else differs between the runs of a learner: empty where nothing does."""
+    """What else differs between the runs of a learner: `usual` where nothing does."""
     words = pd.Series("", index=found.index)
     names = [name for name in found if str(name).split(".")[0] in Demonstrations.model_fields]
     for _, own in found.groupby(["learner", "dimension", "prior_variance"]):
@@ -118,7 +118,7 @@ def _differing(found: pd.DataFrame) -> pd.Series[Any]:
             told = own[name].map(str)
             if name not in ("learner", "dimension", "signal", "fingerprint") and told.nunique() > 1:
                 words[own.index] += [f"{name} {value} " for value in told]
-    return words.str.strip()
+    return words.str.strip().replace("", "usual")  # a table of text keeps no empty cell
 
 
 def _data(found: pd.DataFrame) -> pd.Series[Any]:
