@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from scipy.stats import chisquare
+from scipy.stats import chi2_contingency, chisquare
 
 from prune_lab.experiments.errors import ConfigError, DataUnavailable, LabError
 from prune_lab.experiments.studies.latents.grammar import Grammar
@@ -61,6 +61,17 @@ def test_rules_and_strings_have_seeds_of_their_own() -> None:
     assert any((one != two).any() for one, two in zip(first, other, strict=True))
     assert all((one == two).all() for one, two in zip(rules(1), rules(1), strict=True))
     assert any((one != two).any() for one, two in zip(rules(1), rules(2), strict=True))
+
+
+def test_the_baseline_of_the_benchmark_draws_the_same_strings() -> None:
+    from benchmarks.latents import walked
+
+    grammar = Grammar(2, 4, 2, 2, seed=0)
+    drawn = [np.array(one) for one in (walked(grammar, 3000, 1), grammar.sample(3000, 1)[-1])]
+    kinds, number = np.unique(np.concatenate(drawn), axis=0, return_inverse=True)
+    counts = np.bincount(np.ravel(number) + len(kinds) * np.repeat([0, 1], 3000)).reshape(2, -1)
+    assert len(kinds) == 4 * 2**3
+    assert chi2_contingency(counts).pvalue > 0.001
 
 
 def test_filling_is_the_share_of_tuples_in_use() -> None:
