@@ -11,10 +11,16 @@ from matplotlib.axes import Axes
 
 from ...figures.axes import bars, limits, log_axis, name_axes
 from ...figures.panels import Drawing, Figures
-from ...figures.style import BLUE, GREEN, GREY, INK, ORANGE, PURPLE, count_label, paler, percent_label
+from ...figures.style import BLUE, GREEN, GREY, INK, OCHRE, ORANGE, PURPLE, VIOLET, count_label, paler, percent_label
 from ...laws.intervals import Interval, interval_of
 from .thresholds import NAMES, RIGHT, geometric, runs
 
+RULES = {
+    ("easy", "latents"): PURPLE,
+    ("easy", "tokens"): VIOLET,
+    ("hard", "latents"): ORANGE,
+    ("hard", "tokens"): OCHRE,
+}
 COLOURS = {"latents": BLUE, "tokens": ORANGE, "labels": GREEN, "shuffled": GREY, "untrained": GREY}
 GRAMMAR = ["vocabulary", "synonyms", "branching"]
 Tables = Mapping[str, pd.DataFrame]
@@ -24,7 +30,7 @@ def figures(tables: Tables) -> Iterator[Figures]:
     found = runs(tables)
     yield from _by_depth(found[(found["keep"] == 1) & (found["measure"] == "threshold")])
     yield from _by_strings(found[found["keep"] == 1])
-    yield from _of_pruning(found[(found["measure"] == "threshold") & (found["learner"] == "clustering")])
+    yield from _of_pruning(found[(found["learner"] == "clustering") & (found["keep"] < 1)])
     if "curves" in tables:
         yield from _of_networks(found[found["learner"] == "end_to_end"], tables["curves"])
 
@@ -34,7 +40,7 @@ def _by_depth(found: pd.DataFrame) -> Iterator[Figures]:
     for (learner, *grammar), own in found.groupby(["learner", *GRAMMAR], sort=False):
         if own["depth"].nunique() < 2:
             continue
-        named = "v = {}, m = {}, s = {}".format(*grammar)
+        named = "v = {:g}, m = {:g}, s = {:g}".format(*grammar)
         drawings.append(
             Drawing(f"{_plain(learner)}: strings needed", named, f"P* against depth, {learner}, {named}",
                     partial(_lines, own, "depth", "strings", "levels (L)", "strings needed (P*)"))
@@ -48,7 +54,7 @@ def _by_depth(found: pd.DataFrame) -> Iterator[Figures]:
     several = found[found["learner"] == "clustering"].groupby(["vocabulary", "branching", "depth"])
     for (vocabulary, branching, depth), own in several:
         if own["synonyms"].nunique() > 2:
-            named = f"v = {vocabulary}, s = {branching}, L = {depth}"
+            named = f"v = {vocabulary:g}, s = {branching:g}, L = {depth:g}"
             drawings.append(
                 Drawing("Against synonyms", named, f"P* against m, {named}",
                         partial(_lines, own, "synonyms", "strings", "synonyms (m)", "strings needed (P*)"))
@@ -57,7 +63,7 @@ def _by_depth(found: pd.DataFrame) -> Iterator[Figures]:
         yield Figures(
             "depth", "How many strings it takes",
             f"P*: strings at which {100 * RIGHT:g} % of the top level below the root are right. Geometric means over "
-            "grammars with 95 % intervals; a grammar whose sizes do not bracket P* is not in its point.", drawings,
+            "grammars with 95 % intervals; no point where a grammar did not reach it with its most strings.", drawings,
         )  # fmt: skip
 
 
@@ -68,7 +74,7 @@ def _by_strings(found: pd.DataFrame) -> Iterator[Figures]:
     depth, vocabulary = _shown(own)
     own = own[(own["depth"] == depth) & (own["vocabulary"] == vocabulary)]
     own = own[own["synonyms"] == own["synonyms"].mode().iloc[0]]
-    named = f"L = {depth}, v = {vocabulary}, m = {own['synonyms'].iloc[0]}"
+    named = f"L = {depth}, v = {vocabulary}, m = {own['synonyms'].iloc[0]:g}"
     drawings = [
         Drawing(f"Target: {NAMES[target]}", named, f"accuracy of each level against strings, target {target}",
                 partial(_levels, own[own["target"] == target], COLOURS[target]))
@@ -90,20 +96,25 @@ def _by_strings(found: pd.DataFrame) -> Iterator[Figures]:
     )  # fmt: skip
 
 
-def _of_pruning(found: pd.DataFrame) -> Iterator[Figures]:
-    if found[found["keep"] < 1].empty:
+def _of_pruning(pruned: pd.DataFrame) -> Iterator[Figures]:
+    if pruned.empty:
         return
-    pruned = found[found["keep"] < 1]
-    drawings = [
-        Drawing(f"Learned from {NAMES[str(target)]}", f"L = {depth}, {keep:g} kept",
-                f"P* by rule, target {target}, L {depth}", partial(_rules, own))
-        for (depth, keep, target), own in pruned.groupby(["depth", "keep", "target"], sort=False)
-    ]  # fmt: skip
+    needed = pruned[pruned["measure"] == "threshold"]
+    top = pruned[(pruned["measure"] == "level") & (pruned["level"] == pruned["depth"] - 1)]
+    drawings: list[Drawing | None] = []
+    for (depth, keep, target), own in needed.groupby(["depth", "keep", "target"], sort=False):
+        named, words = f"Learned from {NAMES[str(target)]}", f"L = {depth:g}, {keep:g} kept"
+        curves = top[(top["depth"] == depth) & (top["keep"] == keep) & (top["target"] == target)]
+        drawings += [
+            Drawing(named, words, f"P* by rule, target {target}, L {depth:g}", partial(_rules, own)),
+            Drawing(named, f"{words}, top level", f"accuracy of the top level by rule, target {target}, L {depth:g}",
+                    partial(_by_rule, curves)),
+        ]  # fmt: skip
     yield Figures(
         "pruning", "What pruning does to the strings that are needed",
-        "Strings kept that are needed, over those of a random part of the same pool, paired by grammar; left of the "
-        "line pruning helps. Hard and easy: the half with the most and the least prediction loss, of own latents or of "
-        "tokens.", drawings,
+        "Left: kept strings that are needed, over those of a random part of the same pool, paired by grammar; left of "
+        "the line pruning helps. Hard and easy: the part with the most and the least prediction loss, of own latents "
+        "or of tokens. Right: accuracy of the top level below the root.", drawings, columns=2,
     )  # fmt: skip
 
 
@@ -134,8 +145,9 @@ def _of_networks(found: pd.DataFrame, curves: pd.DataFrame) -> Iterator[Figures]
 
 def _lines(own: pd.DataFrame, x: str, y: str, x_words: str, y_words: str, axes: Axes) -> None:
     """A line a target: geometric means over seeds."""
-    for place, (target, rows) in enumerate(own.dropna(subset=[y]).groupby("target", sort=False)):
-        each = {at: geometric(rows[rows[x] == at][y]) for at in sorted(rows[x].unique())}
+    for place, (target, rows) in enumerate(own.groupby("target", sort=False)):
+        found = {at: rows[rows[x] == at][y] for at in sorted(rows[x].unique())}
+        each = {at: geometric(values) for at, values in found.items() if values.notna().all()}
         _drawn(axes, {at * (1 + 0.012 * (place - 1)): one for at, one in each.items()}, str(target), NAMES[str(target)])
     values = np.concatenate([np.asarray(line.get_ydata(), dtype=float) for line in axes.get_lines()] or [np.ones(1)])
     log_axis(axes, "y", *limits(values, 1.6), count_label if y == "strings" else "{:g}".format)
@@ -198,20 +210,30 @@ def _shares(axes: Axes, x: pd.Series[float], x_words: str, y_words: str) -> None
 def _rules(own: pd.DataFrame, axes: Axes) -> None:
     """P* of each rule over that of the random part, a row each."""
     random = own[own["rule"] == "random"].set_index("seed")["strings"]
-    rows = [(rule, scored) for rule in ("easy", "hard") for scored in ("latents", "tokens")]
-    for place, (rule, scored) in enumerate(rows):
+    for place, (rule, scored) in enumerate(RULES):
         chosen = own[(own["rule"] == rule) & (own["scored"] == scored)].set_index("seed")["strings"]
-        ratio = (chosen / random).dropna()
-        if len(ratio):
-            one, colour = geometric(ratio), PURPLE if rule == "easy" else ORANGE
+        ratio, colour = (chosen / random).dropna(), RULES[rule, scored]
+        if 1 < len(ratio) == len(random):
+            one = geometric(ratio)
             axes.plot([one.low, one.high], [place, place], color=colour, linewidth=2)
             axes.plot([one.value], [place], "o", color=colour)
+        else:
+            said = f"{len(random) - len(ratio)} of {len(random)} never reach {100 * RIGHT:g} %"
+            axes.annotate(said, (1, place), (4, 3), textcoords="offset points", fontsize=8, color=colour)
     axes.axvline(1, color=INK, linewidth=0.9)
-    axes.set_yticks(range(len(rows)), [f"{rule}, loss of {NAMES[scored]}" for rule, scored in rows])
-    axes.set_ylim(-0.6, len(rows) - 0.4)
+    axes.set_yticks(range(len(RULES)), [f"{rule}, loss of {NAMES[scored]}" for rule, scored in RULES])
+    axes.set_ylim(-0.6, len(RULES) - 0.4)
     values = np.concatenate([np.asarray(line.get_xdata(), dtype=float) for line in axes.get_lines()])
     log_axis(axes, "x", *limits(values[np.isfinite(values)], 1.3))
     name_axes(axes, "strings needed, over random", "")
+
+
+def _by_rule(own: pd.DataFrame, axes: Axes) -> None:
+    for (rule, scored), colour in RULES.items():
+        rows = own[(own["rule"] == rule) & (own["scored"] == scored)]
+        _mean(axes, rows, "strings", colour, f"{rule}, loss of {NAMES[scored]}")
+    _mean(axes, own[own["rule"] == "random"], "strings", GREY, "random")
+    _shares(axes, own["strings"], "strings kept", "accuracy")
 
 
 def _shown(own: pd.DataFrame) -> tuple[int, int]:

@@ -36,7 +36,8 @@ def runs(tables: Tables) -> pd.DataFrame:
     parts = [found, *_slopes(found), *_exponents(found), *_spreads(found), _pruned(found), *_accuracies(tables)]
     rows = pd.concat([one for one in parts if len(one)], ignore_index=True)
     names = ["measure", "target", *LEARNED, *SIZES, "strings", "labelled", "level", "seed", "value"]
-    return rows.reindex(columns=[*names, *(str(name) for name in rows if name not in names)])
+    rows = rows.reindex(columns=[*names, *(str(name) for name in rows if name not in names)])
+    return rows[[name for name in rows if "." not in name or rows[name].nunique(dropna=False) > 1]]
 
 
 def thresholds(levels: pd.DataFrame) -> pd.DataFrame:
@@ -156,13 +157,15 @@ def _accuracies(tables: Tables) -> Iterator[pd.DataFrame]:
 
 
 def points(runs: pd.DataFrame) -> pd.DataFrame:
-    """Means and intervals over seeds: of a threshold the geometric mean, in strings."""
+    """Means and intervals over seeds: of a threshold the geometric mean, in strings. Of levels the top alone."""
+    runs = runs[~runs["measure"].isin(["level", "index"]) | (runs["level"] == runs["depth"] - 1)]
     same = [name for name in runs if name not in ("seed", "value", "by_latents", "by_tokens")]
     runs = runs.assign(strings=runs["strings"].where(runs["measure"] != "threshold"))
     rows = []
     for key, group in runs.groupby(same, dropna=False, sort=False):
         row: dict[Any, Any] = {name: one for name, one in zip(same, key, strict=True) if one == one and one is not None}
-        over = geometric(np.exp(group["value"])) if row["measure"] == "threshold" else interval_of(group["value"])
+        share = "accuracy" if row["measure"] in ("level", "root") else ""
+        over = geometric(np.exp(group["value"])) if row["measure"] == "threshold" else interval_of(group["value"], share)
         row |= {"seeds": int(group["value"].notna().sum())}
         rows.append(row | {"mean": over.value, "low": over.low, "high": over.high})
     return pd.DataFrame(rows)
@@ -179,10 +182,10 @@ def verdict(runs: pd.DataFrame) -> str:
     slopes = runs[(runs["measure"] == "slope") & (runs["learner"] == "clustering") & (runs["keep"] == 1)]
     parts = []
     for target in ("latents", "tokens", "labels"):
-        own = slopes[slopes["target"] == target].dropna(subset="value")
+        own = slopes[slopes["target"] == target]
+        own = own[own.groupby([*SIZES, "points"])["value"].transform(lambda values: values.notna().all())]
         if own.empty:
             continue
-        own = own[own["points"] == own.groupby(["vocabulary", "synonyms", "branching"])["points"].transform("max")]
         own = own[own["points"] == own["points"].max()]
         one = interval_of(own.groupby("seed")["value"].mean())
         value, low, high = (math.exp(end) for end in (one.value, one.low, one.high))
