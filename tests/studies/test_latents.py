@@ -85,6 +85,13 @@ def test_a_grammar_that_was_not_bracketed_has_no_value() -> None:
     found = runs({"levels": table})
     assert rows_of(found, "threshold", seed=1)["value"].isna().sum() == 1
     assert rows_of(found, "slope", seed=1)["value"].isna().all()
+    assert "own latents" not in Latents.verdict(found)
+
+
+def test_one_depth_alone_has_a_page_without_a_slope() -> None:
+    found = runs({"levels": levels(1.0).query("depth == 3")})
+    assert Latents.verdict(found).startswith("No run has the top level right")
+    assert Latents.points(found)["mean"].notna().any()
 
 
 def test_pseudo_values_are_the_values_of_a_mean_and_remove_the_bias_of_a_square() -> None:

@@ -35,7 +35,7 @@ def runs(tables: Tables) -> pd.DataFrame:
     found = thresholds(tables["levels"])
     parts = [found, *_slopes(found), *_exponents(found), *_spreads(found), _pruned(found), *_accuracies(tables)]
     rows = pd.concat([one for one in parts if len(one)], ignore_index=True)
-    names = ["measure", "target", *LEARNED, *SIZES, "strings", "labelled", "level", "seed", "value"]
+    names = ["measure", "target", *LEARNED, *SIZES, "points", "unit", "strings", "labelled", "level", "seed", "value"]
     rows = rows.reindex(columns=[*names, *(str(name) for name in rows if name not in names)])
     return rows[[name for name in rows if "." not in name or rows[name].nunique(dropna=False) > 1]]
 
@@ -165,7 +165,9 @@ def points(runs: pd.DataFrame) -> pd.DataFrame:
     for key, group in runs.groupby(same, dropna=False, sort=False):
         row: dict[Any, Any] = {name: one for name, one in zip(same, key, strict=True) if one == one and one is not None}
         share = "accuracy" if row["measure"] in ("level", "root") else ""
-        over = geometric(np.exp(group["value"])) if row["measure"] == "threshold" else interval_of(group["value"], share)
+        over = (
+            geometric(np.exp(group["value"])) if row["measure"] == "threshold" else interval_of(group["value"], share)
+        )
         row |= {"seeds": int(group["value"].notna().sum())}
         rows.append(row | {"mean": over.value, "low": over.low, "high": over.high})
     return pd.DataFrame(rows)
