@@ -40,7 +40,9 @@ def _by_depth(found: pd.DataFrame) -> Iterator[Figures]:
     for (learner, *grammar), own in found.groupby(["learner", *GRAMMAR], sort=False):
         if own["depth"].nunique() < 2:
             continue
-        named = "v = {:g}, m = {:g}, s = {:g}".format(*grammar)
+        named = ", ".join(
+            f"{name} = {value.removesuffix('.0')}" for name, value in zip("vms", map(str, grammar), strict=True)
+        )
         drawings.append(
             Drawing(f"{_plain(learner)}: strings needed", named, f"P* against depth, {learner}, {named}",
                     partial(_lines, own, "depth", "strings", "levels (L)", "strings needed (P*)"))

@@ -37,7 +37,7 @@ def runs(tables: Tables) -> pd.DataFrame:
     rows = pd.concat([one for one in parts if len(one)], ignore_index=True)
     names = ["measure", "target", *LEARNED, *SIZES, "points", "unit", "strings", "labelled", "level", "seed", "value"]
     rows = rows.reindex(columns=[*names, *(str(name) for name in rows if name not in names)])
-    return rows[[name for name in rows if "." not in name or rows[name].nunique(dropna=False) > 1]]
+    return rows[[name for name in rows if "." not in str(name) or rows[name].nunique(dropna=False) > 1]]
 
 
 def thresholds(levels: pd.DataFrame) -> pd.DataFrame:
