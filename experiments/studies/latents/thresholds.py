@@ -180,8 +180,10 @@ def geometric(values: Sequence[float] | Floats | pd.Series[float]) -> Interval:
 
 
 def verdict(runs: pd.DataFrame) -> str:
-    """How P* grows with each level, by target, in the learner that counts."""
-    slopes = runs[(runs["measure"] == "slope") & (runs["learner"] == "clustering") & (runs["keep"] == 1)]
+    """How P* grows with each level, by target, in the learner that counts where it was run, else in that by SGD."""
+    slopes = runs[(runs["measure"] == "slope") & (runs["keep"] == 1)]
+    learner = "clustering" if (slopes["learner"] == "clustering").any() else "gradient"
+    slopes = slopes[slopes["learner"] == learner]
     parts = []
     for target in ("latents", "tokens", "labels"):
         own = slopes[slopes["target"] == target]
