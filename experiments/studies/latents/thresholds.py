@@ -13,6 +13,7 @@ from scipy.optimize import isotonic_regression
 from ...contracts import Floats
 from ...laws.intervals import Interval, interval_of, worded
 
+UNLABELLED = 8192  # strings without labels that the root's accuracy is shown of, or the next
 RIGHT = 0.9  # accuracy of the top level below the root
 SIZES = ["depth", "vocabulary", "synonyms", "branching"]
 LEARNED = ["learner", "keep", "rule", "scored", "classes"]
@@ -30,11 +31,14 @@ def runs(tables: Tables) -> pd.DataFrame:
     `depth`. exponent: d ln P* / d ln m. spread, spread_in_depth: the largest over the smallest `by_latents` or
     `by_tokens` of all grammars, or of all depths of one, as jackknife pseudo-values, whose mean is the bias-corrected
     estimate from all seeds. against_random: ln P* of a rule less that of a random choice. level, index: accuracy and
-    adjusted Rand index of each level at each number of strings. root: accuracy of the root's class, from few labels.
+    adjusted Rand index of a level at each number of strings, for some grammars; the index of shuffled contexts alone.
+    root: accuracy of the root's class, from few labels.
     """
     found = thresholds(tables["levels"])
     parts = [found, *_slopes(found), *_exponents(found), *_spreads(found), _pruned(found), *_accuracies(tables)]
     rows = pd.concat([one for one in parts if len(one)], ignore_index=True)
+    rows = rows[(rows["measure"] != "index") | (rows["target"] == "shuffled")]
+    rows = rows[(rows["measure"] != "root") | ((rows["target"] != "shuffled") & (rows["keep"] == 1))].round(6)
     names = ["measure", "target", *LEARNED, *SIZES, "points", "unit", "strings", "labelled", "level", "seed", "value"]
     rows = rows.reindex(columns=[*names, *(str(name) for name in rows if name not in names)])
     return rows[[name for name in rows if "." not in str(name) or rows[name].nunique(dropna=False) > 1]]
@@ -145,10 +149,14 @@ def pseudo_values(runs: Floats, statistic: Callable[[Floats], Any]) -> Floats:
 def _accuracies(tables: Tables) -> Iterator[pd.DataFrame]:
     levels = tables["levels"]
     named = [*settings_of(levels), "target", "strings", "level", "seed"]
+    deep = 4 if (levels["depth"] == 4).any() else levels["depth"].max()  # whose curves are shown
+    levels = levels[(levels["depth"] == deep) | (levels["keep"] < 1) | (levels["learner"] == "end_to_end")]
+    levels = levels[(levels["keep"] == 1) | (levels["level"] == levels["depth"] - 1)]
     yield levels[[*named, "accuracy"]].rename(columns={"accuracy": "value"}).assign(measure="level")
     if levels["ari"].notna().any():
         yield levels[[*named, "ari"]].rename(columns={"ari": "value"}).assign(measure="index")
     if "root" in tables and len(root := tables["root"]):
+        root = root[root["strings"] == min(root["strings"].unique(), key=lambda number: abs(number - UNLABELLED))]
         named = [*settings_of(root), "target", "strings", "labelled", "seed"]
         yield root[[*named, "accuracy"]].rename(columns={"accuracy": "value"}).assign(measure="root")
 
@@ -157,8 +165,9 @@ def _accuracies(tables: Tables) -> Iterator[pd.DataFrame]:
 
 
 def points(runs: pd.DataFrame) -> pd.DataFrame:
-    """Means and intervals over seeds: of a threshold the geometric mean, in strings. Of levels the top alone."""
-    runs = runs[~runs["measure"].isin(["level", "index"]) | (runs["level"] == runs["depth"] - 1)]
+    """Means and intervals over seeds: of a threshold the geometric mean, in strings; of curves a few."""
+    shown = (runs["level"] == runs["depth"] - 1) & ((runs["keep"] < 1) | (runs["learner"] == "end_to_end"))
+    runs = runs[~runs["measure"].isin(["level", "index", "root"]) | (shown & (runs["measure"] == "level"))]
     same = [name for name in runs if name not in ("seed", "value", "by_latents", "by_tokens")]
     runs = runs.assign(strings=runs["strings"].where(runs["measure"] != "threshold"))
     rows = []
