@@ -6,7 +6,7 @@ A line of JSON a measurement. sampler: strings a second, against one that walks 
 k-means: fits a second, against scikit-learn's with as many restarts. sweep: seconds of 5 depths, 5 grammars, 10 numbers
 of strings and 3 targets on this machine's cores; the target is under 240 on two. memory: MiB that recovering every
 level of 131,072 strings of 6 levels adds to the process; the target is under 2,048. `load` is the machine's before a
-measurement: on a busy one only the ratios mean something.
+measurement: on a busy one only the ratios mean something. results/reference/benchmarks/latents.jsonl has the lines.
 """
 
 from __future__ import annotations

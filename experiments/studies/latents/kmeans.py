@@ -1,7 +1,7 @@
 """k-means of a few hundred weighted points, all restarts at once.
 
 scikit-learn's runs one restart after another, and of so few points most of its time is spent on calls: for 20 restarts
-on 64 points it takes 10 to 20 times as long as this (benchmarks/latents.py). The method is the same: greedy k-means++
+on 64 points it takes 9 times as long as this (benchmarks/latents.py). The method is the same: greedy k-means++
 (arXiv:2411.01115) and Lloyd's algorithm; the restart of least inertia is taken.
 """
 
