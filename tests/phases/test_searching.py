@@ -227,7 +227,7 @@ def test_a_step_too_large_for_the_adjoint_is_said(results: str, rate: float, war
 @pytest.mark.parametrize(
     ("words", "kind", "said"),
     [
-        (["task=digits", "search.epochs=3"], ConfigError, "use recipe=flow"),
+        (["task=digits", "search.epochs=3"], ConfigError, "to mend it: recipe=flow"),
         ([*DIGITS, "model=convnet"], ConfigError, "model.norm=group"),
         ([*TINY, "task.target=8"], ConfigError, "too few for three parts"),
         ([*TINY, "recipe.clip=1"], ConfigError, "recipe=flow"),
