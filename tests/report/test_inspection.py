@@ -184,14 +184,22 @@ def test_copies_exact_and_near_within_and_between_splits() -> None:
 
 
 def test_of_copies_the_one_with_the_right_label_is_kept() -> None:
-    """Of 0, 1 and 2, which are copies, 0 is likely wrong; of 3 and 4 both are; 5 is a copy of one of dev."""
+    """Of the copies 0, 1 and 2, 0 is likely wrong; of 3 and 4, of one label, both are; 5 is a copy of one of dev.
+
+    Where 3 and 4 have different labels, the less suspicious of them is kept.
+    """
     train = Examples(np.zeros((6, 1), np.float32), np.zeros(6, np.int64), np.array([f"{n}" for n in range(6)]))
     data = Data("tiny", "vectors", {"train": train}, ("a",))
-    labels = pd.DataFrame({"row": range(6), "likely": [True, False, False, True, True, False]})
+    labels = pd.DataFrame({
+        "row": range(6), "likely": [True, False, False, True, True, False], "label": "a",
+        "suspicion": [0.9, 0.1, 0.1, 0.9, 0.8, 0.1],
+    })  # fmt: skip
     copied = pd.DataFrame({
         "split": "train", "row": [1, 2, 4, 5], "of_split": ["train", "train", "train", "dev"], "of_row": [0, 0, 3, 0],
     })  # fmt: skip
     assert issues.cleaning(data, labels, copied)["score"].tolist() == [1, 0, 1, 1, 1, 0]
+    apart = labels.assign(label=["a", "a", "a", "b", "c", "a"])
+    assert issues.cleaning(data, apart, copied)["score"].tolist() == [1, 0, 1, 1, 0, 0]
     assert issues.cleaning(data, None, copied)["score"].tolist() == [0, 1, 1, 0, 1, 0]
 
 

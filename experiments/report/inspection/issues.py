@@ -66,7 +66,8 @@ def cleaning(data: Data, labels: pd.DataFrame | None, copied: pd.DataFrame) -> p
     """Every training example, id score reason: a score of 1 to leave it out, 0 to keep it.
 
     Left out are labels that are likely wrong, and of the copies of one another (within train) all but the first whose
-    label is not among those.
+    label is not among those. Of copies with different labels that are all likely wrong (proxies that judge the one were
+    trained on the other) the least suspicious is kept.
     """
     from scipy.sparse import coo_matrix
     from scipy.sparse.csgraph import connected_components
@@ -82,6 +83,12 @@ def cleaning(data: Data, labels: pd.DataFrame | None, copied: pd.DataFrame) -> p
     right = np.flatnonzero(~wrong)
     kept = np.zeros(len(ids), bool)
     kept[right[np.unique(group[right], return_index=True)[1]]] = True
+    if labels is not None:
+        doubted = labels.assign(group=group[labels["row"]]).sort_values("suspicion", kind="stable")
+        doubted = doubted[~doubted["group"].isin(group[right])]
+        differ = doubted.groupby("group")["label"].transform("nunique") > 1
+        kept[doubted[differ].drop_duplicates("group")["row"]] = True
+    wrong &= ~kept
     reason = np.where(wrong, "the label is likely wrong", np.where(kept, "", "a copy of one that is kept"))
     return pd.DataFrame({"id": ids, "score": np.where(kept, 0, 1), "reason": reason})
 
