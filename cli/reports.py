@@ -188,9 +188,12 @@ def _page(
     for error in store.damaged().values() if keys is None else ():
         show.say(f"left out: {error}")
     alone = phase if phase in ("search", "simulate") else "report"
-    verb = "reproduce" if expect or any(word.startswith("experiment=") for word in words) else alone
+    verb = "reproduce" if any(word.startswith("experiment=") for word in words) else alone
     plugins = [word for plugin in loaded() for word in ("--plugin", os.path.relpath(plugin))]
     placeless = [word for word in words if not word.startswith(("results=", "track"))]  # in any store it is the same
+    placeless = [
+        f"title={run.title}" if word.startswith("title=") else word for word in placeless
+    ]  # not in quotes twice
     command = shlex.join(["prune-lab", verb, *placeless, *plugins])
     with store.page(name) as folder:
         build = {"simulate": study.build, "search": equality.build}.get(phase, pruning.build)

@@ -13,14 +13,13 @@ from ...figures.dots import Dot
 from ...figures.panels import Drawing, Figures
 from ...figures.style import colour_of, name_of
 from ...laws import claims
-from ..parts import Section, cells, details, grid, note
+from ..parts import Section, cells, count, details, grid, note
 from . import laws, overview, single
 from .layout import BUDGETS
 
 WORDS = (
     "The same rule, fraction kept, pool and budget; last epoch's model, test split; 95 % t intervals over seeds, "
-    "paired by seed. Positive: the first score keeps the better examples. One scale for all; not corrected for the {} "
-    "comparisons."
+    "paired by seed. Positive: the first score keeps the better examples. One scale for all; not corrected for {}."
 )
 SAID = 3  # comparisons that the page's first words give
 FEW = 24  # rows of the table that are not folded
@@ -56,7 +55,7 @@ def section(pairs: pd.DataFrame, runs: pd.DataFrame) -> Section | None:
     drawings = _drawings(found, runs)
     body = cells([_row(row, found) for _, row in found.iterrows()], "stacked")
     shown = body if len(found) <= FEW else details(f"{len(found)} comparisons of two scores", body)
-    figures = Figures("scores", "One score against another", WORDS.format(len(found)), drawings)
+    figures = Figures("scores", "One score against another", WORDS.format(count(len(found), "comparison")), drawings)
     return Section(figures.heading, [note(figures.words), grid(drawings, "a"), shown], [figures])
 
 
