@@ -60,9 +60,6 @@ def grouped(parts: Mapping[str, Examples], *, near: bool = False) -> tuple[dict[
 
 def _joined(keys: Indices, pixels: NDArray[np.uint8]) -> Indices:
     """(N,) the least key of all images that are near copies of one another, directly or by others between."""
-    from scipy.sparse import coo_matrix
-    from scipy.sparse.csgraph import connected_components
-
     names, first, member = np.unique(keys, return_index=True, return_inverse=True)
     shape = pixels[first].astype(np.float32)
     shape -= shape.mean(1, keepdims=True)
@@ -70,13 +67,20 @@ def _joined(keys: Indices, pixels: NDArray[np.uint8]) -> Indices:
     pairs = [np.empty((2, 0), np.int64)]
     for start in range(0, len(shape), BLOCK):
         pairs.append(np.stack(np.nonzero(shape[start : start + BLOCK] @ shape[start:].T >= ALIKE)) + start)
-    row, column = np.concatenate(pairs, axis=1)
-    graph = coo_matrix((np.ones(len(row), bool), (row, column)), shape=(len(names), len(names)))
-    _, component = connected_components(graph, directed=False)
+    component = components(np.concatenate(pairs, axis=1).T, len(names))
     least = np.full(component.max() + 1, names[-1])
     np.minimum.at(least, component, names)
     joined: Indices = least[component][member]
     return joined
+
+
+def components(pairs: Indices, number: int) -> Indices:
+    """(number,) the group of each row: rows that a chain of pairs (M, 2) connects are in one."""
+    from scipy.sparse import coo_matrix
+    from scipy.sparse.csgraph import connected_components
+
+    graph = coo_matrix((np.ones(len(pairs), bool), (pairs[:, 0], pairs[:, 1])), shape=(number, number))
+    return connected_components(graph, directed=False)[1].astype(np.int64)
 
 
 def apart(train: Examples, test: Examples, *, near: bool = False) -> tuple[Examples, list[str]]:

@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 
 from ...contracts import Data, Floats, Indices
-from ...data.copies import SPLITS, listed, places
+from ...data.copies import SPLITS, components, listed, places
 from ...pruning.appearance import features
 from ...pruning.distribution import NEAR
 
@@ -69,17 +69,13 @@ def cleaning(data: Data, labels: pd.DataFrame | None, copied: pd.DataFrame) -> p
     label is not among those. Of copies with different labels that are all likely wrong (proxies that judge the one were
     trained on the other) the least suspicious is kept.
     """
-    from scipy.sparse import coo_matrix
-    from scipy.sparse.csgraph import connected_components
-
     ids = data.splits["train"].ids
     wrong = np.zeros(len(ids), bool)
     if labels is not None:
         wrong[labels.loc[labels["likely"], "row"]] = True
     own = copied[(copied["split"] == "train") & (copied["of_split"] == "train")]
     pairs = own[["row", "of_row"]].to_numpy(np.int64).reshape(-1, 2)
-    graph = coo_matrix((np.ones(len(pairs), bool), (pairs[:, 0], pairs[:, 1])), shape=(len(ids), len(ids)))
-    group = connected_components(graph, directed=False)[1]
+    group = components(pairs, len(ids))
     right = np.flatnonzero(~wrong)
     kept = np.zeros(len(ids), bool)
     kept[right[np.unique(group[right], return_index=True)[1]]] = True
