@@ -77,7 +77,7 @@ class PlainAttention(nn.Module):
         super().__init__()
         self.heads, self.projections, self.out = ours.heads, ours.projections, ours.out
 
-    def forward(self, hidden: Tensor, rotation: tuple[Tensor, Tensor] | None) -> Tensor:
+    def forward(self, hidden: Tensor, rotation: tuple[Tensor, Tensor] | None, _cache: None = None) -> Tensor:
         batch, length, width = hidden.shape
         size = width // self.heads
         query, key, value = (
