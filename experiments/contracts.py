@@ -48,13 +48,15 @@ class Examples:
     groups: Indices | None = None  # (N,) what splits and folds keep together: copies, a module
     units: Mapping[str, Indices] = field(default_factory=dict)  # {"tokens": (N,), "bytes": (N,)} for text
     noisy: NDArray[np.bool_] | None = None  # (N,) labels that are known to be wrong; None where nothing is known
+    named: NDArray[np.str_] | None = None  # (N,) the group that task.group reads, as `format=words`
 
     def take(self, rows: Indices) -> Examples:
         """The same split with only these rows, in this order."""
         groups = None if self.groups is None else self.groups[rows]
         units = {name: values[rows] for name, values in self.units.items()}
         noisy = None if self.noisy is None else self.noisy[rows]
-        return Examples(self.inputs[rows], self.targets[rows], self.ids[rows], groups, units, noisy)
+        named = None if self.named is None else self.named[rows]
+        return Examples(self.inputs[rows], self.targets[rows], self.ids[rows], groups, units, noisy, named)
 
 
 @dataclass(frozen=True, slots=True)

@@ -80,7 +80,7 @@ def test_every_command_in_the_documents_can_be_given(
     for number in range(20):
         (tmp_path / "reviews" / f"{number}.txt").write_text(f"review {number} " * 200)
     (tmp_path / "own.jsonl").write_text(
-        "".join(f'{{"text": "review {number} {"good " * 200}"}}\n' for number in range(20))
+        "".join(f'{{"text": "review {number} {"good " * 200}", "format": {number % 3}}}\n' for number in range(20))
     )
     (tmp_path / "doubt.py").write_text(next(block for block in blocks("python") if "Doubt" in block))
     (tmp_path / "mine.yaml").write_text(next(block for block in blocks("yaml") if "name: mine" in block))

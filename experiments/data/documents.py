@@ -155,7 +155,7 @@ def _records(file: Path, column: str, first: Path) -> Iterator[str]:
     """The text of each record; a record without the field counts as empty, and one of all must have it."""
     lacking: tuple[str, dict[str, Any]] | None = None
     found = False
-    for where, fields in _rows(file) if kind(file) == ".csv" else _objects(file):
+    for where, fields in records(file):
         if column in fields:
             found = True
             yield _text(fields[column], where, [name for name, value in fields.items() if isinstance(value, str)])
@@ -167,6 +167,11 @@ def _records(file: Path, column: str, first: Path) -> Iterator[str]:
         where, fields = lacking
         texts = [name for name, value in fields.items() if isinstance(value, str)]
         sources.choose(column, (), list(fields), where, "task.column", texts, CAN)
+
+
+def records(file: Path) -> Iterator[tuple[str, dict[str, Any]]]:
+    """Where each record of a csv or of jsonl is, and its fields."""
+    return _rows(file) if kind(file) == ".csv" else _objects(file)
 
 
 def _objects(file: Path) -> Iterator[tuple[str, dict[str, Any]]]:

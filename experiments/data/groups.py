@@ -1,4 +1,4 @@
-"""Which examples belong together, classes or sources of text, and how contributions lie within and between them."""
+"""Groups of examples: classes, sources of text or what task.group reads; how contributions lie within and between."""
 
 from __future__ import annotations
 
@@ -13,10 +13,13 @@ SOURCES = 100  # folders of text at most that count as sources
 
 
 def groups_of(examples: Examples, kind: Kind, classes: Sequence[str]) -> tuple[list[str], Indices | None]:
-    """Names, and (N,) the group of each example: its class, or the folder of its document.
+    """Names, and (N,) the group of each example: what task.group reads, or its class, or the folder of its document.
 
     Nothing where text has one folder, or hundreds.
     """
+    if examples.named is not None:
+        names, groups = np.unique(examples.named, return_inverse=True)
+        return names.tolist(), groups
     if kind != "text":
         return list(classes), examples.targets
     folders = [str(name).partition("#")[0].rpartition("/")[0] for name in examples.ids]

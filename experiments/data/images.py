@@ -41,6 +41,9 @@ class ImageTask(TaskChoice):
     test: Annotated[float, Field(ge=0, le=0.5)] = TEST  # share split off as test where the source has no test part
     copies: Literal["group", "near"] | None = None  # equal or near-equal images stay in one split; null: not held so
     size: Annotated[int, Field(ge=8, le=64)] | None = None  # pixels to resize to; null: as they are
+    group: str | None = (
+        None  # a column of parquet or metadata.csv whose groups prune counts and balances; null: classes
+    )
 
     def fingerprint(self) -> str:
         return relabel.fingerprint(fingerprint(self.name, self.path), self.labels)

@@ -24,6 +24,7 @@ TARGET = {"task.path": "scorer.target", "task.column": "scorer.column"}
 @lru_cache(maxsize=2)
 def load_data(task: TaskChoice) -> Data:
     """The three splits: of the classes wanted, the training pool cut to size, its labels made noisy where asked."""
+    from .columns import named
     from .relabel import relabelled
     from .splits import flip_labels, of_classes, pool
 
@@ -42,6 +43,8 @@ def load_data(task: TaskChoice) -> Data:
     if (classes := getattr(task, "classes", None)) is not None:
         data = of_classes(data, classes)
     train = data.splits["train"]
+    if (group := getattr(task, "group", None)) is not None:
+        train = replace(train, named=named(task, group, train.ids))
     if task.examples is not None:
         train = pool(train, task.examples)
     data = replace(data, splits={**data.splits, "train": train})

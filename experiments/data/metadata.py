@@ -24,6 +24,22 @@ WHOLE = re.compile(r"(-?\d+)\.0+")  # what a csv makes of whole numbers beside a
 def labels(tables: Sequence[Path], root: Path, column: str | None) -> dict[str, int | str]:
     """Image (its path below `root`) -> label, from the rows of all tables. File names are below the table's folder."""
     found: dict[str, int | str] = {}
+    for where, image, given in values(tables, root, column, COLUMNS, "task.label"):
+        if (label := meant(given)) is None:
+            what = "has no label" if given in (None, "") else f"has no label but {given!s:.40}"
+            raise DataUnavailable(f"{where} {what}", "a whole number or a name, or take the row and the image out")
+        if found.setdefault(image, label) != label:
+            raise DataUnavailable(f"{where} labels {image} {label}, and one before it {found[image]}", "one row for it")
+    return found
+
+
+def values(
+    tables: Sequence[Path], root: Path, column: str | None, candidates: Sequence[str], setting: str
+) -> Iterator[tuple[str, str, Any]]:
+    """Of every row: where it is, the image that it names (a path below `root`), and what it holds in a column.
+
+    The column is the one wanted, or the first of the candidates that there is; `setting` says which, in errors.
+    """
     for table in tables:
         folder = os.path.dirname(os.path.relpath(table, root))
         for number, row in enumerate(_rows(table), start=1):
@@ -31,18 +47,10 @@ def labels(tables: Sequence[Path], root: Path, column: str | None) -> dict[str, 
             if not isinstance(name := row.get(FILE), str):
                 what = f"{where} has no file's name in {FILE}: it has {', '.join(map(str, row)) or 'no columns'}"
                 raise DataUnavailable(what, f"call the column of the image files' names {FILE}")
-            given = row[sources.choose(column, COLUMNS, list(row), where, "task.label", [n for n in row if n != FILE])]
+            given = row[sources.choose(column, candidates, list(row), where, setting, [n for n in row if n != FILE])]
             if isinstance(given, str) and (whole := WHOLE.fullmatch(given)) and sources.ending(table) == ".csv":
                 given = whole[1]
-            if (label := meant(given)) is None:
-                what = "has no label" if given in (None, "") else f"has no label but {given!s:.40}"
-                raise DataUnavailable(f"{where} {what}", "a whole number or a name, or take the row and the image out")
-            image = _image(folder, name)
-            if found.setdefault(image, label) != label:
-                raise DataUnavailable(
-                    f"{where} labels {image} {label}, and one before it {found[image]}", "one row for it"
-                )
-    return found
+            yield where, _image(folder, name), given
 
 
 def write(table: Path, root: Path, images: Collection[str], place: Path) -> None:

@@ -49,6 +49,7 @@ class TextTask(TaskChoice):
     context: Annotated[int, Field(ge=8, le=4096)] = 64  # tokens a window
     mixed: SecondText | None = None  # its documents are added to every split
     unit: Literal["window", "document"] = "window"  # what prune keeps or drops as a whole; a document by its mean score
+    group: str | None = None  # whose groups prune counts and balances: a column, or folder (of each document)
 
     @model_validator(mode="after")
     def _second(self) -> TextTask:
@@ -57,6 +58,9 @@ class TextTask(TaskChoice):
                 f"task={self.name} is embedded and would ignore task.{ignored[0]}: use task=text "
                 "task.path=FOLDER_OR_FILE"
             )
+        if self.group not in (None, "folder") and (self.embedded or self.mixed is not None):
+            why = f"task={self.name} is embedded" if self.embedded else "task.mixed joins two sources"
+            raise ValueError(f"task.group={self.group} names a column of files, and {why}: use task.group=folder")
         if self.unit == "document" and self.examples is not None:
             raise ValueError("task.examples is a number of windows, and would cut documents: use task.documents")
         if self.mixed is not None:

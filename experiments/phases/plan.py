@@ -30,16 +30,10 @@ from ..training.recipes import FULL, UNTIMED, Recipe
 from .settings import DEFAULT, Run
 
 C = TypeVar("C", bound=Choice)
-PHASE_VERSION = {
-    "score": 1,
-    "prune": 2,
-    "train": 2,
-    "evaluate": 1,
-    "simulate": 1,
-    "search": 2,
-}  # raised by hand when a phase's meaning changes
-# the bytes count, not where they are; prune has the unit
-PLACES: Any = {"path": True, "unit": True, "mixed": {"path": True}}
+# raised by hand when a phase's meaning changes
+PHASE_VERSION = {"score": 1, "prune": 2, "train": 2, "evaluate": 1, "simulate": 1, "search": 2}
+# the bytes count, not where they are; unit and group are of the phases that read them
+PLACES: Any = {"path": True, "unit": True, "group": True, "mixed": {"path": True}}
 RELABELLED = "a file"  # what a record says of task.labels; its content is in the fingerprint
 ASKED = {"number", "epoch", "share", "most_epochs", "observe", "movement", "fold", "folds"}  # of a proxy
 
@@ -198,7 +192,12 @@ def prune_job(run: Run) -> Job:
     recipe |= rule.model_dump(mode="json", exclude={"name"})
     recipe |= {f"rule_{name}": value for name, value in _made_by(rule).items()}
     recipe |= {"unit": "document"} if by_document(run) else {}
-    return Job("prune", recipe, {"score": score_job(run)} if rule.scored else {}, run)
+    return Job("prune", recipe | _groups(run), {"score": score_job(run)} if rule.scored else {}, run)
+
+
+def _groups(run: Run) -> dict[str, str]:
+    group = getattr(run.task, "group", None)
+    return {} if group is None else {"group": group}
 
 
 def by_document(run: Run) -> bool:
@@ -257,7 +256,7 @@ def search_job(run: Run) -> Job:
     if getattr(run.task, "dev", None) == 0:
         raise ConfigError("a search is judged on dev, which task.dev=0 trains on", "task.dev=0.2")
     full = run.recipe.model_copy(update={"precision": "float32", "batch_size": FULL})
-    recipe = _data(run) | {"model": run.model, "recipe": full, "seed": run.seed, "search": run.search}
+    recipe = _data(run) | {"model": run.model, "recipe": full, "seed": run.seed, "search": run.search} | _groups(run)
     usual = run if run.search.features is None else run.model_copy(update={"recipe": run.search.features})
     inputs = {} if run.keep == 1 else {"prune": prune_job(usual)}
     if run.search.features is not None:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
 from ..contracts import Floats, Indices
+from ..data.groups import groups_of
 from ..data.splits import check_enough
 from ..pruning.distribution import compare
 from ..pruning.gallery import gallery
@@ -16,6 +18,8 @@ from ..pruning.units import Names, documents_of, mean_over_tokens
 from ..store.files import rows
 from .plan import by_document
 from .work import Work, say_if_equal
+
+LISTED = 8  # groups whose shares are said
 
 
 def prune(work: Work) -> dict[str, Any]:
@@ -35,9 +39,12 @@ def prune(work: Work) -> dict[str, Any]:
         scores = scored["score"].to_numpy(np.float64)
         probability = scored["probability"].to_numpy(np.float64) if "probability" in scored else None
         say_if_equal(work, scores)
+    names, groups = groups_of(train, data.kind, data.classes)
+    balanced = labels if train.named is None else groups  # (N,) what balance is over
     ids, ranked, of_unit = train.ids, scores, np.arange(len(train.ids))
     if by_document(run):
         ids, of_unit = documents_of(train.ids)
+        balanced = None if balanced is None else balanced[np.unique(of_unit, return_index=True)[1]]  # (D,)
         ranked, probability = (
             None if values is None else mean_over_tokens(values, of_unit, train.units["tokens"])
             for values in (scores, probability)
@@ -47,6 +54,7 @@ def prune(work: Work) -> dict[str, Any]:
         run.keep,
         rule=run.rule,
         labels=labels,
+        groups=balanced,
         ids=ids,
         seed=run.seed,
         balance=run.balance,
@@ -59,7 +67,7 @@ def prune(work: Work) -> dict[str, Any]:
     if by_document(run):
         metrics |= _documents(work, ids, ranked, of_unit, chosen)
     if ranked is not None and not run.rule.draws:
-        by_lot, equal = tied(ranked, chosen, labels if run.balance else None)
+        by_lot, equal = tied(ranked, chosen, balanced if run.balance else None)
         metrics["kept_by_lot"] = by_lot
         if by_lot:
             work.decide(
@@ -67,20 +75,10 @@ def prune(work: Work) -> dict[str, Any]:
                 f"random among {equal} examples whose scores are equal at the threshold"
             )
     if labels is not None:
-        pool_counts = np.bincount(labels, minlength=len(data.classes))
-        kept_counts = np.bincount(labels[kept], minlength=len(data.classes))
-        classes = {
-            "label": np.arange(len(data.classes)),
-            "name": data.classes,
-            "pool": pool_counts,
-            "kept": kept_counts,
-        }
-        pd.DataFrame(classes).to_parquet(work.folder / "classes.parquet", index=False)
-        share = kept_counts / np.maximum(1, pool_counts)
-        metrics |= {"smallest_class_kept": float(share.min()), "largest_class_kept": float(share.max())}
-        lost = [data.classes[c] for c in np.flatnonzero((kept_counts == 0) & (pool_counts > 0))]
-        if lost:
-            work.decide(f"every example of {', '.join(lost)} was dropped (balance={run.balance}): see balance=0.5")
+        metrics |= _counted(work, "class", data.classes, labels, kept)
+    if train.named is not None and groups is not None:
+        metrics |= _counted(work, "group", names, groups, kept)
+        work.decide(f"{work.job.name}: {_shares(names, groups, kept)}")
     if train.noisy is not None:
         work.decide(
             f"{work.job.name}: {train.noisy[kept].mean():.1%} of the labels kept are known to be wrong, and "
@@ -92,6 +90,28 @@ def prune(work: Work) -> dict[str, Any]:
         work.decide(f"{work.job.name}: {sentence}")
     gallery(data, kept, scores).to_parquet(work.folder / "gallery.parquet", index=False)
     return metrics
+
+
+def _counted(work: Work, what: str, names: Sequence[str], groups: Indices, kept: Indices) -> dict[str, Any]:
+    """Write classes.parquet or groups.parquet: label, name, how many are in the pool and kept; say which are gone."""
+    pool_counts = np.bincount(groups, minlength=len(names))
+    kept_counts = np.bincount(groups[kept], minlength=len(names))
+    table = {"label": np.arange(len(names)), "name": names, "pool": pool_counts, "kept": kept_counts}
+    plural = {"class": "classes", "group": "groups"}[what]
+    pd.DataFrame(table).to_parquet(work.folder / f"{plural}.parquet", index=False)
+    lost = [names[place] for place in np.flatnonzero((kept_counts == 0) & (pool_counts > 0)).tolist()]
+    if lost:
+        work.decide(f"every example of {', '.join(lost)} was dropped (balance={work.run.balance}): see balance=0.5")
+    share = kept_counts / np.maximum(1, pool_counts)
+    return {f"smallest_{what}_kept": float(share.min()), f"largest_{what}_kept": float(share.max())}
+
+
+def _shares(names: Sequence[str], groups: Indices, kept: Indices) -> str:
+    """The groups' shares of the pool and of what is kept: the LISTED that changed most."""
+    pool, left = (np.bincount(some, minlength=len(names)) / len(some) for some in (groups, groups[kept]))
+    most = np.argsort(-np.abs(left - pool), kind="stable")[:LISTED].tolist()
+    listed = ", ".join(f"{names[place]} {pool[place]:.1%} -> {left[place]:.1%}" for place in most)
+    return f"share of the pool -> of what is kept: {listed}" + (", …" if len(names) > LISTED else "")
 
 
 def _documents(work: Work, ids: Names, scores: Floats | None, of_window: Indices, kept: Indices) -> dict[str, Any]:

@@ -128,7 +128,7 @@ class Run(Settings):
     scorer: Annotated[ScorerChoice, Of("scorer")]
     keep: Fraction = 1.0  # the fraction kept, never the fraction dropped
     rule: Annotated[RuleChoice, Of("rule")] = Field(default_factory=lambda: _default("rule"))
-    balance: Annotated[float, Field(ge=0, le=1)] = 0.0  # each class keeps at least this share of its proportional part
+    balance: Annotated[float, Field(ge=0, le=1)] = 0.0  # each class (or group) keeps at least this share of its part
     scored: Literal["pool", "everything"] = "pool"  # with task.examples: within the pool, or once on the whole split
     score_seed: Annotated[int, Field(ge=0)] | None = (
         None  # null: each seed has its own proxies; a number: all share a set
@@ -164,8 +164,8 @@ class Run(Settings):
                 raise ValueError(f"shifted is a second text, and task={task.name} is none: leave shifted out")
             self.shifted.located("shifted")
         self.scorer.fits(self)
-        if task.reads == "text" and self.balance:
-            raise ValueError("balance needs classes, and text has none: use balance=0")
+        if task.reads == "text" and self.balance and getattr(task, "group", None) is None:
+            raise ValueError("balance needs groups, and text has no classes: use task.group=COLUMN, or balance=0")
         if self.scored == "everything" and getattr(task, "label_noise", 0.0) > 0:
             raise ValueError("scored=everything needs task.label_noise=0: a pool's wrong labels are drawn within it")
         if getattr(task, "labels", None) is not None and getattr(task, "label_noise", 0.0) > 0:

@@ -28,6 +28,7 @@ ANCHORS = 2_000  # pool examples, drawn once, whose neighbourhood is looked at
 EXPECTED = 20  # a neighbourhood is so large that a random subset keeps this many of it
 WIDEST = 1_000  # examples of a neighbourhood at most
 NOTHING = 0.1  # "nearly nothing": at most this share of what a random subset keeps
+FEW = 6  # groups named in one sentence
 NEAR = 0.99  # cosine above which two examples are near duplicates; of CIFAR-10's pairs above it most are the same photo
 BLOCK = 256  # rows compared at once: memory is a few times BLOCK * LARGEST numbers
 SAMPLE, PERMUTATIONS = 2_000, 299  # examples a side of the two-sample test, and its permutations
@@ -61,7 +62,8 @@ def compare(train: Examples, kept: Indices, *, kind: Kind, classes: Sequence[str
         counts = np.stack([np.bincount(groups[mask], minlength=len(names)) for mask in masks])  # (S, C)
         found += [_measure("count", counts[:, place], of=name) for place, name in enumerate(names)]
         found += [_measure("divergence", divergence(counts)), _measure("smallest_share", smallest_share(counts))]
-        said += _deleted_groups(names, counts, kind)
+        word = "" if train.named is not None else "source " if kind == "text" else "class "
+        said += _changed_groups(names, counts, word)
     if train.noisy is not None:
         found.append(_measure("noisy_labels", masks[:, train.noisy].sum(1) / masks.sum(1)))
     with threadpool_limits(1):  # threads that wait for each other on a busy machine: up to ten times
@@ -243,12 +245,24 @@ def near_duplicates(looks: Features, masks: Masks) -> Floats:
 # ---- what was deleted ------------------------------------------------------------------------------------------------
 
 
-def _deleted_groups(names: Sequence[str], counts: Indices, kind: Kind) -> list[str]:
-    """Classes and sources of which next to nothing is left; that a class is gone altogether the phase says itself."""
-    said, word = [], "source" if kind == "text" else "class"
+def _changed_groups(names: Sequence[str], counts: Indices, word: str) -> list[str]:
+    """Groups whose share changed by a factor of two, and those of which next to nothing is left.
+
+    Only groups of which a random choice keeps EXPECTED or more: of fewer, chance alone halves or doubles some.
+    That a class or a group of task.group is gone altogether the phase says itself.
+    """
+    said, changed, size, number = [], [], int(counts[0].sum()), int(counts[1].sum())
     for name, pool, kept, random in zip(names, counts[0], counts[1], counts[2:].mean(0), strict=True):
-        if random >= EXPECTED and kept <= NOTHING * random and (kept or kind == "text"):
-            said.append(f"{word} {name} nearly vanished: {kept} of {pool} are kept, a random choice keeps {random:.0f}")
+        if random < EXPECTED or (kept == 0 and word != "source "):
+            continue
+        if kept <= NOTHING * random:
+            said.append(f"{word}{name} nearly vanished: {kept} of {pool} are kept, a random choice keeps {random:.0f}")
+        elif not random / 2 <= kept <= 2 * random:
+            changed.append(f"{word}{name} is {kept / number:.1%} of what is kept and {pool / size:.1%} of the pool")
+    if changed:
+        mend = "; task.group=folder balance=1" if word == "source " else "; balance=1"
+        more = f", and {len(changed) - FEW} more" if len(changed) > FEW else ""
+        said.append(f"shares halved or doubled: {'; '.join(changed[:FEW])}{more}{mend} would keep those of the pool")
     return said
 
 

@@ -1,9 +1,10 @@
 """Scores and a fraction to keep, to the indices kept.
 
 Every rule is an order of preference over a pool, and keeping is taking its first part; so kept sets are nested in
-`keep` (not beta's, whose order depends on it), and class balance is one mechanism over any rule: each class's quota by
-the rule's order within the class, then the global order. Higher is harder. Which of equal scores counts as harder is
-drawn by the seed and the examples' ids: a rule sees the examples in that random order, never in the order of files.
+`keep` (not beta's, whose order depends on it), and balance is one mechanism over any rule: the quota of each group (a
+class, where nothing else is said) by the rule's order within the group, then the global order. Higher is harder.
+Which of equal scores counts as harder is drawn by the seed and the examples' ids: a rule sees the examples in that
+random order, never in the order of files.
 """
 
 from __future__ import annotations
@@ -28,6 +29,7 @@ def select(
     *,
     rule: RuleChoice,
     labels: Indices | None,
+    groups: Indices | None = None,
     ids: Sequence[str] | NDArray[np.str_],
     seed: int,
     balance: float = 0.0,
@@ -37,18 +39,20 @@ def select(
 
     `scores` may be None for a rule that needs none. The `ids` (N,) and the seed decide each example's turn in a random
     order, whatever `keep`, so that two values of `keep` give nested sets; beta draws again. `balance` guarantees each
-    class floor(balance * keep * its size), by the rule's order within the class (arXiv:2206.14486 appendix; middle:
-    the class's own central window; stratified: the class's own strata). The rest is filled by the global order; at 1
-    the classes keep their proportions.
+    group (of `groups`, or the classes) floor(balance * keep * its size), by the rule's order within the group
+    (arXiv:2206.14486 appendix, of classes; middle: the group's own central window; stratified: its own strata). The
+    rest is filled by the global order; at 1 the groups keep their proportions.
     `probability` is each example's mean probability of its target while the proxies trained (N,), for rule=beta.
     """
     num_examples = _size(scores, len(ids), rule)
     num_kept = number_kept(keep, num_examples)
     if not 0 <= balance <= 1:
         raise ConfigError(f"balance={balance} must be from 0 to 1")
-    if balance and labels is None:
-        raise ConfigError(f"balance={balance} needs classes, and this data set has none", "use balance=0")
-    assert labels is None or labels.shape == (num_examples,), "labels and scores are of different examples"
+    groups = labels if groups is None else groups
+    if balance and groups is None:
+        raise ConfigError(f"balance={balance} needs classes or groups, and there are none", "use balance=0")
+    for members in (labels, groups):
+        assert members is None or members.shape == (num_examples,), "labels and scores are of different examples"
     rule.check(scores, labels, probability)
     values = np.zeros(num_examples) if scores is None or not rule.scored else np.asarray(scores, dtype=np.float64)
     if not np.isfinite(values).all():
@@ -58,7 +62,7 @@ def select(
         )
     rows = np.argsort(turns(seed, "prune", ids))  # (N,) from here on the examples are in this random order
     values, place = values[rows], np.arange(num_examples)
-    labels = None if labels is None else labels[rows]
+    labels, groups = (None if members is None else members[rows] for members in (labels, groups))
     probability = None if probability is None else probability[rows]
     order = numpy_stream(seed, "prune")
     values = rule.values(values, keep=keep, labels=labels, probability=probability, place=place, order=order)
@@ -69,8 +73,8 @@ def select(
             "lower rule.drop_hardest or keep",
         )
     taken = np.zeros(pool.size, dtype=np.bool_)
-    if balance and labels is not None:
-        taken = _quotas(values, pool, place, rule=rule, labels=labels, share=balance * keep)
+    if balance and groups is not None:
+        taken = _quotas(values, pool, place, rule=rule, groups=groups, share=balance * keep)
     wanted = _wanted(rule, values[pool], place[pool])
     rest = wanted[~taken[wanted]][: num_kept - int(taken.sum())]
     taken[rest] = True
@@ -97,15 +101,15 @@ def number_kept(keep: float, num_examples: int) -> int:
     return max(1, math.floor(keep * num_examples + 0.5 + ROUNDING))
 
 
-def _quotas(values: Floats, pool: Indices, place: Indices, *, rule: RuleChoice, labels: Indices, share: float) -> Kept:
-    """(M,) which of the pool the classes' quotas take: floor(share * size of the class in the whole split) each."""
+def _quotas(values: Floats, pool: Indices, place: Indices, *, rule: RuleChoice, groups: Indices, share: float) -> Kept:
+    """(M,) which of the pool the groups' quotas take: floor(share * size of the group in the whole split) each."""
     taken = np.zeros(pool.size, dtype=np.bool_)
-    for label, num_members in zip(*np.unique(labels, return_counts=True), strict=True):
-        rows = np.flatnonzero(labels[pool] == label)
+    for group, num_members in zip(*np.unique(groups, return_counts=True), strict=True):
+        rows = np.flatnonzero(groups[pool] == group)
         quota = math.floor(share * num_members + ROUNDING)
         if quota > rows.size:
             raise ConfigError(
-                f"balance promises class {label} {quota} examples, rule={rule.name} leaves it {rows.size} of "
+                f"balance promises group {group} {quota} examples, rule={rule.name} leaves it {rows.size} of "
                 f"{num_members}",
                 "lower balance or rule.drop_hardest",
             )

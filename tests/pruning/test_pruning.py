@@ -240,9 +240,9 @@ def test_settings_that_would_be_ignored_or_cannot_hold_are_refused() -> None:
         rule_of("hard", drop_hardest=0.1)
     with pytest.raises(ConfigError, match="leaves 5 of 10"):
         select(scores, 0.6, rule="stratified", drop_hardest=0.5)
-    with pytest.raises(ConfigError, match="class 1 2 examples, rule=stratified leaves it 0 of 5"):
+    with pytest.raises(ConfigError, match="group 1 2 examples, rule=stratified leaves it 0 of 5"):
         select(scores, 0.5, rule="stratified", labels=labels, drop_hardest=0.5, balance=1.0)
-    with pytest.raises(ConfigError, match="has none"):
+    with pytest.raises(ConfigError, match="there are none"):
         select(scores, 0.5, rule="hard", balance=0.5)
     with pytest.raises(ConfigError, match="balance=2"):
         select(scores, 0.5, rule="hard", labels=labels, balance=2.0)

@@ -1,4 +1,4 @@
-"""What each rule kept of the largest pool, at the smallest keep fraction: by class."""
+"""What each rule kept of the largest pool, at the smallest keep fraction: by class, and by group of task.group."""
 
 from __future__ import annotations
 
@@ -22,13 +22,13 @@ MOST = 12  # bars of one panel
 
 
 def classes(store: Store, runs: pd.DataFrame) -> Section | None:
-    """Shares of the classes before and after pruning, a drawing for each rule; none for text."""
-    kept = list(smallest(store, runs, "classes.parquet"))
+    """Shares of classes and groups before and after pruning, a drawing for each rule; none for text without groups."""
+    kept = [one for file in ("classes.parquet", "groups.parquet") for one in smallest(store, runs, file)]
     most: dict[str, float] = {}  # a task's largest share, before or after pruning
     for row, shares in kept:
         most[row["task"]] = max(most.get(row["task"], 0), *(float(share.max()) for share in _shares(shares)))
     drawings = [_drawing(row, shares, most[row["task"]]) for row, shares in kept]
-    figures = Figures("kept", "What was kept of each class", WORDS, drawings)
+    figures = Figures("kept", "What was kept of each class or group", WORDS, drawings)
     shown = [note(WORDS), grid(drawings, figures.name)]
     return Section(figures.heading, shown, [figures]) if drawings else None
 
@@ -44,10 +44,10 @@ def _drawing(row: pd.Series[Any], classes: pd.DataFrame, most: float) -> Drawing
     changed = (after - before).abs().sort_values(ascending=False, kind="stable").index[:MOST]
     shares = classes.assign(before=before, after=after)
     shown = shares.loc[shares.index.isin(changed)].iloc[::-1]
-    more = "" if len(shares) <= MOST else f", the {MOST} most changed of {len(shares)} classes"
+    more = "" if len(shares) <= MOST else f", the {MOST} most changed of {len(shares)}"
     title = f"{name_of(row['rule']).capitalize()}, keep {row['keep']:g}"
     subtitle = f"{row['task']} · {row['scorer']} · pool of {row['pool']:,.0f}{more}"
-    words = f"share of each class in the pool and in what rule {row['rule']} keeps"
+    words = f"share of each class or group in the pool and in what rule {row['rule']} keeps"
     return Drawing(title, subtitle, words, partial(_kept, shown, most, colour_of(row["rule"])), 3.6, classes)
 
 
