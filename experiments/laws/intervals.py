@@ -105,7 +105,8 @@ def interval_of(values: Any, metric: str = "", *, level: float = LEVEL) -> Inter
         found = intervals_of(runs, lambda means: means.mean(-1), level=level)
     mean, _, _, high = found
     if SHARE.fullmatch(metric) and 0 < mean < 1:
-        found[2:] = expit(logit(mean) + np.array([-1, 1]) * (high - mean) / (mean * (1 - mean)))
+        ends = expit(logit(mean) + np.array([-1, 1]) * (high - mean) / (mean * (1 - mean)))
+        found[2:] = min(ends[0], mean), max(ends[1], mean)  # rounding leaves neither beyond the mean
     return Interval(*map(float, found))
 
 

@@ -387,7 +387,7 @@ def _dump(settings: Mapping[str, Any], *, exclude_defaults: bool) -> dict[str, A
 def _plain(section: Settings, *, exclude_defaults: bool) -> dict[str, Any]:
     places = PLACES if isinstance(section, TaskChoice | SecondText) else None
     content = section.model_dump(mode="json", exclude=places, exclude_defaults=exclude_defaults)
-    if getattr(section, "labels", None) is not None:
+    if isinstance(section, TaskChoice) and getattr(section, "labels", None) is not None:
         content["labels"] = RELABELLED
     return {"name": section.name} | content | _made_by(section) if isinstance(section, Choice) else content
 

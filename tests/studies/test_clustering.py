@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import pytest
 
 from prune_lab.experiments.contracts import Indices
 from prune_lab.experiments.errors import ConfigError
 from prune_lab.experiments.seeds import numpy_stream
+from prune_lab.experiments.studies.latents import kmeans
 from prune_lab.experiments.studies.latents.clustering import (
     accuracy,
     given,
@@ -78,6 +81,12 @@ def test_held_out_strings_may_be_given() -> None:
     assert len(given(levels, "latents", others)[1][0][0]) == 100
 
 
+def test_lists_are_as_good_as_arrays() -> None:
+    levels, others = strings(2, 300), strings(2, 50, 2)
+    plain: list[list[Any]] = [[one.tolist() for one in both] for both in (levels, others)]
+    assert recover(plain[0], seed=0, held_out=plain[1]) == recover(levels, seed=0, held_out=others)
+
+
 def test_three_symbols_a_tuple() -> None:
     assert min(recover(strings(3, 2500, branching=3), seed=0)) > 0.95
 
@@ -122,6 +131,21 @@ def test_k_means_finds_what_was_planted_and_heeds_weights() -> None:
     assert len(k_means(line, np.ones(3), 9, numpy_stream(0, "a"))) == 3
 
 
+def test_of_two_beginnings_the_one_that_ends_better_is_taken(monkeypatch: pytest.MonkeyPatch) -> None:
+    draw = np.random.default_rng(0)
+
+    def inertia(cloud: Any, labels: Any) -> float:
+        return sum(float(np.square(cloud[labels == one] - cloud[labels == one].mean(0)).sum()) for one in set(labels))
+
+    for _ in range(40):
+        cloud, begin = draw.normal(size=(9, 2)), np.array([draw.permutation(9)[:3] for _ in range(2)])
+        ends = []
+        for starts in (begin[:1], begin[1:], begin):
+            monkeypatch.setattr(kmeans, "_begin", lambda *_, starts=starts: starts)
+            ends.append(inertia(cloud, k_means(cloud, np.ones(9), 3, draw, restarts=len(starts))))
+        assert ends[2] == pytest.approx(min(ends[:2]))
+
+
 def test_a_tuple_never_met_counts_as_wrong() -> None:
     true = np.array([[0, 0, 1, 1]])
     assert accuracy(np.array([[1, 1, 0, 0]]), true) == 1
@@ -138,6 +162,10 @@ def test_the_index_is_that_of_scikit_learn_where_every_position_has_a_tuple_of_i
     assert rand_index(ids, np.array([0, 0, 0, 0, 1, 1]), np.array([3, 3, 3, 3, 0, 0])) == 1
     assert rand_index(ids, np.array([0, 0, 0, 0, -1, -1]), np.array([3, 3, 3, 3, 0, 0])) == 1
     assert rand_index(ids, np.array([0, 0, -1, -1, -1, -1]), np.array([3, 3, 3, 3, 0, 0])) == 0  # none are joined
+    assert rand_index(ids, np.array([0, 0, 1, 1, 2, 2]), ids) == 1  # nothing is to be joined
+    assert rand_index(ids, np.zeros(6, int), ids) == 0
+    assert rand_index(ids[:2], np.array([-1, -1]), np.array([3, 3])) == 1  # one tuple alone
+    assert recover_ari(strings(3, 300), seed=0, held_out=strings(3, 1)) == [1, 1]
 
 
 # ---- bad input -------------------------------------------------------------------------------------------------------
@@ -155,8 +183,17 @@ def test_what_cannot_be_learned_from_is_refused() -> None:
         recover(levels, target="words", seed=0)  # type: ignore[arg-type]
     with pytest.raises(ConfigError, match="depth 1 has no hidden level"):
         recover(levels[:2], seed=0)
-    for wrong in (levels[::-1], [one * 1.0 for one in levels], [-one for one in levels], levels[-1:], []):
+    whole: list[Any] = [levels[::-1], [one * 1.0 for one in levels], [-one for one in levels], levels[-1:], [], None,
+                        [levels[0], levels[1][:9], levels[2]], [[[1], [2, 3]]], [one * 10**9 for one in levels],
+                        [one[:0] for one in levels]]  # fmt: skip
+    for wrong in whole:
         with pytest.raises(ConfigError, match="levels are not those of strings"):
             recover(wrong, seed=0)
+        with pytest.raises(ConfigError, match="levels are not those of strings"):
+            recover(levels, seed=0, held_out=[] if wrong is None else wrong)
+    with pytest.raises(ConfigError, match="one string cannot be both"):
+        recover([one[:1] for one in levels], seed=0)
+    with pytest.raises(ConfigError, match="seed=None must be a whole number"):
+        recover(levels, seed=None)  # type: ignore[arg-type]
     with pytest.raises(ConfigError, match="another length"):
         recover(levels, seed=0, held_out=strings(3, 40))

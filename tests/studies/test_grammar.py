@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import pytest
 from scipy.stats import chi2_contingency, chisquare
 
-from prune_lab.experiments.errors import ConfigError, DataUnavailable, LabError
+from prune_lab.experiments.errors import ConfigError, DataUnavailable
 from prune_lab.experiments.studies.latents.grammar import Grammar
 
 SIZES = [(3, 8, 3, 2, None), (2, 4, 5, 3, 3), (1, 16, 16, 2, 5)]
@@ -87,13 +89,29 @@ def test_filling_is_the_share_of_tuples_in_use() -> None:
         ({"classes": 1}, "classes=1 must be a whole number from 2 up"),
         ({"depth": 0}, "depth=0 must be a whole number from 1 up"),
         ({"branching": 1}, "branching=1 must be"),
+        ({"branching": True}, "branching=True must be a whole number"),
+        ({"seed": None}, "seed=None must be a whole number"),
+        ({"synonyms": np.int32(9), "vocabulary": np.int32(8)}, "synonyms=9 gives 8 symbols"),
+        ({"vocabulary": np.int32(10_000), "branching": np.int32(5)}, "more than an integer can number"),
         ({"vocabulary": 2.5}, "vocabulary=2.5 must be a whole number"),
         ({"vocabulary": 10_000, "branching": 5}, "more than an integer can number"),
     ],
 )
-def test_a_grammar_that_cannot_be_is_refused(sizes: dict[str, int], said: str) -> None:
+def test_a_grammar_that_cannot_be_is_refused(sizes: dict[str, Any], said: str) -> None:
     with pytest.raises(ConfigError, match=said):
-        Grammar(**{"depth": 2, "vocabulary": 8, "synonyms": 3, "branching": 2} | sizes, seed=0)
+        Grammar(**{"depth": 2, "vocabulary": 8, "synonyms": 3, "branching": 2, "seed": 0} | sizes)
+
+
+@pytest.mark.parametrize("number", [0, -1, 2.5, True, "3", None])
+def test_a_number_of_strings_is_a_whole_number(number: Any) -> None:
+    with pytest.raises(ConfigError, match="must be a whole number from 1 up"):
+        Grammar(2, 8, 3, 2, seed=0).sample(number, 1)
+    with pytest.raises(ConfigError, match=r"seed=0\.5"):
+        Grammar(2, 8, 3, 2, seed=0).sample(1, 0.5)  # type: ignore[arg-type]
+
+
+def test_grammars_of_other_rules_are_not_equal() -> None:
+    assert Grammar(2, 8, 3, 2, seed=1) != Grammar(2, 8, 3, 2, seed=2)
 
 
 def test_strings_that_do_not_fit_in_memory_are_refused_before_they_are_drawn() -> None:
@@ -101,5 +119,5 @@ def test_strings_that_do_not_fit_in_memory_are_refused_before_they_are_drawn() -
         Grammar(60, 8, 3, 2, seed=0)
     with pytest.raises(DataUnavailable, match="1,000,000,000 strings"):
         Grammar(10, 8, 3, 2, seed=0).sample(10**9, 1)
-    with pytest.raises(LabError, match="at least one string"):
-        Grammar(2, 8, 3, 2, seed=0).sample(0, 1)
+    with pytest.raises(DataUnavailable, match=r"the rules of 2,147,483,648 tuples a level.*\n.*fewer synonyms"):
+        Grammar(2, 2**20, 2**11, 2, seed=0)

@@ -10,7 +10,9 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from prune_lab.cli import compose
 from prune_lab.experiments.contracts import Indices
+from prune_lab.experiments.phases.plan import job_of
 from prune_lab.experiments.studies.latents import Latents
 from prune_lab.experiments.studies.latents.contexts import Strings
 from prune_lab.experiments.studies.latents.difficulty import losses
@@ -156,6 +158,10 @@ def test_the_root_is_read_from_a_table_of_few_labels() -> None:
         ({"targets": ("untrained",)}, "study.learner=clustering has no target untrained: study.targets of latents"),
         ({"learner": "end_to_end", "targets": ("latents",), "keep": 0.5}, "study.keep=1"),
         ({"network": {"width": 30}}, "network.width=30 is no multiple"),
+        ({"targets": ("latents", "latents")}, "study.targets has latents twice"),
+        ({"sizes": (64, 64)}, "study.sizes has 64 twice"),
+        ({"classes": 60, "sizes": (32, 64)}, "study.sizes=32 are fewer than study.classes=60"),
+        ({"depth": 22, "sizes": (256,)}, "256 strings of depth 22"),
     ],
 )
 def test_settings_that_cannot_be_are_refused(settings: dict[str, Any], said: str) -> None:
@@ -168,6 +174,14 @@ def test_what_does_not_matter_is_not_part_of_a_key() -> None:
     assert Latents(gradient={"steps": 7}, network={"steps": 7}, scored="tokens").simplified() == plain
     assert Latents(keep=0.5, scored="tokens").simplified() == Latents(keep=0.5).simplified()
     assert Latents(learner="gradient", gradient={"steps": 7}).simplified().gradient.steps == 7
+
+
+def test_how_many_labels_the_root_gets_is_part_of_a_key() -> None:
+    def key(*words: str) -> str:
+        (run,) = compose.runs("simulate", ["study=latents", *words])
+        return job_of("simulate", run).key
+
+    assert len({key(), key("study.labels=[]"), key("study.labels=[7]")}) == 3
 
 
 def fake_work(seed: int) -> Any:
@@ -204,6 +218,12 @@ def test_the_command_line_refuses_what_cannot_be(capsys: pytest.CaptureFixture[s
     refused = call(capsys, "simulate", "study=latents", "study.synonyms=17", results)
     assert refused.code == 2
     assert "some tuple would have two parents" in refused.err
+
+
+def test_grammars_in_which_no_two_tuples_are_alike_are_measured() -> None:
+    for settings in ({"synonyms": 1, "vocabulary": 8}, {"synonyms": 1, "vocabulary": 2}, {"synonyms": 2, "tested": 1}):
+        study = Latents(sizes=(64,), labels=(), depth=3, **{"vocabulary": 8} | settings)
+        assert study.measure(fake_work(0))[0]["levels"]["ari"].notna().all()
 
 
 def test_equal_seeds_measure_the_same() -> None:

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
 Target = Literal["latents", "tokens", "labels", "shuffled", "untrained"]
+LEARNING = 6.0  # the most memory that learning takes, in units of that of the strings with their levels
 TAKES: dict[str, tuple[Target, ...]] = {  # which targets a learner has
     "clustering": ("latents", "tokens", "labels", "shuffled"),
     "gradient": ("latents", "tokens", "labels"),
@@ -56,7 +57,7 @@ class Latents(StudyChoice):
 
         try:
             check(self.depth, self.vocabulary, self.synonyms, self.branching, self.classes)
-            check_memory(round(max(self.sizes) / self.keep), self.depth, self.branching)
+            check_memory(round(max(self.sizes) / self.keep), self.depth, self.branching, peak=LEARNING)
         except LabError as error:
             raise ValueError(f"{error.what}. To mend it: {error.mend}") from error
         if self.depth < 2:
@@ -71,6 +72,15 @@ class Latents(StudyChoice):
                 f"study.sizes={min(self.sizes)} are fewer than the {self.vocabulary} clusters that they must make: "
                 f"at least study.sizes={self.vocabulary}"
             )
+        if "labels" in self.targets and self.classes is not None and min(self.sizes) < self.classes:
+            raise ValueError(
+                f"study.sizes={min(self.sizes)} are fewer than study.classes={self.classes}, and some class would have "
+                f"no string: study.sizes of {self.classes} and much more"
+            )
+        for name, several in (("targets", self.targets), ("sizes", self.sizes), ("labels", self.labels)):
+            twice = [one for one in several if several.count(one) > 1]
+            if twice:
+                raise ValueError(f"study.{name} has {twice[0]} twice: once is enough")
         wrong = [one for one in self.targets if one not in TAKES[self.learner]]
         if wrong:
             raise ValueError(

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -20,9 +21,11 @@ from ...contracts import Floats, Indices
 from ...errors import ConfigError
 from ...seeds import numpy_stream
 from .contexts import TARGETS, Level, Strings, Target, chances, contexts, points
+from .grammar import whole
 from .kmeans import k_means
 
 HELD_OUT = 0.2  # share of the strings that scores are of, where no others are given
+MOST_SYMBOLS = 1_000_000
 
 
 Predict = Callable[[Level, Target, int], tuple[Floats, Floats]]
@@ -61,13 +64,16 @@ def rand_index(ids: Indices, own: Indices, true: Indices) -> float:
     """The adjusted Rand index of own and true symbols over pairs of positions whose tuples `ids` differ.
 
     Two positions of one tuple are in one cluster whatever was learned. Over all pairs the index of a clustering by
-    chance is therefore not 0 but about (1/(v m) - 1/v^2) / (1/v - 1/v^2) at level 1. A tuple never met is alone.
+    chance is therefore not 0 but about (1/(v m) - 1/v^2) / (1/v - 1/v^2) at level 1. A tuple never met is alone. 1
+    where the clusters are the symbols, also where no two tuples have a symbol in common.
     """
     symbols = int(true.max()) + 1
     own = np.where(own < 0, own.max() + 1 + ids, own)
     same = _pairs(ids * symbols + true)  # of one tuple, and so of one cluster; of one symbol, too
     tuples, clusters, truths, both = _pairs(ids), _pairs(own), _pairs(true), _pairs(own * symbols + true)
     pairs, joined, alike, right = float(own.size) ** 2 - tuples, clusters - tuples, truths - same, both - same
+    if joined == alike == right:
+        return 1.0
     by_chance = joined * alike / pairs
     return (right - by_chance) / ((joined + alike) / 2 - by_chance)
 
@@ -82,7 +88,7 @@ def recovered(
     predict: Predict | None = None,
 ) -> list[tuple[Indices, Indices, Indices]]:  # fmt: skip
     """Numbers of tuples, learned and true symbols (s^(L - k), N) of the held-out strings, level k = 1 first."""
-    strings, truth = given(levels, target, held_out)
+    seed, (strings, truth) = whole("seed", seed, None), given(levels, target, held_out)
     learned = learn(strings, target=target, seed=seed, shuffled=shuffled, predict=predict)
     rest = slice(strings.learned, None)
     return [(ids[:, rest], own[:, rest], true) for (ids, own), true in zip(learned, truth, strict=True)]
@@ -141,13 +147,15 @@ def clustered(chance: Floats, weights: Floats, clusters: int, draw: np.random.Ge
 
 def given(levels: Levels, target: Target, held_out: Levels | None = None) -> tuple[Strings, list[Indices]]:
     """The strings as a learner sees them, and the (s^(L - k), N) true symbols of those held out, k = 1 first."""
-    _check(levels, target)
-    learned, rest = len(levels[0]), held_out
-    if rest is None:
+    levels = _checked(levels, target)
+    learned = len(levels[0])
+    if held_out is None:
+        if learned < 2:
+            raise ConfigError("one string cannot be both learned from and held out", "more strings")
         learned -= max(1, int(HELD_OUT * learned))
         levels, rest = [one[:learned] for one in levels], [one[learned:] for one in levels]
     else:
-        _check(rest, target)
+        rest = _checked(held_out, target)
     if [one.shape[1] for one in rest] != [one.shape[1] for one in levels]:
         raise ConfigError("held_out has strings of another length", "strings of the same grammar")
     clusters = tuple(_different(*pair) for pair in zip(levels[-2:0:-1], rest[-2:0:-1], strict=True))
@@ -176,22 +184,29 @@ def _different(*symbols: Indices) -> int:
     return int(np.count_nonzero(np.sum([np.bincount(one.ravel(), minlength=highest + 1) for one in symbols], axis=0)))
 
 
-def _check(levels: Levels, target: str) -> None:
+def _checked(levels: Any, target: str) -> list[Indices]:
     if target not in TARGETS:
         raise ConfigError(f"target={target}: there is no such target", f"one of {', '.join(TARGETS)}")
-    arrays = [np.asarray(one) for one in levels]
+    try:
+        arrays = [np.asarray(one) for one in levels]
+    except (TypeError, ValueError):  # no list, or rows of several lengths
+        arrays = []
     shapes = [one.shape for one in arrays]
     branching = shapes[1][1] if len(shapes) > 1 and len(shapes[1]) == 2 else 0
     wanted = [(shapes[0][0], branching**k) for k in range(len(shapes))] if shapes and shapes[0] else []
-    whole = all(np.issubdtype(one.dtype, np.integer) and one.size and one.min() >= 0 for one in arrays)
+    whole = all(
+        np.issubdtype(one.dtype, np.integer) and one.size and one.min() >= 0 and one.max() < MOST_SYMBOLS
+        for one in arrays
+    )
     if branching < 2 or shapes != wanted or not whole:
         raise ConfigError(
-            "levels are not those of strings: symbols from 0 up as integers (N, 1), (N, s), (N, s^2), ..., the root "
-            "first",
+            "levels are not those of strings: symbols from 0 up, below a million, as integers (N, 1), (N, s), "
+            "(N, s^2), ..., the root first",
             "what Grammar(...).sample(number, seed) returns",
         )
     if len(shapes) < 3:
         raise ConfigError("a grammar of depth 1 has no hidden level below its root", "Grammar(depth=2, ...)")
+    return [one.astype(np.int64, copy=False) for one in arrays]
 
 
 def _shuffled(level: Level, draw: np.random.Generator) -> Level:

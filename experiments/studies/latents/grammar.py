@@ -18,9 +18,10 @@ from ...errors import ConfigError, DataUnavailable
 from ...seeds import numpy_stream
 
 SYMBOL = 8  # bytes of one, an int64
+SAMPLING = 1.25  # the most memory that sampling takes, in units of what it returns
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Grammar:
     """A random grammar: vocabulary v, synonyms m, branching s and `classes` root symbols (v where none are given).
 
@@ -34,12 +35,15 @@ class Grammar:
     branching: int
     classes: int | None = field(default=None, kw_only=True)
     seed: InitVar[int] = field(kw_only=True)
-    rules: tuple[Indices, ...] = field(init=False, repr=False, compare=False)  # (symbols, m, s) each, the root's first
+    rules: tuple[Indices, ...] = field(init=False, repr=False)  # (symbols, m, s) each, the root's first
 
     def __post_init__(self, seed: int) -> None:
         check(self.depth, self.vocabulary, self.synonyms, self.branching, self.classes)
+        for name in ("depth", "vocabulary", "synonyms", "branching"):  # of NumPy's, powers would overflow
+            object.__setattr__(self, name, int(getattr(self, name)))
+        check_rules(self.depth, max(self.vocabulary, self.num_classes) * self.synonyms, self.vocabulary, self.branching)
         check_memory(1, self.depth, self.branching)
-        draw = numpy_stream(seed, "rules")
+        draw = numpy_stream(whole("seed", seed, None), "rules")
         tuples = self.vocabulary**self.branching
         rules = []
         for symbols in (self.num_classes, *[self.vocabulary] * (self.depth - 1)):
@@ -50,7 +54,7 @@ class Grammar:
 
     @property
     def num_classes(self) -> int:
-        return self.vocabulary if self.classes is None else self.classes
+        return self.vocabulary if self.classes is None else int(self.classes)
 
     @property
     def filling(self) -> float:
@@ -62,10 +66,8 @@ class Grammar:
 
         The last level is what a learner sees; the others are there for scoring. Roots and rules are uniform.
         """
-        if number < 1:
-            raise ConfigError(f"number={number}: at least one string must be drawn", "a number from 1 up")
+        number, draw = whole("number", number, 1), numpy_stream(whole("seed", seed, None), "strings")
         check_memory(number, self.depth, self.branching)
-        draw = numpy_stream(seed, "strings")
         levels = [draw.integers(self.num_classes, size=(number, 1))]
         for rules in self.rules:
             rule = levels[-1] * self.synonyms + draw.integers(self.synonyms, size=levels[-1].shape)
@@ -84,9 +86,7 @@ def check(depth: int, vocabulary: int, synonyms: int, branching: int, classes: i
         "depth": (depth, 1), "vocabulary": (vocabulary, 2), "synonyms": (synonyms, 1), "branching": (branching, 2),
         "classes": (vocabulary if classes is None else classes, 2),
     }  # fmt: skip
-    for name, (value, least) in sizes.items():
-        if isinstance(value, bool) or not isinstance(value, int | np.integer) or value < least:
-            raise ConfigError(f"{name}={value} must be a whole number from {least} up", f"{name}={least}")
+    depth, vocabulary, synonyms, branching, _ = (whole(name, *one) for name, one in sizes.items())
     tuples = vocabulary**branching
     if tuples >= 2**63:
         raise ConfigError(
@@ -107,14 +107,34 @@ def check(depth: int, vocabulary: int, synonyms: int, branching: int, classes: i
         )
 
 
-def check_memory(number: int, depth: int, branching: int) -> None:
-    """DataUnavailable where strings, with all of their levels, are larger than the memory of this machine."""
+def whole(name: str, value: Any, least: int | None) -> int:
+    """The value as an int; ConfigError where it is no whole number, or below the least."""
+    if isinstance(value, bool) or not isinstance(value, int | np.integer) or (least is not None and value < least):
+        up = "" if least is None else f" from {least} up"
+        said = repr(value) if isinstance(value, str) else value
+        raise ConfigError(f"{name}={said} must be a whole number{up}", f"{name}={least or 0}")
+    return int(value)
+
+
+def check_memory(number: int, depth: int, branching: int, *, peak: float = SAMPLING) -> None:
+    """DataUnavailable where strings with all of their levels, times `peak`, need more than this machine's memory."""
+    strings = "a string" if number == 1 else f"{number:,} strings"
     size = number * SYMBOL * (branching ** (depth + 1) - 1) // (branching - 1)
+    _fits(
+        f"{strings} of depth {depth} ({branching}^{depth} tokens each)", size * int(100 * peak) // 100,
+        "a smaller depth, or fewer strings",
+    )  # fmt: skip
+
+
+def check_rules(depth: int, tuples: int, vocabulary: int, branching: int) -> None:
+    """DataUnavailable where the rules of `tuples` a level, or drawing them, need more than this machine's memory."""
+    every = vocabulary**branching
+    drawn = every if 50 * tuples > every else 0  # NumPy shuffles all of them unless it draws fewer than one in 50
+    size = SYMBOL * (drawn + 2 * depth * tuples * branching)
+    _fits(f"the rules of {tuples:,} tuples a level, of {every:,}", size, "a smaller vocabulary, or fewer synonyms")
+
+
+def _fits(what: str, size: int, mend: str) -> None:
     memory = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
     if size > memory:
-        strings = "a string" if number == 1 else f"{number:,} strings"
-        raise DataUnavailable(
-            f"{strings} of depth {depth} ({branching}^{depth} tokens each) need {size / 2**30:,.0f} GiB, and this "
-            f"machine has {memory / 2**30:,.0f}",
-            "a smaller depth, or fewer strings",
-        )
+        raise DataUnavailable(f"{what} need {size / 2**30:,.0f} GiB, and this machine has {memory / 2**30:,.0f}", mend)

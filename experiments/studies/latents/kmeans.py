@@ -26,10 +26,10 @@ def k_means(
     for _ in range(sweeps):
         distances = np.square(centres).sum(-1)[:, :, None] - 2 * centres @ points.T + squares  # (R, K, U)
         now = distances.argmin(1)
-        if (now == labels).all():
-            break
-        labels = now
+        settled, labels = (now == labels).all(), now
         nearest = np.take_along_axis(distances, labels[:, None], 1)[:, 0]
+        if settled:
+            break
         members = (labels[:, None] == np.arange(clusters)[:, None]) * weights  # (R, K, U)
         sizes = members.sum(-1, keepdims=True)
         centres = members @ points / np.where(sizes > 0, sizes, 1)
