@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import combinations
 from pathlib import Path
 from typing import Any
 
@@ -94,6 +95,14 @@ def test_sal_on_a_learner_that_is_the_exact_posterior_is_go() -> None:
     two = adaptive(learner, given, sal("max", "two_samples", 0), 4)  # type: ignore[arg-type]
     assert two.tolist() != designed(given, "go", 4, noise=0.25, seed=0).tolist()
     assert all(len(set(row)) == 4 for row in two.tolist())
+
+
+def test_sal_draws_anew_for_every_problem_and_seed() -> None:
+    same = Problems(*(getattr(problems(), name)[[0, 0]] for name in Problems.__slots__))
+    picks = torch.empty((2, 0), dtype=torch.int64)
+    first, other = (sal("max", "two_samples", seed)(Bayes(), same, picks) for seed in (0, 1))  # type: ignore[arg-type]
+    drawn = [*first.tolist(), *other.tolist()]
+    assert all(one != two for one, two in combinations(drawn, 2))
 
 
 class Lopsided:

@@ -62,6 +62,31 @@ def test_rank_one_steps_keep_every_variance() -> None:
     assert (posterior.each() <= posterior.variances + 1e-12).all()  # a label harms no test point
 
 
+def determinant(pool: Any, picked: Any, test: Any, noise: float, prior: Any) -> float:
+    """Of the covariance of the labels of the test points."""
+    rows = pool[list(picked)]
+    spread = np.linalg.inv(np.linalg.inv(prior) + rows.T @ rows / noise)
+    return float(np.linalg.det(test @ spread @ test.T + noise * np.eye(len(test))))
+
+
+def test_information_is_that_of_the_determinants_before_and_after() -> None:
+    pool, test, prior = drawn(9)
+    posterior, picked = Posterior(pool, test, noise=0.3, prior=prior), list[int]()
+    for pick in (5, 2):
+        before = determinant(pool, picked, test, 0.3, prior)
+        told = [0.5 * np.log(determinant(pool, [*picked, i], test, 0.3, prior) / before) for i in range(len(pool))]
+        np.testing.assert_allclose(posterior.after("information"), told, rtol=1e-8)
+        posterior.label(pick)
+        picked.append(pick)
+    chosen = greedy(pool, test, 4, noise=0.3, prior=prior, reduce="information").tolist()
+    for number, pick in enumerate(chosen):
+        told = [determinant(pool, [*chosen[:number], i], test, 0.3, prior) for i in range(len(pool))]
+        assert pick == min((i for i in range(len(pool)) if i not in chosen[:number]), key=told.__getitem__)
+    best = best_subset(pool, test, 3, noise=0.3, prior=prior, reduce="information")
+    values = {one: determinant(pool, one, test, 0.3, prior) for one in combinations(range(len(pool)), 3)}
+    assert tuple(best) == min(values, key=values.__getitem__)
+
+
 @pytest.mark.parametrize(("reduce", "of"), [("max", np.max), ("mean", np.mean)])
 def test_brute_force_tries_every_subset(reduce: Any, of: Any) -> None:
     pool, test, prior = drawn(2, points=7)
@@ -89,19 +114,25 @@ def test_of_equal_points_the_first_is_taken_whatever_is_rounded() -> None:
     assert best_subset(np.eye(4), np.eye(4), 2).tolist() == [0, 1]
 
 
-def test_activeft_picks_the_same() -> None:
-    """VTL (Hübotter et al., NeurIPS 2024) labels points again; its target is the mean variance. It needs faiss, too."""
-    torch, vtl = pytest.importorskip("torch"), pytest.importorskip("activeft.acquisition_functions.vtl")
+@pytest.mark.parametrize("name", ["VTL", "ITL"])
+def test_activeft_picks_the_same(name: str) -> None:
+    """VTL and ITL (arXiv:2402.15898) label points again. The package needs faiss, too.
+
+    VTL: the mean variance. ITL: the information, of which version 0.1.1 leaves out the noise of the point's own label,
+    other than its documentation says.
+    """
+    torch, module = pytest.importorskip("torch"), pytest.importorskip(f"activeft.acquisition_functions.{name.lower()}")
     pool, test, _ = drawn(8, points=40, tests=8, width=5)
-    chosen = vtl.VTL(target=torch.tensor(test).float(), noise_std=0.5, num_workers=0)
+    chosen = getattr(module, name)(target=torch.tensor(test).float(), noise_std=0.5, num_workers=0)
     theirs, _ = chosen.select(8, model=None, dataset=torch.tensor(pool).float())
     posterior = Posterior(pool, test, noise=0.25)
-    assert theirs.tolist() == grown(posterior, 8, lambda: posterior.after("mean"), replace=True).tolist()
+    values = {"VTL": lambda: posterior.after("mean"), "ITL": lambda: posterior.known() / posterior.own}
+    assert theirs.tolist() == grown(posterior, 8, values[name], replace=True).tolist()
 
 
 def test_no_label_at_all_is_a_design() -> None:
     pool, test, _ = drawn(5)
-    assert greedy(pool, test, 0).shape == (0,)
+    assert greedy(pool, test, 0).shape == best_subset(pool, test, 0).shape == (0,)
     np.testing.assert_allclose(posterior_variance(pool, [], test), (test**2).sum(1))
 
 
@@ -109,12 +140,22 @@ def test_no_label_at_all_is_a_design() -> None:
     ("changes", "said"),
     [
         ({"budget": 13}, "pool of 12"),
-        ({"budget": -1}, "budget from 0"),
+        ({"budget": -1}, "whole number from 0 to 12"),
         ({"prior": np.diag([1.0, 1.0, 0.0])}, "singular"),
         ({"prior": np.array([[1.0, 0.5, 0], [0, 1, 0], [0, 0, 1]])}, "not symmetric"),
         ({"prior": np.eye(2)}, "3 x 3"),
         ({"noise": 0.0}, "noise=0.25"),
         ({"noise": np.nan}, "noise=0.25"),
+        ({"noise": "much"}, "noise=much"),
+        ({"noise": np.array([0.1, 0.2])}, "above zero"),
+        ({"noise": 1e-13}, "rounding would choose"),
+        ({"budget": 2.5}, "budget=2.5.*pool of 12"),
+        ({"budget": True}, "budget=True"),
+        ({"budget": "2"}, "budget='2'"),
+        ({"prior": -np.eye(3)}, "singular"),
+        ({"pool": [[1.0, 2.0, 3.0], [1.0]]}, "pool is no table of numbers"),
+        ({"test": [["a", "b", "c"]]}, "test is no table of numbers"),
+        ({"pool": np.ones((3, 3)) * 1j}, "pool is no table of numbers"),
         ({"pool": np.array([[1.0, np.nan, 0], [1, 2, 3]]), "budget": 1}, "row 0"),
         ({"test": np.array([[1.0, np.inf, 0]])}, "NaN or infinite"),
         ({"test": np.ones((3, 4))}, "4 features"),
@@ -134,8 +175,13 @@ def test_too_many_subsets_and_wrong_places_are_refused() -> None:
     pool, test, _ = drawn(0, points=60)
     with pytest.raises(ConfigError, match=r"design\.greedy"):
         best_subset(pool, test, 30)
-    with pytest.raises(ConfigError, match="picked=60"):
-        posterior_variance(pool, [60], test)
+    for places, said in (([60], "picked=60"), ([3, -1], "picked=-1"), ([1.0], "whole numbers"), ([[1]], "whole"),
+                         (np.ones(60, bool), "flatnonzero"), ([[1], [2, 3]], "whole"), (None, "whole")):  # fmt: skip
+        with pytest.raises(ConfigError) as refused:
+            posterior_variance(pool, places, test)
+        assert said in str(refused.value)
+    with pytest.raises(ConfigError, match="median"):
+        best_subset(pool, test, 2, reduce="median")  # type: ignore[arg-type]
 
 
 def test_test_points_outside_of_the_span_of_the_pool_are_said() -> None:

@@ -86,7 +86,7 @@ def sal(reduce: str, estimator: Estimator = "read", seed: int = 0) -> Value:
 
     def value(learner: Learner, problems: Problems, picks: Tensor) -> Tensor:
         parts = [
-            _expected(learner, problems.take(slice(row, row + 1)), picks[row : row + 1], estimator, seed + row)
+            _expected(learner, problems.take(slice(row, row + 1)), picks[row : row + 1], estimator, seed, row)
             for row in range(problems.size)
         ]
         each = torch.cat(parts)  # (B, n, K)
@@ -95,7 +95,7 @@ def sal(reduce: str, estimator: Estimator = "read", seed: int = 0) -> Value:
     return value
 
 
-def _expected(learner: Learner, problem: Problems, picks: Tensor, estimator: Estimator, seed: int) -> Tensor:
+def _expected(learner: Learner, problem: Problems, picks: Tensor, estimator: Estimator, seed: int, row: int) -> Tensor:
     """(1, n, K) doubt of each test point of one problem after each candidate, over the labels that it may have."""
     labels, weights = learner.possible(answers(learner, problem, picks, problem.pool))  # (1, n, m)
     _, number, several = labels.shape
@@ -110,7 +110,7 @@ def _expected(learner: Learner, problem: Problems, picks: Tensor, estimator: Est
         ])  # fmt: skip
     doubt = found.view(number, several, -1).transpose(0, 1)  # (m, n, K)
     if estimator != "read":
-        draw = numpy_stream(seed, "two samples", picks.shape[1])
+        draw = numpy_stream(seed, "two samples", row, picks.shape[1])
         doubt = torch.from_numpy(estimated(doubt.double().numpy(), 1, draw, estimator=estimator)).float()
     return (weights[0].T[..., None] * doubt).sum(0)[None]
 

@@ -9,6 +9,8 @@ is known before any is bought. The variance of a test point q is qᵀSq; one mor
 `greedy` takes, again and again, the point after which the largest of these variances over the test points is least
 (`reduce="max"`, G-optimal, GO), or their mean (`reduce="mean"`, V-optimal; with these test points the sequential design
 of Yu, Bi and Tresp, ICML 2006). A step takes O(n (d + K)) for n points, d features and K test points.
+`reduce="information"` takes the point whose label says most about the labels of all test points together (ITL,
+arXiv:2402.15898), which makes the determinant of their covariance least; a step takes O(n K (d + K)).
 """
 
 from __future__ import annotations
@@ -25,7 +27,8 @@ from scipy.linalg import solve_triangular
 from ...contracts import Floats, Indices
 from ...errors import ConfigError
 
-Reduce = Literal["max", "mean"]
+Reduce = Literal["max", "mean", "information"]
+EXACT = 1e-12  # a noise that is a smaller share of a point's variance leaves the picks to rounding
 TIE = 1e-10  # values that differ by less, as a share of the least, are equal: rounding decides nothing
 MOST_SUBSETS = 2_000_000  # that brute force tries
 CHUNK = 20_000  # subsets at once
@@ -37,16 +40,21 @@ def greedy(
     """(budget,) places of the points of the pool (n, d) to label for the test points (K, d), in the order of picks.
 
     `noise` is the variance of a label, `prior` (d, d) the covariance of θ (the identity by default), `reduce` what is
-    made small: the `max` or the `mean` variance over the test points. Of equal points the first one is taken.
+    made small: the `max` or the `mean` variance over the test points, or by `information` the entropy of their labels.
+    Of equal points the first one is taken.
     ConfigError where the inputs allow no design; a warning where a test point is outside of the span of the pool.
     """
     points, targets, covariance = checked(pool, test, noise, prior)
-    if reduce not in get_args(Reduce):
-        raise ConfigError(f"reduce={reduce!r} is no criterion", 'reduce="max" or reduce="mean"')
-    _check_budget(budget, len(points))
+    budget = _checked_budget(budget, len(points), reduce)
     if said := outside(points, targets, prior=covariance):
         warnings.warn(said, stacklevel=2)
     posterior = Posterior(points, targets, noise=noise, prior=covariance)
+    if noise < (least := EXACT * posterior.own.max()):
+        raise ConfigError(
+            f"noise={noise:g} is nothing beside the largest variance of a point, {posterior.own.max():.3g}: rounding "
+            "would choose the picks",
+            f"noise of at least {least:.1g}, or a smaller prior",
+        )
     return grown(posterior, budget, lambda: posterior.after(reduce))
 
 
@@ -56,9 +64,7 @@ def posterior_variance(pool: Any, picked: Any, test: Any, *, noise: float = 0.25
     A point that is picked twice is labelled twice.
     """
     points, targets, covariance = checked(pool, test, noise, prior)
-    places = np.asarray(picked, dtype=np.int64).reshape(-1)
-    if len(places) and not (places.min() >= 0 and places.max() < len(points)):
-        raise ConfigError(f"picked={places.max()} is no place in a pool of {len(points)}", "places from 0 on")
+    places = _places(picked, len(points))
     rows = points[places]
     root = np.linalg.cholesky(np.linalg.inv(covariance) + rows.T @ rows / noise)
     found: Floats = np.square(solve_triangular(root, targets.T, lower=True)).sum(0)
@@ -70,7 +76,7 @@ def best_subset(
 ) -> Indices:
     """(budget,) places of the best points to label, in ascending order, by trying every subset of that size."""
     points, targets, covariance = checked(pool, test, noise, prior)
-    _check_budget(budget, len(points))
+    budget = _checked_budget(budget, len(points), reduce)
     if (number := comb(len(points), budget)) > MOST_SUBSETS:
         raise ConfigError(
             f"{budget} of {len(points)} points are {number:,} subsets, and at most {MOST_SUBSETS:,} are tried",
@@ -79,10 +85,14 @@ def best_subset(
     precision, squares = np.linalg.inv(covariance), points[:, :, None] * points[:, None, :] / noise
     subsets, best, least = combinations(range(len(points)), budget), np.arange(budget), np.inf
     while part := list(islice(subsets, CHUNK)):
-        places = np.array(part)
+        places = np.array(part, np.int64)
         inverses = np.linalg.inv(precision + squares[places].sum(1))
-        variances = np.einsum("kd,sde,ke->sk", targets, inverses, targets, optimize=True)
-        values = variances.max(1) if reduce == "max" else variances.mean(1)
+        if reduce == "information":
+            between = targets @ inverses @ targets.T + noise * np.eye(len(targets))
+            values = np.exp(np.linalg.slogdet(between)[1] / len(targets))
+        else:
+            variances = np.einsum("kd,sde,ke->sk", targets, inverses, targets, optimize=True)
+            values = variances.max(1) if reduce == "max" else variances.mean(1)
         place = first_least(values)
         if values[place] < least * (1 - TIE):
             best, least = places[place], values[place]
@@ -94,7 +104,7 @@ class Posterior:
 
     def __init__(self, pool: Floats, test: Floats, *, noise: float, prior: Floats | None = None) -> None:
         """With pool (n, d), test (K, d) and prior (d, d), which are taken to be valid: see `checked`."""
-        self.pool, self.noise = pool, noise
+        self.pool, self.test, self.noise = pool, test, noise
         self.covariance = np.eye(pool.shape[1]) if prior is None else prior.copy()  # (d, d) of θ
         spread = pool @ self.covariance
         self.own = (spread * pool).sum(1)  # (n,) xᵀSx
@@ -103,7 +113,13 @@ class Posterior:
         self._room = np.empty_like(self.cross)
 
     def after(self, reduce: Reduce) -> Floats:
-        """(n,) the largest or the mean variance of the test points if this point of the pool were labelled next."""
+        """(n,) the largest or the mean variance of the test points if this point of the pool were labelled next.
+
+        By `information`: minus what its label would tell about theirs, in nats.
+        """
+        if reduce == "information":
+            told: Floats = 0.5 * np.log((self.noise + self.known()) / (self.noise + self.own))
+            return told
         if reduce == "mean":
             saved = np.einsum("nk,nk->n", self.cross, self.cross) / (self.noise + self.own)
             mean: Floats = self.variances.mean() - saved / len(self.variances)
@@ -116,6 +132,12 @@ class Posterior:
         found: Floats = np.square(self.cross, out=out)
         found /= (self.noise + self.own)[:, None]
         np.subtract(self.variances, found, out=found)
+        return found
+
+    def known(self) -> Floats:
+        """(n,) the variance of each point of the pool if every test point were labelled, too."""
+        between = self.test @ self.covariance @ self.test.T + self.noise * np.eye(len(self.test))
+        found: Floats = self.own - np.einsum("nk,kn->n", self.cross, np.linalg.solve(between, self.cross.T))
         return found
 
     def label(self, pick: int) -> None:
@@ -175,7 +197,7 @@ def checked(pool: Any, test: Any, noise: float, prior: Any) -> tuple[Floats, Flo
     width = points.shape[1]
     if targets.shape[1] != width:
         raise ConfigError(f"test points have {targets.shape[1]} features, and those of the pool {width}", "the same")
-    if not (np.isfinite(noise) and noise > 0):
+    if np.ndim(noise) or not isinstance(noise, int | float | np.number) or not (np.isfinite(noise) and noise > 0):
         raise ConfigError(f"noise={noise}: the variance of a label is above zero", "noise=0.25")
     covariance = np.eye(width) if prior is None else np.asarray(prior, dtype=float)
     if covariance.shape != (width, width) or not np.isfinite(covariance).all():
@@ -186,13 +208,21 @@ def checked(pool: Any, test: Any, noise: float, prior: Any) -> tuple[Floats, Flo
     if values[0] <= 1e-12 * max(values[-1], 0) or values[-1] <= 0:
         raise ConfigError(
             f"prior is singular: its eigenvalues are from {values[0]:.3g} to {values[-1]:.3g}",
-            f"prior + {max(1e-6 * abs(values[-1]), 1e-6):.1g} * numpy.eye({width})",
+            f"prior + {max(0.0, -values[0]) + max(1e-6 * abs(values[-1]), 1e-6):.4g} * numpy.eye({width})",
         )
     return points, targets, covariance
 
 
 def _table(values: Any, name: str) -> Floats:
-    table = np.asarray(values, dtype=float)
+    try:
+        table = np.asarray(values)
+        if np.iscomplexobj(table):
+            raise TypeError
+        table = table.astype(float)
+    except (TypeError, ValueError) as error:
+        raise ConfigError(
+            f"{name} is no table of numbers", f"{name} of shape (points, features), with rows of one length"
+        ) from error
     if table.ndim != 2 or 0 in table.shape:
         raise ConfigError(f"{name} has the shape {table.shape}", f"{name} of shape (points, features), none of them 0")
     wrong = np.flatnonzero(~np.isfinite(table).all(1))
@@ -204,8 +234,27 @@ def _table(values: Any, name: str) -> Floats:
     return table
 
 
-def _check_budget(budget: int, size: int) -> None:
-    if not 0 <= budget <= size:
+def _places(picked: Any, size: int) -> Indices:
+    try:
+        places = np.asarray(picked)
+    except ValueError:  # rows of several lengths
+        places = np.empty(1)
+    if places.ndim != 1 or (places.size and not np.issubdtype(places.dtype, np.integer)):
         raise ConfigError(
-            f"budget={budget}: a pool of {size} points has at most {size} to label", f"budget from 0 to {size}"
+            "picked is no list of whole numbers", "the places of the picked points: [0, 3] or numpy.flatnonzero(mask)"
         )
+    wrong = places[(places < 0) | (places >= size)]
+    if len(wrong):
+        raise ConfigError(f"picked={wrong[0]} is no place in a pool of {size}", f"places from 0 to {size - 1}")
+    return places.astype(np.int64)
+
+
+def _checked_budget(budget: Any, size: int, reduce: Any) -> int:
+    if reduce not in get_args(Reduce):
+        raise ConfigError(f"reduce={reduce!r} is no criterion", 'reduce="max", reduce="mean" or reduce="information"')
+    if isinstance(budget, bool) or not isinstance(budget, int | np.integer) or not 0 <= budget <= size:
+        raise ConfigError(
+            f"budget={budget!r}: a pool of {size} points has at most {size} to label",
+            f"budget a whole number from 0 to {size}",
+        )
+    return int(budget)

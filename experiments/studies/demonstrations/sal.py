@@ -18,7 +18,7 @@ from typing import Literal
 import numpy as np
 
 from ...contracts import Floats, Indices
-from .design import Posterior, Reduce, grown
+from .design import Posterior, grown
 
 Estimator = Literal["two_samples", "common", "read"]
 
@@ -39,7 +39,7 @@ def estimated(
 
 def sal(
     pool: Floats, test: Floats, budget: int, *, noise: float, draw: np.random.Generator,
-    estimator: Estimator = "read", simulations: int = 1, reduce: Reduce = "max",
+    estimator: Estimator = "read", simulations: int = 1, reduce: Literal["max", "mean"] = "max",
 ) -> Indices:  # fmt: skip
     """(budget,) places in the order of picks, in the linear model: `simulations` for each candidate and test point."""
     posterior = Posterior(pool, test, noise=noise)
