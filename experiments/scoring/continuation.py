@@ -48,20 +48,23 @@ class Continuation(ScorerChoice):
 def missed(task: Task, model: nn.Module, batch: Batch, prompt: float) -> Tensor:
     """(B,) share of the continued tokens that are not the window's own.
 
-    The first `prompt` of a window's tokens is given, rounded down; from there every token that the model finds
-    likeliest is what it continues from, right or wrong. All windows are run together, one forward pass a token.
+    The first `prompt` of a window's targets is given, rounded down; from there every token that the model finds
+    likeliest is what it continues from, right or wrong. All windows are run together, one forward pass a token. What
+    stands before the first target, as a question does, is given.
     """
     import torch
 
-    lengths = (batch.targets != IGNORED).sum(1)
+    target = batch.targets != IGNORED  # (B, T)
+    lengths = target.sum(1)
     given = (lengths * prompt).long()
+    continued = target & (target.cumsum(1) > given[:, None])
     tokens = batch.inputs.clone()  # (B, T); the token at t + 1 is the target at t
     hits = torch.zeros_like(lengths)
-    for t in range(int(given.min()), int(lengths.max())):
+    for t in continued.any(0).nonzero()[:, 0].tolist():
         seen = Batch(batch.index, tokens[:, : t + 1], batch.targets[:, : t + 1])
         likeliest = task.outputs(model, seen)[:, -1].argmax(-1)
-        hits += (likeliest == batch.targets[:, t]) & (given <= t) & (t < lengths)
+        hits += (likeliest == batch.targets[:, t]) & continued[:, t]
         if t + 1 < tokens.shape[1]:
-            tokens[:, t + 1] = torch.where(given <= t, likeliest, tokens[:, t + 1])
+            tokens[:, t + 1] = torch.where(continued[:, t], likeliest, tokens[:, t + 1])
     share: Tensor = 1 - hits / (lengths - given)
     return share

@@ -71,6 +71,13 @@ def test_the_prompt_is_that_share_of_a_windows_own_tokens_rounded_down() -> None
     assert score("continuation", one, [proxy(Counting())]).tolist() == [[0.0, 1.0]]
 
 
+def test_a_question_before_the_targets_is_given() -> None:
+    """After 1 2 3 4, which are no targets, half of 5 6 9 8 is given: 9 is missed and 8 is hit."""
+    task = windows([1, 2, 3, 4, 5, 6, 9, 8])
+    task.targets[0, :4] = IGNORED
+    assert score("continuation", task, [proxy(Counting())]).tolist() == [[0.5]]
+
+
 def test_memorization_is_not_of_what_was_held_out() -> None:
     with pytest.raises(AssertionError, match="trained on"):
         score("continuation", windows([1, 2]), [proxy(Counting(), held_out=[True])])
