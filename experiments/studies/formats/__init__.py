@@ -1,0 +1,118 @@
+"""study=formats: reinforcement learning amplifies one format of the pretraining corpus (arXiv:2504.07912)."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Annotated, Any, Literal, Self
+
+from pydantic import Field, model_validator
+
+from ...choices import choice
+from ...contracts import Count, Share, StudyChoice, Work
+from .settings import Arm
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+
+    import pandas as pd
+
+Three = tuple[float, float, float]
+TOLERANCE = 1e-6  # of a sum of shares
+
+
+@choice("study", "formats", source="arXiv:2504.07912")
+class Formats(StudyChoice):
+    """A small GPT is pretrained on solutions in three formats and then reinforced: which format wins, and what is lost.
+
+    Chains of arithmetic modulo 10, solved as a program (`prog`, which the verifier executes), an expression (`expr`,
+    which it works out) or in words (`words`, in which the model computes). A seed is a corpus and a pretraining; each
+    arm of reinforcement starts from the pretrained model, once for each of `repeats_of_arms` streams of randomness.
+    """
+
+    least: Annotated[int, Field(ge=2)] = 3  # operands of a chain
+    most: Annotated[int, Field(ge=2, le=9)] = 5
+    examples: Count = 32768  # distinct examples of the corpus
+    shares: Three = (0.3, 0.4, 0.3)  # of the distinct examples, by format: prog, expr, words
+    repeats: tuple[Count, Count, Count] = (1, 1, 1)  # how often the corpus has each example, by format
+    errors: tuple[Share, Share, Share] = (0.1, 0.25, 0.0)  # share of wrong solutions, by format
+    gaps: tuple[Literal["+", "-", "*"], ...] = ("*",)  # programs of `most` operands that end so lack their last step
+    width: Annotated[int, Field(ge=8)] = 20
+    depth: Count = 1  # layers
+    heads: Count = 2
+    steps: Count = 1500  # of pretraining
+    batch_size: Count = 128  # examples of a step of pretraining
+    learning_rate: Annotated[float, Field(gt=0)] = 0.003  # of pretraining: AdamW, rising for 100 steps, then a cosine
+    arms: Annotated[tuple[Arm, ...], Field(min_length=1)] = (Arm(),)
+    repeats_of_arms: Count = 3  # streams of randomness of each arm
+    tested: Annotated[int, Field(ge=2)] = 150  # held-out chains
+    samples: Annotated[int, Field(ge=2)] = 16  # solutions of each, drawn to measure a model
+    k: Annotated[tuple[Count, ...], Field(min_length=1)] = (1, 4, 16)  # of pass@k
+    looks: Count = 5  # times that an arm is measured on the held-out chains
+
+    @model_validator(mode="after")
+    def _possible(self) -> Self:
+        if self.most < self.least:
+            raise ValueError(f"study.most={self.most} is below study.least={self.least}")
+        if abs(sum(self.shares) - 1) > TOLERANCE:
+            raise ValueError(f"study.shares={list(self.shares)} sum to {sum(self.shares):g}: they must sum to 1")
+        for name, share in zip(("prog", "expr", "words"), self.shares, strict=True):
+            if round(share * self.examples) < 1:
+                raise ValueError(
+                    f"of study.examples={self.examples} none is in the format {name}, whose share is {share:g}: "
+                    "a larger share in study.shares, or more study.examples"
+                )
+        if self.width % (2 * self.heads):
+            raise ValueError(f"study.width={self.width} must be a multiple of 2 x study.heads={self.heads}")
+        if max(self.k) > self.samples:
+            raise ValueError(
+                f"study.k={max(self.k)} is above study.samples={self.samples}: pass@k is of at most as many samples"
+            )
+        if len(set(self.arms)) < len(self.arms):
+            raise ValueError("two of study.arms are the same")
+        distinct = sum(10**number * 3 ** (number - 1) for number in range(self.least, self.most + 1))
+        if self.tested > distinct // 10:
+            raise ValueError(f"study.tested={self.tested} is more than a tenth of the {distinct} chains that there are")
+        return self
+
+    def simplified(self) -> Self:
+        """Without what an arm's algorithm does not have."""
+        return self.model_copy(update={"arms": tuple(arm.simplified() for arm in self.arms)})
+
+    def title(self) -> str:
+        shares = "/".join(f"{share:g}" for share in self.shares)
+        return f"width {self.width}, {self.depth} layer{'s' * (self.depth > 1)}, shares {shares}, {len(self.arms)} arms"
+
+    def measure(self, work: Work) -> tuple[dict[str, pd.DataFrame], dict[str, float]]:
+        """Tables `corpus`, `base`, `rollouts` (a row a rollout) and `looks` (a row a measurement)."""
+        from .measuring import measure
+
+        return measure(self, work)
+
+    @classmethod
+    def runs(cls, tables: Mapping[str, pd.DataFrame]) -> pd.DataFrame:
+        from .results import runs
+
+        return runs(tables)
+
+    @classmethod
+    def points(cls, runs: pd.DataFrame) -> pd.DataFrame:
+        from .results import points
+
+        return points(runs)
+
+    @classmethod
+    def figures(cls, tables: Mapping[str, pd.DataFrame]) -> Iterable[Any]:
+        from .figures import figures
+
+        return figures(tables)
+
+    @classmethod
+    def verdict(cls, runs: pd.DataFrame) -> str:
+        from .results import verdict
+
+        return verdict(runs)
+
+    @classmethod
+    def caveat(cls, tables: Mapping[str, pd.DataFrame]) -> str:
+        from .results import caveat
+
+        return caveat(tables)

@@ -1,0 +1,178 @@
+"""What the study shows: shares against rollouts, scale and learning rate, predicted optimum, algorithms, pass@k."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from functools import partial
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from matplotlib.axes import Axes
+
+from ...figures import dots
+from ...figures.axes import band, bars, log_axis, name_axes
+from ...figures.panels import Drawing, Figures
+from ...figures.style import BLUE, GREEN, GREY, INK, MARKERS, ORANGE, percent_label
+from ...laws.intervals import intervals_of, worded
+from .results import NAMES, _usual, by_seed, runs, setting_of, settled
+
+COLOURS = {"prog": BLUE, "expr": ORANGE, "words": GREEN, "none": GREY}
+Tables = Mapping[str, pd.DataFrame]
+
+
+def figures(tables: Tables) -> Iterator[Figures]:
+    found = runs(tables)
+    curves = settled(tables["rollouts"])
+    curves = curves.assign(
+        setting=[setting_of(dict(zip(map(str, curves), row, strict=True)), curves) for row in curves.to_numpy()]
+    )
+    yield from _curves(_usual(found[found["algorithm"] == "grpo"]), curves)
+    yield from _scale(_usual(found[found["algorithm"] == "grpo"]))
+    yield from _optimum(found[found["algorithm"] != "ei"])
+    yield from _arms(found)
+    yield from _samples(found)
+
+
+def _curves(own: pd.DataFrame, curves: pd.DataFrame) -> Iterator[Figures]:
+    drawings = [
+        Drawing(f"Width {width}, rate {rate:g}", str(group["arm"].iloc[0]), f"shares, width {width}, rate {rate:g}",
+                partial(_over_rollouts, curves[curves["setting"].isin(group["setting"])]))
+        for (width, rate), group in own.groupby(["width", "rate"])
+    ]  # fmt: skip
+    if drawings:
+        yield Figures(
+            "rollouts", "Which format the samples are in while a model is reinforced",
+            "Shares of the samples of each rollout, and in black the share of samples with a right answer. Means over "
+            "seeds, each the mean of its streams, with 95 % intervals. The last rollout ends one pass over the chains.",
+            drawings,
+        )  # fmt: skip
+
+
+def _over_rollouts(own: pd.DataFrame, axes: Axes) -> None:
+    for name, colour in (*COLOURS.items(), ("accuracy", INK)):
+        column = "accuracy" if name == "accuracy" else f"share_{name}"
+        by = own.groupby(["seed", "rollout"])[column].mean().unstack()
+        mean, _, low, high = intervals_of(by.to_numpy())
+        low, high = (np.clip(np.where(np.isnan(end), mean, end), 0, 1) for end in (low, high))
+        style: dict[str, Any] = {"linestyle": (0, (4, 2))} if name == "accuracy" else {}
+        label = {"none": "malformed", "accuracy": "right answers"}.get(name, name)
+        band(axes, by.columns.to_numpy(), mean, low, high, colour, label=label, **style)
+    _percent(axes)
+    name_axes(axes, "rollouts", "share of the samples")
+
+
+def _scale(own: pd.DataFrame) -> Iterator[Figures]:
+    drawings = [
+        Drawing(f"Width {width}", "after the last rollout", f"shares by learning rate, width {width}",
+                partial(_by, group, "rate", "learning rate"))
+        for width, group in own.groupby("width") if group["rate"].nunique() > 1
+    ]  # fmt: skip
+    if drawings:
+        yield Figures(
+            "scale", "Scale and learning rate",
+            "Shares on held-out chains after the last rollout, at each learning rate of the reinforcement. The paper "
+            "compares scales at one learning rate each. Means and 95 % intervals over seeds.", drawings,
+        )  # fmt: skip
+
+
+def _by(own: pd.DataFrame, x: str, words: str, axes: Axes) -> None:
+    for place, name in enumerate(NAMES):
+        each = {at: by_seed(own[own[x] == at], f"share_{name}") for at in sorted(own[x].unique())}
+        mean, low, high = (np.array([getattr(one, end) for one in each.values()]) for end in ("value", "low", "high"))
+        moved = np.array(list(each)) * (1 + 0.03 * (place - 1))
+        bars(axes, moved, mean, low, high, color=COLOURS[name], marker="o", label=name)
+    log_axis(axes, "x", own[x].min() / 1.4, own[x].max() * 1.4)
+    _percent(axes)
+    name_axes(axes, words, "share of the samples")
+
+
+def _optimum(found: pd.DataFrame) -> Iterator[Figures]:
+    if found.empty:
+        return
+    drawings = [
+        Drawing(name, "a mark a setting", f"observed and predicted share of {name}", partial(_predicted, found, name))
+        for name in NAMES
+    ]
+    yield Figures(
+        "optimum", "The KL-regularised optimum, predicted and observed",
+        "Across: each format's share under pi(y) exp(reward / beta), pi being the pretrained model (arXiv:2504.07912 "
+        "§3.6). Up: what the reinforced models sample. On the line the optimum is reached.", drawings,
+    )  # fmt: skip
+
+
+def _predicted(found: pd.DataFrame, name: str, axes: Axes) -> None:
+    kinds = list(dict.fromkeys((row["width"], row["algorithm"]) for row in found.to_dict("records")))
+    for place, (width, algorithm) in enumerate(kinds):
+        own = found[(found["width"] == width) & (found["algorithm"] == algorithm)]
+        means = own.groupby("setting")[[f"predicted_{name}", f"share_{name}"]].mean()
+        axes.plot(means.iloc[:, 0], means.iloc[:, 1], MARKERS[place % len(MARKERS)], color=COLOURS[name], alpha=0.75,
+                  label=f"width {width}, {algorithm.upper()}")  # fmt: skip
+    axes.plot([0, 1], [0, 1], color=INK, linewidth=0.9)
+    axes.set_xlim(-0.03, 1.03)
+    axes.xaxis.set_major_formatter(lambda value, _: percent_label(value))
+    _percent(axes)
+    name_axes(axes, "predicted share", "observed share")
+
+
+def _arms(found: pd.DataFrame) -> Iterator[Figures]:
+    order = list(dict.fromkeys(found["setting"]))
+    drawings = [
+        Drawing(title, words, f"{title} by arm", partial(_rows, found, order, name), height=dots.height(len(order)))
+        for title, words, name in (
+            ("Share of expr", "after the last rollout", "share_expr"),
+            ("Right answers", "gained on held-out chains", "gained_accuracy"),
+            ("Format entropy", "in nats, after the last rollout", "format_entropy"),
+        )
+    ]
+    yield Figures(
+        "arms", "Every arm",
+        "Expert iteration takes as many steps whether equal solutions are kept once or each time. A small dot: a seed.",
+        drawings, columns=1,
+    )  # fmt: skip
+
+
+def _rows(found: pd.DataFrame, order: list[str], name: str, axes: Axes) -> None:
+    rows = []
+    for setting in order:
+        own = found[found["setting"] == setting]
+        over, seeds = by_seed(own, name), own.groupby("seed")[name].mean()
+        words = f"{setting}: {worded(over.value, over.low, over.high, '.2f')}"
+        each = {int(seed): float(value) for seed, value in seeds.items()}  # type: ignore[call-overload]
+        rows.append(dots.Dot(setting, over.value, over.low, over.high, BLUE, words, seeds=each))
+    ends = (0.0, 1.0) if name.startswith("share") else (0.0,)
+    dots.draw(axes, rows, limits=dots.reach(rows, *ends), words=name.replace("_", " "))
+
+
+def _samples(found: pd.DataFrame) -> Iterator[Figures]:
+    names = [str(name) for name in found if str(name).startswith("pass_")]
+    drawings = []
+    for most, own in found[found["algorithm"] == "grpo"].groupby("most"):
+        for setting, group in own.groupby("setting", sort=False):
+            there = [name for name in names if group[name].notna().all()]
+            if max(int(name.removeprefix("pass_")) for name in there) >= 32:
+                drawings.append(
+                    Drawing(f"Up to {most} operands", str(setting), f"pass@k before and after, {setting}",
+                            partial(_passes, group, there))
+                )  # fmt: skip
+    if drawings:
+        yield Figures(
+            "passes", "What can be solved in k tries",
+            "pass@k by the unbiased estimator on held-out chains, before the reinforcement and after it.", drawings,
+        )  # fmt: skip
+
+
+def _passes(own: pd.DataFrame, names: list[str], axes: Axes) -> None:
+    k = np.array([int(name.removeprefix("pass_")) for name in names])
+    for prefix, colour, label in (("base_", GREY, "pretrained"), ("", BLUE, "reinforced")):
+        each = [by_seed(own.rename(columns={f"{prefix}{name}": "accuracy_"}), "accuracy_") for name in names]
+        mean, low, high = (np.array([getattr(one, end) for one in each]) for end in ("value", "low", "high"))
+        bars(axes, k, mean, low, high, color=colour, marker="o", label=label)
+    log_axis(axes, "x", 0.9, k.max() * 1.2)
+    axes.yaxis.set_major_formatter(lambda value, _: percent_label(value))
+    name_axes(axes, "tries (k)", "solved chains")
+
+
+def _percent(axes: Axes) -> None:
+    axes.set_ylim(-0.03, 1.03)
+    axes.yaxis.set_major_formatter(lambda value, _: percent_label(value))

@@ -1,0 +1,95 @@
+"""The base: the lab's own GPT, trained from scratch on the corpus by the lab's own loop."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import torch
+from torch import Generator, Tensor
+
+from ...contracts import Indices, Work
+from ...data.task import DeviceTask
+from ...models.networks.gpt import Gpt, gpt
+from ...seeds import torch_stream
+from ...store import checkpoints
+from ...training.begin import state_of
+from ...training.recipes import Recipe, plan
+from ...training.run import fit
+from .corpus import Corpus, data_of
+
+if TYPE_CHECKING:
+    from . import Formats
+
+WARMUP = 100  # steps
+WIDE = 0.02  # deviation of the weights of a GPT as it begins, which is for wide ones
+
+
+class ByTokens:
+    """The policy under which every token of a batch weighs the same, so that a long solution weighs more.
+
+    The loss of an example is the mean of its tokens; so weighted, that of a batch is the mean of all its tokens.
+    """
+
+    def __init__(self, tokens: Indices, support: Indices | None = None) -> None:
+        self.tokens, self.support = torch.from_numpy(tokens).float(), support
+
+    def visited(self, epoch: int, progress: float) -> Indices | None:
+        return self.support
+
+    def weights(self, step: int, index: Tensor) -> Tensor:
+        return self.tokens[index]
+
+    def observe(self, step: int, index: Tensor, losses: Tensor) -> None:
+        """These weights never move."""
+
+    def state(self) -> dict[str, Tensor]:
+        return {}
+
+    def restore(self, state: dict[str, Tensor]) -> None:
+        """All of it follows from the corpus."""
+
+
+def task_of(study: Formats, of: Corpus, dev: Corpus, device: torch.device) -> DeviceTask:
+    """The corpus as a task of the lab, and the model of this study's size: weights of deviation 1 / sqrt(width)."""
+
+    def architecture(examples: Tensor, init: Generator) -> Gpt:
+        model = gpt(init, vocabulary=data.vocabulary, context=examples.shape[1] + 1, width=study.width,
+                    depth=study.depth, heads=study.heads, positions="learned", tied=True)  # fmt: skip
+        with torch.no_grad():
+            for weight in model.parameters():
+                if weight.ndim == 2:
+                    weight *= study.width**-0.5 / WIDE
+        return model
+
+    data = data_of(of, dev)
+    return DeviceTask(data, architecture, device=device)
+
+
+def recipe_of(study: Formats) -> Recipe:
+    """AdamW with a short rise and a cosine to zero."""
+    return Recipe(
+        optimizer="adamw", learning_rate=study.learning_rate, weight_decay=0.01, batch_size=study.batch_size,
+        steps=study.steps, schedule="cosine", warmup=min(0.5, WARMUP / study.steps), clip=1.0, precision="float32",
+    )  # fmt: skip
+
+
+def pretrained(study: Formats, task: DeviceTask, work: Work, share: float) -> Gpt:
+    """The base of this seed; it goes on from a checkpoint, and takes the first `share` of the run's progress."""
+    recipe, size = recipe_of(study), task.size("train")
+    duration = plan(size, size, batch_size=recipe.batch_size, budget="steps", steps=recipe.steps)
+    model = task.model(torch_stream(work.seed, "init"))
+    assert isinstance(model, Gpt)
+    kept = work.resume / "base.checkpoint"
+    if (done := checkpoints.read(kept, work.notify, task.device)) is not None:
+        with checkpoints.taken(kept):
+            model.load_state_dict(done["model"])
+        return model.eval()
+    policy = ByTokens(task.examples("train").units["tokens"])
+    fit(
+        task, state_of(model, recipe, duration.steps), policy, duration, seed=work.seed,
+        batch_size=recipe.batch_size, precision=torch.float32, clip=recipe.clip,
+        checkpoint=work.resume / "pretraining.checkpoint",
+        notify=lambda sentence, done: work.notify(sentence, share * done),
+    )  # fmt: skip
+    checkpoints.write(kept, {"model": model.state_dict()})
+    return model.eval()

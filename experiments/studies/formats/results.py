@@ -1,0 +1,197 @@
+"""What came out of each arm: the rows that claims are judged on, the page's points and sentences."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from ...contracts import Floats
+from ...laws.intervals import Interval, interval_of, worded
+
+NAMES = ("prog", "expr", "words")
+CORPUS = ["least", "most", "examples", "shares", "repeats", "errors", "gaps"]  # settings that make the corpus
+MODEL = ["width", "depth", "heads", "steps", "learning_rate"]
+ARM = ["algorithm", "rate", "kl", "online", "distinct_only", "loss", "arm"]
+DOMINANT = 0.8  # the share from which one format is said to dominate
+Tables = Mapping[str, pd.DataFrame]
+
+
+def runs(tables: Tables) -> pd.DataFrame:
+    """A row for each arm and each of its streams of randomness: what the held-out chains give after its last rollout.
+
+    share_*, accuracy_*, accuracy, pass_*, majority, format_entropy, distinct, kl_divergence, greedy_*: as in the table
+    `looks`. base_*: the same of the pretrained model; gained_*: the difference. largest: the share of the most common
+    format; won_*: 1 where it is this one and has at least half, else 0. dominant_after: the first rollout whose samples
+    are to 80 % of one format (NaN: none). predicted_*: shares of the KL-regularised optimum; apart: the largest
+    difference of a share from it.
+    """
+    looks = settled(tables["looks"])
+    shown = [*_there(looks, CORPUS), *_there(looks, MODEL), *ARM, "seed", "repeat"]
+    same = [name for name in shown if name != "repeat"]
+    optimum = optima(settled(tables["base"]))
+    rows = []
+    for key, group in looks.groupby([*same, "repeat"], dropna=False, sort=False):
+        row: dict[str, Any] = dict(zip([*same, "repeat"], key, strict=True))
+        row["setting"] = setting_of(row, looks)
+        ordered = group.sort_values("rollout")
+        before, after = ordered.iloc[0], ordered.iloc[-1]
+        measured = [str(name) for name in group if _is_measure(str(name))]
+        row |= {"rollouts": int(after["rollout"])} | {name: after[name] for name in measured}
+        row |= {f"base_{name}": before[name] for name in measured if not name.startswith("greedy_share")}
+        gains = [name for name in measured if name.startswith(("accuracy", "pass_", "greedy_accuracy"))]
+        row |= {f"gained_{name}": after[name] - before[name] for name in [*gains, "majority"]}
+        row |= winner(row) | against_base(row)
+        predicted = optimum(row)
+        row |= {f"predicted_{name}": share for name, share in predicted.items()}
+        row["apart"] = max(abs(row[f"share_{name}"] - predicted[name]) for name in NAMES)
+        rows.append(row)
+    found = pd.DataFrame(rows)
+    return found.merge(_dominance(settled(tables["rollouts"]), [*same, "repeat"]), on=[*same, "repeat"], how="left")
+
+
+def winner(row: Mapping[str, Any]) -> dict[str, float]:
+    """Which format has the largest share and at least half of the samples."""
+    shares = {name: row[f"share_{name}"] for name in NAMES}
+    largest = max(shares, key=lambda name: shares[name])
+    won = {f"won_{name}": float(name == largest and shares[name] >= 0.5) for name in NAMES}
+    return {"largest": shares[largest]} | won
+
+
+def against_base(row: Mapping[str, Any]) -> dict[str, float]:
+    """Whether the most common format was so in the pretrained model, and whether it was the most accurate there."""
+    largest = max(NAMES, key=lambda name: row[f"share_{name}"])
+    best = {by: max(NAMES, key=lambda name: np.nan_to_num(row[f"base_{by}_{name}"])) for by in ("share", "accuracy")}
+    return {"was_largest": float(largest == best["share"]), "was_best": float(largest == best["accuracy"])}
+
+
+def optima(base: pd.DataFrame) -> Any:
+    """The shares of the KL-regularised optimum by the settings of a row: pi(y) exp(reward / beta), chain by chain.
+
+    arXiv:2504.07912 §3.6, with the samples of the pretrained model on the held-out chains for pi. It is exact for a
+    reward that is not normalised and a divergence that is summed over a trace, as in PPO.
+    """
+    same = [*_there(base, CORPUS), *_there(base, MODEL), "seed"]
+    counts = dict(iter(base.groupby(same, dropna=False, sort=False)))
+
+    def of(row: Mapping[str, Any]) -> dict[str, float]:
+        group = counts[tuple(row[name] for name in same)]
+        sampled, right = (group.pivot_table(index="chain", columns="format", values=name).reindex(
+            columns=[*NAMES, "none"]) for name in ("sampled", "right_ones"))  # fmt: skip
+        shares = optimum(sampled.to_numpy(float), right.to_numpy(float), float(row["kl"] or 0.0))
+        return dict(zip([*NAMES, "none"], shares.tolist(), strict=True))
+
+    return of
+
+
+def optimum(sampled: Floats, right: Floats, beta: float) -> Floats:
+    """(F,) mean over chains of each format's share under pi(y) exp(r / beta); (chains, F) samples, and right ones."""
+    lost = math.exp(-1 / beta) if beta > 0 else 0.0
+    weights = right + (sampled - right) * lost
+    none = ~(right > 0).any(1, keepdims=True)  # nothing to prefer: the chain keeps its shares
+    weights = np.where(none, sampled, weights)
+    shares: Floats = (weights / weights.sum(1, keepdims=True)).mean(0)
+    return shares
+
+
+def settled(table: pd.DataFrame) -> pd.DataFrame:
+    """With no value where an arm has none: the divergence of expert iteration, its two settings for the others."""
+    if "algorithm" in table:
+        iteration = table["algorithm"] == "ei"
+        table = table.assign(kl=table["kl"].where(~iteration), online=table["online"].where(iteration).astype(object),
+                             distinct_only=table["distinct_only"].where(iteration).astype(object))  # fmt: skip
+    return table
+
+
+def setting_of(row: Mapping[str, Any], every: pd.DataFrame) -> str:
+    """What a person calls it: the model, what its corpus has unlike others, the arm."""
+    parts = [f"width {row['width']}"]
+    parts += [f"{name} {row[name]}" for name in CORPUS if name in row and every[name].nunique(dropna=False) > 1]
+    losses = f", {row['loss']} loss" if every["loss"].nunique() > 1 else ""
+    return ", ".join(parts) + f"; {row['arm']}{losses}"
+
+
+def _is_measure(name: str) -> bool:
+    starts = ("share_", "accuracy", "greedy_", "pass_")
+    return name.startswith(starts) or name in (
+        "majority", "format_entropy", "distinct", "kl_divergence", "length", "unvaried", "unended",
+    )  # fmt: skip
+
+
+def _there(table: pd.DataFrame, names: list[str]) -> list[str]:
+    return [name for name in names if name in table]
+
+
+def _dominance(rollouts: pd.DataFrame, same: list[str]) -> pd.DataFrame:
+    shares = rollouts[[f"share_{name}" for name in NAMES]].max(axis=1)
+    early = rollouts["rollout"].where(shares >= DOMINANT)
+    found = rollouts.assign(dominant_after=early).groupby(same, dropna=False)["dominant_after"].min()
+    return found.reset_index()
+
+
+# ---- words -----------------------------------------------------------------------------------------------------------
+
+SHOWN = ["share_prog", "share_expr", "share_words", "base_accuracy", "accuracy", "majority", "format_entropy",
+         "kl_divergence", "apart", "dominant_after"]  # fmt: skip
+
+
+def by_seed(own: pd.DataFrame, name: str) -> Interval:
+    """The mean over streams of each seed, and its interval over seeds."""
+    share = "accuracy" if name.startswith(("share", "accuracy", "base_accuracy", "largest", "majority")) else ""
+    return interval_of(own.groupby("seed")[name].mean(), share)
+
+
+def points(runs: pd.DataFrame) -> pd.DataFrame:
+    """Means and intervals over seeds, a row for each setting and measure."""
+    rows = []
+    most = [name for name in runs if str(name).startswith("pass_") and runs[name].notna().any()]
+    for setting, own in runs.groupby("setting", sort=False):
+        shown = [*SHOWN, *([most[-1], f"base_{most[-1]}"] if most else [])]
+        for name in shown:
+            over = by_seed(own, str(name))
+            rows.append({"setting": setting, "measure": name, "seeds": own["seed"].nunique(), "mean": over.value,
+                         "low": over.low, "high": over.high})  # fmt: skip
+    return pd.DataFrame(rows)
+
+
+def verdict(runs: pd.DataFrame) -> str:
+    """Which format has most of the samples after the last rollout of GRPO, by width and learning rate."""
+    own = _usual(runs[runs["algorithm"] == "grpo"])
+    parts = []
+    for (width, rate), group in own.groupby(["width", "rate"], sort=True):
+        means = {name: by_seed(group, f"share_{name}") for name in NAMES}
+        best = max(means, key=lambda name: means[name].value)
+        value, low, high = (100 * getattr(means[best], end) for end in ("value", "low", "high"))
+        parts.append(f"width {width}, rate {rate:g}: {best} {worded(value, low, high, '.0f')} %")
+    if not parts:
+        return "No arm of these runs is GRPO on the usual corpus."
+    return (
+        "The most common format after one pass over the chains, and its share of the sampled solutions: "
+        + "; ".join(parts) + "."
+    )  # fmt: skip
+
+
+def caveat(tables: Tables) -> str:
+    looks = tables["looks"]
+    settings = looks.groupby(["seed", "repeat"]).ngroups
+    return (
+        "Toy models and corpora; that formats differ in their errors is planted. Shares are of "
+        f"{looks['samples'].max()} samples at temperature 1 of each of {looks['tested'].max()} held-out chains. A seed "
+        f"is a corpus and a pretraining; {looks['seed'].nunique()} seeds with {looks['repeat'].nunique()} streams of "
+        f"reinforcement each ({settings} pairs), 95 % t intervals over seeds of the means of their streams."
+    )
+
+
+def _usual(runs: pd.DataFrame) -> pd.DataFrame:
+    """The rows of the most common corpus and, of these, of the most common strength of the divergence."""
+    corpus = [name for name in CORPUS if name in runs]
+    if runs.empty:
+        return runs
+    key = runs[corpus].astype(str).agg("|".join, axis=1)
+    runs = runs[key == key.mode().iloc[0]]
+    for name in ("kl", "loss"):
+        runs = runs[runs[name] == runs[name].mode().iloc[0]]
+    return runs
