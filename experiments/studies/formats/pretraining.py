@@ -58,7 +58,7 @@ def task_of(study: Formats, of: Corpus, dev: Corpus, device: torch.device) -> De
         with torch.no_grad():
             for weight in model.parameters():
                 if weight.ndim == 2:
-                    weight *= study.width**-0.5 / WIDE
+                    weight.mul_(study.width**-0.5 / WIDE)
         return model
 
     data = data_of(of, dev)

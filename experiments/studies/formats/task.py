@@ -165,8 +165,8 @@ def _templates(longest: int) -> Iterator[tuple[int, int, tuple[str, ...]]]:
 def _fits(tokens: Indices, words: tuple[str, ...]) -> NDArray[np.bool_]:
     """(N,) whether each of the tokens (N, L) is one that the word at its place allows."""
     low, high = _ranges(words)
-    fits: NDArray[np.bool_] = ((tokens >= low) & (tokens < high)).all(1)
-    return fits
+    inside: NDArray[np.bool_] = (tokens >= low) & (tokens < high)
+    return np.asarray(inside.all(1))
 
 
 @cache
