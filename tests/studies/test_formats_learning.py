@@ -28,7 +28,7 @@ SMALL: dict[str, Any] = {"rollouts": 3, "prompts": 4, "samples": 4, "learning_ra
 
 def network(seed: int = 0) -> Gpt:
     return gpt(torch_stream(seed, "init"), vocabulary=len(TOKENS), context=2 * 3 + 1 + length(3) + 1, width=8, depth=1,
-               heads=1, positions="learned", tied=True)  # fmt: skip
+               heads=1, positions="learned", tied=False)  # fmt: skip
 
 
 def rolled(right: int, *, number: int = 4) -> Rollout:

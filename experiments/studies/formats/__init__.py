@@ -40,7 +40,7 @@ class Formats(StudyChoice):
     heads: Count = 2
     steps: Count = 1500  # of pretraining
     batch_size: Count = 128  # examples of a step of pretraining
-    learning_rate: Annotated[float, Field(gt=0)] = 0.003  # of pretraining: AdamW, rising for 100 steps, then a cosine
+    learning_rate: Annotated[float, Field(gt=0)] = 0.01  # of pretraining: AdamW, rising for 100 steps, then a cosine
     arms: Annotated[tuple[Arm, ...], Field(min_length=1)] = (Arm(),)
     repeats_of_arms: Count = 3  # streams of randomness of each arm
     tested: Annotated[int, Field(ge=2)] = 150  # held-out chains

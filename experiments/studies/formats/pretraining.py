@@ -54,7 +54,7 @@ def task_of(study: Formats, of: Corpus, dev: Corpus, device: torch.device) -> De
 
     def architecture(examples: Tensor, init: Generator) -> Gpt:
         model = gpt(init, vocabulary=data.vocabulary, context=examples.shape[1] + 1, width=study.width,
-                    depth=study.depth, heads=study.heads, positions="learned", tied=True)  # fmt: skip
+                    depth=study.depth, heads=study.heads, positions="learned", tied=False)  # fmt: skip
         with torch.no_grad():
             for weight in model.parameters():
                 if weight.ndim == 2:
