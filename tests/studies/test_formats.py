@@ -24,9 +24,9 @@ from ..command_line import call
 
 TINY: dict[str, Any] = {
     "least": 2, "most": 3, "examples": 200, "width": 8, "heads": 1, "steps": 6, "batch_size": 50, "tested": 12,
-    "samples": 4, "k": (1, 4), "looks": 2, "repeats_of_arms": 2,
+    "samples": 4, "k": (1, 4), "looks": 2,
 }  # fmt: skip
-ARM = "rollouts: 2, prompts: 4, samples: 4"
+ARM = "rollouts: 2, prompts: 4, samples: 4, streams: 2"
 
 
 def work(folder: Path, seed: int = 1) -> Any:
@@ -85,7 +85,7 @@ def test_a_killed_pretraining_goes_on_to_the_same_bits(tmp_path: Path, monkeypat
     killed.notify = notify
     with pytest.raises(KeyboardInterrupt):
         pretrained(study, task, killed, 0.3)
-    assert (tmp_path / "half" / "pretraining.checkpoint").exists()
+    assert (tmp_path / "half" / "base.pretraining").exists()
     resumed = pretrained(study, task, work(tmp_path / "half"), 0.3).state_dict()
     assert all(torch.equal(one, resumed[name]) for name, one in whole.items())
     again = pretrained(study, task, work(tmp_path / "half"), 0.3).state_dict()  # read, not trained again
@@ -94,7 +94,7 @@ def test_a_killed_pretraining_goes_on_to_the_same_bits(tmp_path: Path, monkeypat
 
 @pytest.fixture(scope="module")
 def measured(tmp_path_factory: pytest.TempPathFactory) -> Any:
-    small = {"rollouts": 2, "prompts": 4, "samples": 4}
+    small = {"rollouts": 2, "prompts": 4, "samples": 4, "streams": 2}
     arms = [small, small | {"algorithm": "ppo", "kl": 0.0}, small | {"algorithm": "ei", "online": True}]
     study = Formats(**TINY | {"arms": arms})
     found: list[Any] = [study.measure(work(tmp_path_factory.mktemp("formats"), seed)) for seed in (1, 1, 2)]

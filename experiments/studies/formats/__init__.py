@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal, Self
 from pydantic import Field, model_validator
 
 from ...choices import choice
-from ...contracts import Count, Share, StudyChoice, Work
+from ...contracts import Count, Fraction, Share, StudyChoice, Work
 from .settings import Arm
 
 if TYPE_CHECKING:
@@ -25,7 +25,8 @@ class Formats(StudyChoice):
 
     Chains of arithmetic modulo 10, solved as a program (`prog`, which the verifier executes), an expression (`expr`,
     which it works out) or in words (`words`, in which the model computes). A seed is a corpus and a pretraining; each
-    arm of reinforcement starts from the pretrained model, once for each of `repeats_of_arms` streams of randomness.
+    arm of reinforcement starts from the pretrained model, as often as its `streams` say. With `keep` below 1 the corpus
+    is pruned first, by a score and a rule of the lab.
     """
 
     least: Annotated[int, Field(ge=2)] = 3  # operands of a chain
@@ -40,13 +41,17 @@ class Formats(StudyChoice):
     heads: Count = 2
     steps: Count = 1500  # of pretraining
     batch_size: Count = 128  # examples of a step of pretraining
+    keep: Fraction = 1.0  # the fraction of the corpus that is kept; as many steps are taken on it
+    rule: str = "random"  # which examples are kept: a rule of the lab
+    scorer: dict[str, Any] = Field(default={"name": "loss", "proxies": 1})  # by which score, with its settings
+    balance: Annotated[float, Field(ge=0, le=1)] = 0.0  # share of its quota that every format is promised
+    proxy_steps: Count = 500  # of pretraining of each proxy of the score, on the whole corpus
     learning_rate: Annotated[float, Field(gt=0)] = 0.01  # of pretraining: AdamW, rising for 100 steps, then a cosine
     arms: Annotated[tuple[Arm, ...], Field(min_length=1)] = (Arm(),)
-    repeats_of_arms: Count = 3  # streams of randomness of each arm
     tested: Annotated[int, Field(ge=2)] = 150  # held-out chains
     samples: Annotated[int, Field(ge=2)] = 16  # solutions of each, drawn to measure a model
     k: Annotated[tuple[Count, ...], Field(min_length=1)] = (1, 4, 16)  # of pass@k
-    looks: Count = 5  # times that an arm is measured on the held-out chains
+    looks: Count = 1  # times that an arm is measured on the held-out chains, the last after its last rollout
 
     @model_validator(mode="after")
     def _possible(self) -> Self:
@@ -71,15 +76,29 @@ class Formats(StudyChoice):
         distinct = sum(10**number * 3 ** (number - 1) for number in range(self.least, self.most + 1))
         if self.tested > distinct // 10:
             raise ValueError(f"study.tested={self.tested} is more than a tenth of the {distinct} chains that there are")
+        if self.keep < 1:
+            from .pruning import rule_of, scorer_of
+
+            if rule_of(self).scored:
+                scorer_of(self)
         return self
 
     def simplified(self) -> Self:
-        """Without what an arm's algorithm does not have."""
-        return self.model_copy(update={"arms": tuple(arm.simplified() for arm in self.arms)})
+        """Without what an arm's algorithm does not have, and how a corpus is pruned that is not, or is at random."""
+        plain: dict[str, Any] = {"arms": tuple(arm.simplified() for arm in self.arms)}
+        unused = ["rule", "balance", "scorer", "proxy_steps"] if self.keep == 1 else []
+        if self.keep < 1:
+            from .pruning import rule_of
+
+            unused = [] if rule_of(self).scored else ["scorer", "proxy_steps"]
+        fields = type(self).model_fields
+        return self.model_copy(update=plain | {name: fields[name].default for name in unused})
 
     def title(self) -> str:
         shares = "/".join(f"{share:g}" for share in self.shares)
-        return f"width {self.width}, {self.depth} layer{'s' * (self.depth > 1)}, shares {shares}, {len(self.arms)} arms"
+        by = "" if self.rule == "random" else f" by {self.scorer['name']}"
+        kept = "" if self.keep == 1 else f", {self.keep:g} {self.rule}{by}"
+        return f"width {self.width}, {self.depth} layer{'s' * (self.depth > 1)}, shares {shares}{kept}"
 
     def measure(self, work: Work) -> tuple[dict[str, pd.DataFrame], dict[str, float]]:
         """Tables `corpus`, `base`, `rollouts` (a row a rollout) and `looks` (a row a measurement)."""

@@ -30,6 +30,7 @@ def figures(tables: Tables) -> Iterator[Figures]:
     yield from _curves(_usual(found[found["algorithm"] == "grpo"]), curves)
     yield from _scale(_usual(found[found["algorithm"] == "grpo"]))
     yield from _optimum(found[found["algorithm"] != "ei"])
+    yield from _pruned(found)
     yield from _arms(found)
     yield from _samples(found)
 
@@ -115,6 +116,33 @@ def _predicted(found: pd.DataFrame, name: str, axes: Axes) -> None:
     name_axes(axes, "predicted share", "observed share")
 
 
+def _pruned(found: pd.DataFrame) -> Iterator[Figures]:
+    if "keep" not in found or (found["keep"] == 1).all():
+        return
+    found = found.assign(kept=[_kept(row) for row in found.to_dict("records")])
+    order = list(dict.fromkeys(found["kept"]))
+    drawings = [
+        Drawing(f"{title} {name}", words, f"{title} {name} by what is kept",
+                partial(_rows, found, order, f"{prefix}_{name}", by="kept", colour=COLOURS[name]),
+                height=dots.height(len(order)))
+        for name in NAMES
+        for title, words, prefix in (("Kept of", "share of what is pretrained on", "kept"),
+                                     ("Sampled of", "share after the last rollout", "share"))
+    ]  # fmt: skip
+    yield Figures(
+        "pruned", "What pruning does to the formats, and to what reinforcement ends in",
+        "Left: shares of the kept part of the corpus. Right: of the samples of the model that was pretrained on it and "
+        "reinforced. Means and 95 % intervals over seeds.", drawings, columns=2,
+    )  # fmt: skip
+
+
+def _kept(row: Mapping[Any, Any]) -> str:
+    if row["keep"] == 1:
+        return "everything"
+    by = "" if row["rule"] == "random" else f" by {row.get('scorer.name', 'loss')}"
+    return f"{row['keep']:g} {row['rule']}{by}" + (", quotas" if row.get("balance") else "")
+
+
 def _arms(found: pd.DataFrame) -> Iterator[Figures]:
     order = list(dict.fromkeys(found["setting"]))
     drawings = [
@@ -132,14 +160,16 @@ def _arms(found: pd.DataFrame) -> Iterator[Figures]:
     )  # fmt: skip
 
 
-def _rows(found: pd.DataFrame, order: list[str], name: str, axes: Axes) -> None:
+def _rows(
+    found: pd.DataFrame, order: list[str], name: str, axes: Axes, by: str = "setting", colour: str = BLUE
+) -> None:  # fmt: skip
     rows = []
     for setting in order:
-        own = found[found["setting"] == setting]
+        own = found[found[by] == setting]
         over, seeds = by_seed(own, name), own.groupby("seed")[name].mean()
         words = f"{setting}: {worded(over.value, over.low, over.high, '.2f')}"
         each = {int(seed): float(value) for seed, value in seeds.items()}  # type: ignore[call-overload]
-        rows.append(dots.Dot(setting, over.value, over.low, over.high, BLUE, words, seeds=each))
+        rows.append(dots.Dot(setting, over.value, over.low, over.high, colour, words, seeds=each))
     ends = (0.0, 1.0) if name.startswith("share") else (0.0,)
     dots.draw(axes, rows, limits=dots.reach(rows, *ends), words=name.replace("_", " "))
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 
-from ...contracts import Work
+from ...contracts import Indices, Work
 from .corpus import Corpus, corpus, held_out
 from .task import FORMATS, answers, parse
 
@@ -24,50 +24,55 @@ def measure(study: Formats, work: Work) -> tuple[dict[str, pd.DataFrame], dict[s
 
     from ...seeds import derive, deterministic, torch_stream
     from .pretraining import pretrained, task_of
+    from .pruning import kept
     from .reinforcing import measured, reinforced
 
     deterministic()
     made = corpus(study, work.seed)
-    dev = corpus(study.model_copy(update={"examples": 1000, "repeats": (1, 1, 1)}), derive(work.seed, "dev"))
+    dev = corpus(
+        study.model_copy(update={"examples": min(500, study.examples), "repeats": (1, 1, 1)}), derive(work.seed, "dev")
+    )
     task = task_of(study, made, dev, torch.device("cpu"))
-    base = pretrained(study, task, work, PRETRAINING)
+    rows_kept = kept(study, made, task, work, PRETRAINING / 2)
+    base = pretrained(study, task, work, PRETRAINING, kept=rows_kept)
     parameters = sum(weight.numel() for weight in base.parameters())
     work.decide(
         f"{study.title()}: {parameters:,} parameters, pretrained for {study.steps} steps of {study.batch_size} on "
-        f"{len(made.formats):,} examples"
+        f"{len(made.formats) if rows_kept is None else len(rows_kept):,} examples"
     )
     tested = held_out(study, work.seed)
     before, found = measured(study, base, base, tested, torch_stream(work.seed, "look"))
     rows: list[dict[str, Any]] = []
     looks: list[dict[str, Any]] = []
-    number = len(study.arms) * study.repeats_of_arms
+    number, done = sum(arm.streams for arm in study.arms), 0
     for place, arm in enumerate(study.arms):
         named = {"arm": arm.called, "algorithm": arm.algorithm, "rate": arm.learning_rate, "kl": arm.kl,
                  "online": arm.online, "distinct_only": arm.distinct, "loss": arm.loss}  # fmt: skip
-        for repeat in range(study.repeats_of_arms):
-            done = place * study.repeats_of_arms + repeat
+        for repeat in range(arm.streams):
             learner = reinforced(
                 study, arm, base, seed=work.seed, repeat=repeat, checkpoint=work.resume / f"arm_{place}_{repeat}",
                 notify=partial(_notify, work, done, number), decide=work.decide,
             )  # fmt: skip
+            done += 1
             told = named | {"repeat": repeat, "prompts": arm.prompts, "samples_each": arm.samples}
             rows += [told | row for row in learner.rows]
             looks += [told | row for row in ({"rollout": 0} | before, *learner.looks)]
-    tables = {"corpus": counted(made), "base": of_base(found), "rollouts": pd.DataFrame(rows)}
+    tables = {"corpus": counted(made, rows_kept), "base": of_base(found), "rollouts": pd.DataFrame(rows)}
     metrics = {"parameters": float(parameters), "base_accuracy": before["accuracy"]}
     return tables | {"looks": pd.DataFrame(looks)}, metrics
 
 
-def counted(made: Corpus) -> pd.DataFrame:
-    """Of each format: its share of the corpus, and the share of its examples with a right answer."""
+def counted(made: Corpus, rows_kept: Indices | None = None) -> pd.DataFrame:
+    """Of each format: its share of the corpus and of what is kept, and the share of both with a right answer."""
     right = parse(made.traces).answers == answers(made.chains)
-    return pd.DataFrame(
-        [
-            {"format": name, "share": float((made.formats == place).mean()),
-             "right": float(right[made.formats == place].mean()), "number": int((made.formats == place).sum())}
-            for place, name in enumerate(FORMATS)
-        ]
-    )  # fmt: skip
+    rows_kept = np.arange(len(right)) if rows_kept is None else rows_kept
+    rows = []
+    for place, name in enumerate(FORMATS):
+        own, left = made.formats == place, made.formats[rows_kept] == place
+        shares = {"number": int(own.sum()), "share": float(own.mean()), "kept_share": float(left.mean())}
+        kept_right = float(right[rows_kept][left].mean()) if left.any() else np.nan
+        rows.append({"format": name} | shares | {"right": float(right[own].mean()), "kept_right": kept_right})
+    return pd.DataFrame(rows)
 
 
 def of_base(found: Any) -> pd.DataFrame:

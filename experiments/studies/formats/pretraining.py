@@ -73,23 +73,31 @@ def recipe_of(study: Formats) -> Recipe:
     )  # fmt: skip
 
 
-def pretrained(study: Formats, task: DeviceTask, work: Work, share: float) -> Gpt:
-    """The base of this seed; it goes on from a checkpoint, and takes the first `share` of the run's progress."""
-    recipe, size = recipe_of(study), task.size("train")
-    duration = plan(size, size, batch_size=recipe.batch_size, budget="steps", steps=recipe.steps)
-    model = task.model(torch_stream(work.seed, "init"))
+def pretrained(
+    study: Formats, task: DeviceTask, work: Work, share: float, *, kept: Indices | None = None, name: str = "base",
+    seed: int | None = None, stop: float | None = None,
+) -> Gpt:  # fmt: skip
+    """The base of this seed, or a proxy of another; on the kept rows (None: all), for as many steps whatever is kept.
+
+    It goes on from a checkpoint, and takes the first `share` of the run's progress. `stop`: the share of the schedule
+    after which it ends.
+    """
+    recipe, size, seed = recipe_of(study), task.size("train"), work.seed if seed is None else seed
+    visited = size if kept is None else len(kept)
+    duration = plan(size, visited, batch_size=recipe.batch_size, budget="steps", steps=recipe.steps, stop_share=stop)
+    model = task.model(torch_stream(seed, "init"))
     assert isinstance(model, Gpt)
-    kept = work.resume / "base.checkpoint"
-    if (done := checkpoints.read(kept, work.notify, task.device)) is not None:
-        with checkpoints.taken(kept):
+    whole = work.resume / f"{name}.checkpoint"
+    if (done := checkpoints.read(whole, work.notify, task.device)) is not None:
+        with checkpoints.taken(whole):
             model.load_state_dict(done["model"])
         return model.eval()
-    policy = ByTokens(task.examples("train").units["tokens"])
+    policy = ByTokens(task.examples("train").units["tokens"], kept)
     fit(
-        task, state_of(model, recipe, duration.steps), policy, duration, seed=work.seed,
+        task, state_of(model, recipe, duration.steps), policy, duration, seed=seed,
         batch_size=recipe.batch_size, precision=torch.float32, clip=recipe.clip,
-        checkpoint=work.resume / "pretraining.checkpoint",
+        checkpoint=work.resume / f"{name}.pretraining",
         notify=lambda sentence, done: work.notify(sentence, share * done),
     )  # fmt: skip
-    checkpoints.write(kept, {"model": model.state_dict()})
+    checkpoints.write(whole, {"model": model.state_dict()})
     return model.eval()

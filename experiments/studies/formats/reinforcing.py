@@ -14,7 +14,7 @@ from ...errors import RunFailed
 from ...models.networks.gpt import Gpt
 from ...seeds import derive, torch_stream
 from ...store import checkpoints
-from . import expert_iteration, grpo, ppo
+from . import contributing, expert_iteration, grpo, ppo
 from .corpus import fresh, held_out
 from .counting import of_formats, of_samples
 from .learning import Learner, begun
@@ -43,7 +43,8 @@ def reinforced(
     last = time.monotonic()
     while learner.rollout < arm.rollouts:
         asked = fresh(study, arm.prompts, seed, "asked", repeat, learner.rollout)
-        learner.rows.append(taken(learner, asked, decide))
+        others = fresh(study, arm.prompts, seed, "others", repeat, learner.rollout) if arm.meter else None
+        learner.rows.append(taken(learner, asked, decide, others, torch_stream(own, "others", learner.rollout)))
         if learner.rollout in looks:
             draw = torch_stream(own, "look", learner.rollout)
             learner.looks.append({"rollout": learner.rollout} | measured(study, learner.policy, base, tested, draw)[0])
@@ -59,8 +60,14 @@ def looked(rollouts: int, looks: int) -> set[int]:
     return {max(1, round(rollouts * number / looks)) for number in range(1, looks + 1)}
 
 
-def taken(learner: Learner, chains: Chains, decide: Callable[[str], None]) -> dict[str, Any]:
-    """One rollout and its updates; what is logged of it, before the updates."""
+def taken(
+    learner: Learner, chains: Chains, decide: Callable[[str], None], others: Chains | None = None,
+    draw: Generator | None = None,
+) -> dict[str, Any]:  # fmt: skip
+    """One rollout and its updates; what is logged of it, before the updates.
+
+    `others` are the chains that contributions are to, whose samples are drawn by `draw` and teach nothing.
+    """
     arm, policy = learner.arm, learner.policy
     rollout = sample(policy, chains, samples=arm.samples, temperature=arm.temperature, generator=learner.draw)
     greedy = sample(policy, chains, samples=1, temperature=0.0)
@@ -75,6 +82,10 @@ def taken(learner: Learner, chains: Chains, decide: Callable[[str], None]) -> di
     row = {"rollout": learner.rollout + 1} | _logged(rollout, greedy, chains, before - reference, spread)
     if not rollout.rewards.any():
         decide(f"warning: no solution of rollout {learner.rollout + 1} of {arm.called} is right: it teaches nothing")
+    if others is not None:
+        target = sample(policy, others, samples=arm.samples, temperature=arm.temperature, generator=draw)
+        found = contributing.contributions(policy, rollout, target, arm.temperature)
+        row |= contributing.of_formats(found, rollout)
     UPDATES[arm.algorithm](learner, rollout, before, reference if arm.kl else None)
     learner.rollout += 1
     return row

@@ -13,9 +13,22 @@ from ...contracts import Floats
 from ...laws.intervals import Interval, interval_of, worded
 
 NAMES = ("prog", "expr", "words")
-CORPUS = ["least", "most", "examples", "shares", "repeats", "errors", "gaps"]  # settings that make the corpus
+CORPUS = [
+    "least",
+    "most",
+    "examples",
+    "shares",
+    "repeats",
+    "errors",
+    "gaps",
+    "keep",
+    "rule",
+    "scorer.name",
+    "balance",
+]  # settings that make the corpus
 MODEL = ["width", "depth", "heads", "steps", "learning_rate"]
 ARM = ["algorithm", "rate", "kl", "online", "distinct_only", "loss", "arm"]
+EARLY = 5  # the rollout at which a winner is foretold
 DOMINANT = 0.8  # the share from which one format is said to dominate
 Tables = Mapping[str, pd.DataFrame]
 
@@ -27,12 +40,15 @@ def runs(tables: Tables) -> pd.DataFrame:
     `looks`. base_*: the same of the pretrained model; gained_*: the difference. largest: the share of the most common
     format; won_*: 1 where it is this one and has at least half, else 0. dominant_after: the first rollout whose samples
     are to 80 % of one format (NaN: none). predicted_*: shares of the KL-regularised optimum; apart: the largest
-    difference of a share from it.
+    difference of a share from it. kept_*: each format's share of the corpus that is pretrained on; kept_over_* that
+    over its share before pruning; kept_apart: the largest difference of the two. lead: how many rollouts earlier the
+    sums of contributions name the last winner for good than the shares do; wrong_by_*: 1 where at the fifth rollout
+    they name another.
     """
     looks = settled(tables["looks"])
     shown = [*_there(looks, CORPUS), *_there(looks, MODEL), *ARM, "seed", "repeat"]
     same = [name for name in shown if name != "repeat"]
-    optimum = optima(settled(tables["base"]))
+    optimum, kept = optima(settled(tables["base"])), kept_of(tables["corpus"])
     rows = []
     for key, group in looks.groupby([*same, "repeat"], dropna=False, sort=False):
         row: dict[str, Any] = dict(zip([*same, "repeat"], key, strict=True))
@@ -48,9 +64,9 @@ def runs(tables: Tables) -> pd.DataFrame:
         predicted = optimum(row)
         row |= {f"predicted_{name}": share for name, share in predicted.items()}
         row["apart"] = max(abs(row[f"share_{name}"] - predicted[name]) for name in NAMES)
-        rows.append(row)
+        rows.append(row | kept(row))
     found = pd.DataFrame(rows)
-    return found.merge(_dominance(settled(tables["rollouts"]), [*same, "repeat"]), on=[*same, "repeat"], how="left")
+    return found.merge(_foretold(settled(tables["rollouts"]), [*same, "repeat"]), on=[*same, "repeat"], how="left")
 
 
 def winner(row: Mapping[str, Any]) -> dict[str, float]:
@@ -83,6 +99,21 @@ def optima(base: pd.DataFrame) -> Any:
             columns=[*NAMES, "none"]) for name in ("sampled", "right_ones"))  # fmt: skip
         shares = optimum(sampled.to_numpy(float), right.to_numpy(float), float(row["kl"] or 0.0))
         return dict(zip([*NAMES, "none"], shares.tolist(), strict=True))
+
+    return of
+
+
+def kept_of(corpus: pd.DataFrame) -> Any:
+    """kept_*: each format's share of the corpus that is pretrained on; kept_over_*: over its share before pruning."""
+    same = [*_there(corpus, CORPUS), *_there(corpus, MODEL), "seed"]
+    groups = dict(iter(corpus.groupby(same, dropna=False, sort=False)))
+
+    def of(row: Mapping[str, Any]) -> dict[str, float]:
+        group = groups[tuple(row[name] for name in same)].set_index("format")
+        over = group["kept_share"] / group["share"]
+        shares = {f"kept_{name}": float(group["kept_share"][name]) for name in NAMES}
+        apart = float((group["kept_share"] - group["share"]).abs().max())
+        return shares | {f"kept_over_{name}": float(over[name]) for name in NAMES} | {"kept_apart": apart}
 
     return of
 
@@ -125,11 +156,33 @@ def _there(table: pd.DataFrame, names: list[str]) -> list[str]:
     return [name for name in names if name in table]
 
 
-def _dominance(rollouts: pd.DataFrame, same: list[str]) -> pd.DataFrame:
-    shares = rollouts[[f"share_{name}" for name in NAMES]].max(axis=1)
-    early = rollouts["rollout"].where(shares >= DOMINANT)
-    found = rollouts.assign(dominant_after=early).groupby(same, dropna=False)["dominant_after"].min()
-    return found.reset_index()
+def _foretold(rollouts: pd.DataFrame, same: list[str]) -> pd.DataFrame:
+    """When one format dominates, and from when on shares and contributions name the last rollout's winner."""
+    rows = []
+    for key, group in rollouts.groupby(same, dropna=False, sort=False):
+        own = group.sort_values("rollout")
+        shares = own[[f"share_{name}" for name in NAMES]].to_numpy()
+        dominant = own["rollout"].to_numpy()[shares.max(1) >= DOMINANT]
+        row: dict[str, Any] = dict(zip(same, key, strict=True))
+        row["dominant_after"] = float(dominant[0]) if len(dominant) else math.nan
+        if "contribution_prog" in own and own["contribution_prog"].notna().all():
+            sums = own[[f"contribution_{name}" for name in NAMES]].to_numpy().cumsum(0)
+            last = int(shares[-1].argmax())
+            row["lead"] = named_from(shares, last) - named_from(sums, last)
+            row |= {f"wrong_by_{by}": wrong(values, shares) for by, values in (("meter", sums), ("shares", shares))}
+        rows.append(row)
+    return pd.DataFrame(rows)
+
+
+def named_from(values: Floats, winner: int) -> float:
+    """The first rollout from which on this column of (R, F) is the largest; R + 1 where it is not so at the end."""
+    other = np.flatnonzero(values.argmax(1) != winner)
+    return float(other[-1] + 2 if len(other) else 1)
+
+
+def wrong(values: Floats, shares: Floats, rollout: int = EARLY) -> float:
+    """1 where the largest of the columns (R, F) at an early rollout is not the format with the last, largest share."""
+    return float(values[min(rollout, len(values)) - 1].argmax() != shares[-1].argmax())
 
 
 # ---- words -----------------------------------------------------------------------------------------------------------

@@ -23,9 +23,11 @@ class Arm(Settings):
     prompts: Count = 64  # chains of a rollout
     samples: Annotated[int, Field(ge=2)] = 8  # of each chain
     updates: Count = 2  # optimiser steps of a rollout, each on an equal part of it; of ei on that many batches
+    streams: Count = 3  # times that it is run, each from other draws and on other chains
     temperature: Annotated[float, Field(gt=0)] = 1.0  # of sampling and of the log-probabilities alike
     clip: Annotated[float, Field(gt=0, lt=1)] = 0.2  # how far from one a ratio of probabilities counts
     loss: Literal["sequence", "token"] = "sequence"  # mean over each trace's tokens first, or over all tokens
+    meter: bool = False  # measure what each format's samples contribute, at every rollout
     online: bool = False  # ei: goes on from the last round's model; false: starts again from the pretrained one
     distinct: bool = True  # ei: of equal correct solutions of a chain one is kept
 

@@ -1,0 +1,92 @@
+"""The corpus pruned by the lab's own scores and rules, before anything is pretrained on it.
+
+The proxies are networks of this study's size, pretrained on the whole corpus for `proxy_steps`; what a score reads of
+them, and what a rule keeps, is the lab's.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from ... import choices
+from ...contracts import Indices, Proxy, RuleChoice, ScorerChoice, Work
+from ...errors import ConfigError
+from ...pruning.select import select
+from ...scoring.evidence import Given
+from ...seeds import derive
+from .corpus import Corpus
+from .task import FORMATS
+
+if TYPE_CHECKING:
+    from ...data.task import DeviceTask
+    from . import Formats
+
+KNOWN = {"number", "share"}  # what a score may ask of a proxy here
+LOW, HIGH = 0.5, 2.0  # times its share of the corpus, beyond which a format's share of what is kept is said aloud
+
+
+def scorer_of(study: Formats) -> ScorerChoice:
+    """The score; ValueError where there is none of that name, or it asks for more than proxies that saw everything."""
+    found = _of("scorer", study.scorer)
+    assert isinstance(found, ScorerChoice)
+    asked = [set(one.asks) - KNOWN for one in found.evidence(None)] if found.name != "random" else []
+    if any(asked) or getattr(found, "folds", None):
+        raise ValueError(f"study.scorer={found.name} needs more than trained proxies: loss, el2n or continuation")
+    return found
+
+
+def rule_of(study: Formats) -> RuleChoice:
+    found = _of("rule", {"name": study.rule})
+    assert isinstance(found, RuleChoice)
+    return found
+
+
+def kept(study: Formats, made: Corpus, task: DeviceTask, work: Work, share: float) -> Indices | None:
+    """Rows of the corpus that are kept, sorted; None where all are. What happens to the formats is said."""
+    if study.keep == 1:
+        return None
+    rule = rule_of(study)
+    scores = _scores(study, task, work, share) if rule.scored else None
+    rows = select(
+        scores, study.keep, rule=rule, labels=None, groups=made.formats, ids=task.examples("train").ids,
+        seed=work.seed, balance=study.balance,
+    )  # fmt: skip
+    before, after = (
+        np.bincount(some, minlength=len(FORMATS)) / len(some) for some in (made.formats, made.formats[rows])
+    )
+    told = ", ".join(f"{name} {own:.1%} -> {left:.1%}" for name, own, left in zip(FORMATS, before, after, strict=True))
+    work.decide(f"share of the corpus -> of what is kept: {told}")
+    for name, own, left in zip(FORMATS, before, after, strict=True):
+        if left == 0:
+            work.decide(f"warning: every example of the format {name} was dropped: the model will never write it")
+        elif not LOW <= left / own <= HIGH:
+            work.decide(f"warning: {name} has {left / own:.2f} times its share of the corpus in what is kept")
+    return rows
+
+
+def _scores(study: Formats, task: DeviceTask, work: Work, share: float) -> Any:
+    """(N,) the mean over the proxies that the score asks for."""
+    from .pretraining import pretrained
+
+    scorer, proxies = scorer_of(study), []
+    asked = scorer.evidence(None)
+    for number, one in enumerate(asked):
+        model = pretrained(
+            study.model_copy(update={"steps": study.proxy_steps}), task, work, share / len(asked),
+            name=f"proxy_{number}", seed=derive(work.seed, "proxy", one.asks["number"]), stop=one.asks.get("share"),
+        )  # fmt: skip
+        proxies.append(Proxy(model, {}))
+    found = np.asarray(scorer.score(Given(task, proxies, seed=work.seed)), dtype=np.float64)
+    values = found if found.ndim == 1 else found.mean(0)
+    if not np.isfinite(values).all():
+        raise ConfigError(f"scorer={scorer.name} says nothing of some examples", "another study.scorer")
+    return values
+
+
+def _of(kind: choices.Kind, settings: dict[str, Any]) -> Any:
+    name = str(settings.get("name", ""))
+    if name not in choices.names(kind):
+        raise ValueError(f"study.{kind} names no {kind}: {kind}s are {', '.join(choices.names(kind))}")
+    return choices.get(kind, name).model_validate(settings)
