@@ -15,6 +15,7 @@ from .task import FORMATS, answers, parse
 if TYPE_CHECKING:
     from . import Formats
 
+DEV = 500  # examples on which the loss is followed while the base is trained
 PRETRAINING = 0.3  # of the progress of a run
 
 

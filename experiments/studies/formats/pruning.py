@@ -6,15 +6,17 @@ them, and what a rule keeps, is the lab's.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from ... import choices
-from ...contracts import Indices, Proxy, RuleChoice, ScorerChoice, Work
+from ...contracts import Data, Floats, Indices, Proxy, RuleChoice, ScorerChoice, Work
 from ...errors import ConfigError
 from ...pruning.select import select
-from ...scoring.evidence import Given
 from ...seeds import derive
 from .corpus import Corpus
 from .task import FORMATS
@@ -25,6 +27,28 @@ if TYPE_CHECKING:
 
 KNOWN = {"number", "share"}  # what a score may ask of a proxy here
 LOW, HIGH = 0.5, 2.0  # times its share of the corpus, beyond which a format's share of what is kept is said aloud
+
+
+@dataclass
+class Shown:
+    """All that a score may look at: the corpus, and proxies that were trained on all of it."""
+
+    task: DeviceTask
+    proxies: Sequence[Proxy]
+    work: Work
+    folders: Sequence[Path] = ()
+    columns: dict[str, Floats] = field(default_factory=dict)
+
+    @property
+    def data(self) -> Data:
+        return self.task.data
+
+    @property
+    def seed(self) -> int:
+        return self.work.seed
+
+    def decide(self, sentence: str) -> None:
+        self.work.decide(sentence)
 
 
 def scorer_of(study: Formats) -> ScorerChoice:
@@ -78,7 +102,7 @@ def _scores(study: Formats, task: DeviceTask, work: Work, share: float) -> Any:
             name=f"proxy_{number}", seed=derive(work.seed, "proxy", one.asks["number"]), stop=one.asks.get("share"),
         )  # fmt: skip
         proxies.append(Proxy(model, {}))
-    found = np.asarray(scorer.score(Given(task, proxies, seed=work.seed)), dtype=np.float64)
+    found = np.asarray(scorer.score(Shown(task, proxies, work)), dtype=np.float64)
     values = found if found.ndim == 1 else found.mean(0)
     if not np.isfinite(values).all():
         raise ConfigError(f"scorer={scorer.name} says nothing of some examples", "another study.scorer")
