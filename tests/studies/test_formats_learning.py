@@ -286,6 +286,7 @@ def test_a_killed_arm_goes_on_to_the_same_bits(
 def test_a_rollout_without_any_reward_is_said_and_gives_numbers(tmp_path: Path) -> None:
     done, said = run("grpo", tmp_path, kl=0.0)  # an untrained network is never right
     assert "no solution of rollout 1 of GRPO, rate 0.01, KL 0 is right: it teaches nothing" in said[0]
+    assert len(said) == 1
     assert all(np.isfinite([one for name, one in row.items() if "accuracy_" not in name]).all() for row in done.rows)
     assert moved(done) == 0
 

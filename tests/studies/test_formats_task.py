@@ -11,6 +11,7 @@ from pydantic import ValidationError
 from prune_lab.experiments.contracts import IGNORED
 from prune_lab.experiments.studies.formats import Formats
 from prune_lab.experiments.studies.formats.corpus import corpus, corrupted, data_of, fresh, held_out
+from prune_lab.experiments.studies.formats.settings import Arm
 from prune_lab.experiments.studies.formats.task import (
     FORMATS,
     STOP,
@@ -185,6 +186,13 @@ def test_the_loss_is_of_the_solution_and_its_end_alone() -> None:
 def test_what_cannot_be_is_refused_before_the_run(settings: dict[str, Any], words: str) -> None:
     with pytest.raises(ValidationError, match=words):
         Formats(**settings)
+
+
+def test_an_arm_is_said_as_it_is_written() -> None:
+    assert str(Arm()) == "{}"
+    assert str(Arm(algorithm="ppo", kl=0.1)) == "{algorithm: ppo, kl: 0.1}"
+    assert Arm().called == "GRPO, rate 0.001, KL 0.001"
+    assert Arm(algorithm="ei", online=True).called == "expert iteration online, distinct solutions"
 
 
 def test_settings_that_do_not_matter_do_not_move_the_key() -> None:

@@ -27,18 +27,22 @@ class Formats(StudyChoice):
     which it works out) or in words (`words`, in which the model computes). A seed is a corpus and a pretraining; each
     arm of reinforcement starts from the pretrained model, as often as its `streams` say. With `keep` below 1 the corpus
     is pruned first, by a score and a rule of the lab.
+
+    An arm, with its defaults: {algorithm: grpo (or ppo; ei, expert iteration), learning_rate: 0.001, kl: 0.001,
+    rollouts: 50, prompts: 64, samples: 8, updates: 2, streams: 3, temperature: 1, clip: 0.2, loss: sequence (or token),
+    meter: false}; of ei, online: false (each round starts from the base) and distinct: true (equal solutions once).
     """
 
-    least: Annotated[int, Field(ge=2)] = 3  # operands of a chain
-    most: Annotated[int, Field(ge=2, le=9)] = 5
+    least: Annotated[int, Field(ge=2)] = 3  # operands of a chain, at least
+    most: Annotated[int, Field(ge=2, le=9)] = 5  # and at most
     examples: Count = 32768  # distinct examples of the corpus
     shares: Three = (0.3, 0.4, 0.3)  # of the distinct examples, by format: prog, expr, words
     repeats: tuple[Count, Count, Count] = (1, 1, 1)  # how often the corpus has each example, by format
     errors: tuple[Share, Share, Share] = (0.1, 0.25, 0.0)  # share of wrong solutions, by format
     gaps: tuple[Literal["+", "-", "*"], ...] = ("*",)  # programs of `most` operands that end so lack their last step
-    width: Annotated[int, Field(ge=8)] = 20
+    width: Annotated[int, Field(ge=8)] = 20  # numbers a token
     depth: Count = 1  # layers
-    heads: Count = 2
+    heads: Count = 2  # attention heads
     steps: Count = 1500  # of pretraining
     batch_size: Count = 128  # examples of a step of pretraining
     keep: Fraction = 1.0  # the fraction of the corpus that is kept; as many steps are taken on it
@@ -47,7 +51,7 @@ class Formats(StudyChoice):
     balance: Annotated[float, Field(ge=0, le=1)] = 0.0  # share of its quota that every format is promised
     proxy_steps: Count = 500  # of pretraining of each proxy of the score, on the whole corpus
     learning_rate: Annotated[float, Field(gt=0)] = 0.01  # of pretraining: AdamW, rising for 100 steps, then a cosine
-    arms: Annotated[tuple[Arm, ...], Field(min_length=1)] = (Arm(),)
+    arms: Annotated[tuple[Arm, ...], Field(min_length=1)] = (Arm(),)  # ways to reinforce, as below
     tested: Annotated[int, Field(ge=2)] = 150  # held-out chains
     samples: Annotated[int, Field(ge=2)] = 16  # solutions of each, drawn to measure a model
     k: Annotated[tuple[Count, ...], Field(min_length=1)] = (1, 4, 16)  # of pass@k

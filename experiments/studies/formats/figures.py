@@ -15,7 +15,7 @@ from ...figures.axes import band, bars, log_axis, name_axes
 from ...figures.panels import Drawing, Figures
 from ...figures.style import BLUE, GREEN, GREY, INK, MARKERS, ORANGE, percent_label
 from ...laws.intervals import intervals_of, worded
-from .results import NAMES, _usual, by_seed, runs, setting_of, settled
+from .results import NAMES, by_seed, corpus_words, of_corpus, runs, setting_of, settled, usual
 
 COLOURS = {"prog": BLUE, "expr": ORANGE, "words": GREEN, "none": GREY}
 Tables = Mapping[str, pd.DataFrame]
@@ -27,8 +27,8 @@ def figures(tables: Tables) -> Iterator[Figures]:
     curves = curves.assign(
         setting=[setting_of(dict(zip(map(str, curves), row, strict=True)), curves) for row in curves.to_numpy()]
     )
-    yield from _curves(_usual(found[found["algorithm"] == "grpo"]), curves)
-    yield from _scale(_usual(found[found["algorithm"] == "grpo"]))
+    yield from _curves(usual(found[found["algorithm"] == "grpo"]), curves)
+    yield from _scale(usual(found[found["algorithm"] == "grpo"]))
     yield from _optimum(found[found["algorithm"] != "ei"])
     yield from _pruned(found)
     yield from _arms(found)
@@ -144,19 +144,31 @@ def _kept(row: Mapping[Any, Any]) -> str:
 
 
 def _arms(found: pd.DataFrame) -> Iterator[Figures]:
-    order = list(dict.fromkeys(found["setting"]))
+    """Every arm of the width that has most of them, and every corpus under the most common arm."""
+    own = of_corpus(found)
+    own = own[own["width"] == own.groupby("width")["arm"].nunique().idxmax()]
+    short = own["arm"].str.replace("expert iteration", "EI").str.replace(" solutions", "").str.replace(", KL nan", "")
+    yield from _compared("arms", "Every arm", own.assign(row=short), f"width {own['width'].iloc[0]}")
+    plain = found[(found["algorithm"] == "grpo") & (found["keep"] == 1)] if "keep" in found else found
+    plain = plain[plain["arm"] == plain["arm"].mode().iloc[0]]
+    plain = plain.assign(row=[corpus_words(row, plain) for row in plain.to_dict("records")])
+    if plain["row"].nunique() > 1:
+        yield from _compared("corpora", "Every corpus", plain, str(plain["arm"].iloc[0]))
+
+
+def _compared(name: str, heading: str, own: pd.DataFrame, words: str) -> Iterator[Figures]:
+    order = list(dict.fromkeys(own["row"]))
     drawings = [
-        Drawing(title, words, f"{title} by arm", partial(_rows, found, order, name), height=dots.height(len(order)))
-        for title, words, name in (
-            ("Share of expr", "after the last rollout", "share_expr"),
-            ("Right answers", "gained on held-out chains", "gained_accuracy"),
-            ("Format entropy", "in nats, after the last rollout", "format_entropy"),
+        Drawing(title, words, f"{title}, {heading}", partial(_rows, own, order, column, by="row", colour=colour),
+                height=dots.height(len(order)))
+        for title, column, colour in (
+            *((f"Share of {one}", f"share_{one}", COLOURS[one]) for one in NAMES),
+            ("Right answers, gained", "gained_accuracy", INK), ("Format entropy (nats)", "format_entropy", INK),
         )
-    ]
+    ]  # fmt: skip
     yield Figures(
-        "arms", "Every arm",
-        "Expert iteration takes as many steps whether equal solutions are kept once or each time. A small dot: a seed.",
-        drawings, columns=1,
+        name, heading, "On held-out chains after the last rollout; means and 95 % intervals over seeds, a small dot a "
+        "seed. Expert iteration takes as many steps whether equal solutions are kept once or each time.", drawings,
     )  # fmt: skip
 
 

@@ -30,9 +30,8 @@ def measure(study: Formats, work: Work) -> tuple[dict[str, pd.DataFrame], dict[s
 
     deterministic()
     made = corpus(study, work.seed)
-    dev = corpus(
-        study.model_copy(update={"examples": min(500, study.examples), "repeats": (1, 1, 1)}), derive(work.seed, "dev")
-    )
+    fewer = study.model_copy(update={"examples": min(DEV, study.examples), "repeats": (1, 1, 1)})
+    dev = corpus(fewer, derive(work.seed, "dev"))
     task = task_of(study, made, dev, torch.device("cpu"))
     rows_kept = kept(study, made, task, work, PRETRAINING / 2)
     base = pretrained(study, task, work, PRETRAINING, kept=rows_kept)

@@ -80,7 +80,7 @@ def taken(
             "a smaller study.learning_rate",
         )
     row = {"rollout": learner.rollout + 1} | _logged(rollout, greedy, chains, before - reference, spread)
-    if not rollout.rewards.any():
+    if not rollout.rewards.any() and not (learner.rows and learner.rows[-1]["accuracy"] == 0):  # said once in a row
         decide(f"warning: no solution of rollout {learner.rollout + 1} of {arm.called} is right: it teaches nothing")
     if others is not None:
         target = sample(policy, others, samples=arm.samples, temperature=arm.temperature, generator=draw)

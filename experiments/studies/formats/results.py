@@ -139,10 +139,8 @@ def settled(table: pd.DataFrame) -> pd.DataFrame:
 
 def setting_of(row: Mapping[str, Any], every: pd.DataFrame) -> str:
     """What a person calls it: the model, what its corpus has unlike others, the arm."""
-    parts = [f"width {row['width']}"]
-    parts += [f"{name} {row[name]}" for name in CORPUS if name in row and every[name].nunique(dropna=False) > 1]
-    losses = f", {row['loss']} loss" if every["loss"].nunique() > 1 else ""
-    return ", ".join(parts) + f"; {row['arm']}{losses}"
+    corpus, losses = corpus_words(row, every), f", {row['loss']} loss" if every["loss"].nunique() > 1 else ""
+    return f"width {row['width']}" + (f", {corpus}" if corpus else "") + f"; {row['arm']}{losses}"
 
 
 def _is_measure(name: str) -> bool:
@@ -188,12 +186,12 @@ def wrong(values: Floats, shares: Floats, rollout: int = EARLY) -> float:
 # ---- words -----------------------------------------------------------------------------------------------------------
 
 SHOWN = ["share_prog", "share_expr", "share_words", "base_accuracy", "accuracy", "majority", "format_entropy",
-         "kl_divergence", "apart", "dominant_after"]  # fmt: skip
+         "kl_divergence", "apart"]  # fmt: skip
 
 
 def by_seed(own: pd.DataFrame, name: str) -> Interval:
     """The mean over streams of each seed, and its interval over seeds."""
-    share = "accuracy" if name.startswith(("share", "accuracy", "base_accuracy", "largest", "majority")) else ""
+    share = "accuracy" if name.startswith(("share", "accuracy", "pass", "base", "largest", "majority", "kept")) else ""
     return interval_of(own.groupby("seed")[name].mean(), share)
 
 
@@ -212,7 +210,7 @@ def points(runs: pd.DataFrame) -> pd.DataFrame:
 
 def verdict(runs: pd.DataFrame) -> str:
     """Which format has most of the samples after the last rollout of GRPO, by width and learning rate."""
-    own = _usual(runs[runs["algorithm"] == "grpo"])
+    own = usual(runs[runs["algorithm"] == "grpo"])
     parts = []
     for (width, rate), group in own.groupby(["width", "rate"], sort=True):
         means = {name: by_seed(group, f"share_{name}") for name in NAMES}
@@ -222,29 +220,39 @@ def verdict(runs: pd.DataFrame) -> str:
     if not parts:
         return "No arm of these runs is GRPO on the usual corpus."
     return (
-        "The most common format after one pass over the chains, and its share of the sampled solutions: "
+        "The most common format after the last rollout of GRPO, and its share of the sampled solutions: "
         + "; ".join(parts) + "."
     )  # fmt: skip
 
 
 def caveat(tables: Tables) -> str:
     looks = tables["looks"]
-    settings = looks.groupby(["seed", "repeat"]).ngroups
     return (
         "Toy models and corpora; that formats differ in their errors is planted. Shares are of "
         f"{looks['samples'].max()} samples at temperature 1 of each of {looks['tested'].max()} held-out chains. A seed "
-        f"is a corpus and a pretraining; {looks['seed'].nunique()} seeds with {looks['repeat'].nunique()} streams of "
-        f"reinforcement each ({settings} pairs), 95 % t intervals over seeds of the means of their streams."
+        f"is a corpus and a pretraining; {looks['seed'].nunique()} seeds, up to {looks['repeat'].nunique()} streams of "
+        "reinforcement each; 95 % t intervals over seeds, of the means of their streams."
     )
 
 
-def _usual(runs: pd.DataFrame) -> pd.DataFrame:
+def usual(runs: pd.DataFrame) -> pd.DataFrame:
     """The rows of the most common corpus and, of these, of the most common strength of the divergence."""
-    corpus = [name for name in CORPUS if name in runs]
+    runs = of_corpus(runs)
+    for name in ("kl", "loss"):
+        runs = runs[runs[name] == runs[name].mode().iloc[0]] if len(runs) else runs
+    return runs
+
+
+def of_corpus(runs: pd.DataFrame) -> pd.DataFrame:
+    """The rows of the most common corpus."""
     if runs.empty:
         return runs
-    key = runs[corpus].astype(str).agg("|".join, axis=1)
-    runs = runs[key == key.mode().iloc[0]]
-    for name in ("kl", "loss"):
-        runs = runs[runs[name] == runs[name].mode().iloc[0]]
-    return runs
+    key = runs[_there(runs, CORPUS)].astype(str).agg("|".join, axis=1)
+    found: pd.DataFrame = runs[key == key.mode().iloc[0]]
+    return found
+
+
+def corpus_words(row: Mapping[str, Any], every: pd.DataFrame) -> str:
+    """What a corpus has unlike others, in words; empty where all are equal."""
+    parts = [f"{name} {row[name]}" for name in CORPUS if name in row and every[name].nunique(dropna=False) > 1]
+    return ", ".join(parts)

@@ -39,6 +39,11 @@ class Arm(Settings):
             )
         return self
 
+    def __str__(self) -> str:
+        """As one writes it on the command line: what is not at its default."""
+        given = self.model_dump(exclude_defaults=True)
+        return "{" + ", ".join(f"{name}: {value}" for name, value in given.items()) + "}"
+
     def simplified(self) -> Self:
         """Without what the algorithm does not have."""
         return self.model_copy(update=OF_POLICY if self.algorithm == "ei" else OF_ITERATION)
