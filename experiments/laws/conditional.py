@@ -15,7 +15,6 @@ from __future__ import annotations
 
 import itertools
 import math
-from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
@@ -114,7 +113,7 @@ class Fit:
         return np.exp(fitted[:, :4])
 
 
-def fit(x: Floats, r: Floats, L: Floats, groups: Sequence[Any], *, form: Form = "multiplicative") -> Fit:
+def fit(x: Floats, r: Floats, L: Floats, groups: Any, *, form: Form = "multiplicative") -> Fit:
     """The law of runs (n,) with losses L; `groups` (n,) is the size of each, whose lowest loss is fitted with it.
 
     x*, r* and both kappas are shared by the groups: fit each alone to ask whether they are.
