@@ -181,6 +181,9 @@ def test_the_laws_of_each_size_have_a_row_a_seed(rows: pd.DataFrame) -> None:
     assert abs(values(rows, "change_of_ln_kappa_x", 98304).mean()) < 0.3
     assert values(rows, "rank", 196608).mean() > 0.9
     assert values(rows, "ln_error", 196608).mean() < -1
+    whole = losses()
+    law = fits.law_of(fits.trained_alike(whole[whole["parameters"] == 98304]))
+    assert values(rows, "ln_x_star", 98304).mean() == pytest.approx(math.log(law.x_star), rel=1e-6)
     assert len(values(rows, "loss")) == 3 * 3 * len(SHAPES)  # those of another learning rate are no part of the law
     assert set(rows[rows["measure"] == "loss_at_rate"]["learning_rate"]) == {0.003, 0.006}
 
@@ -205,7 +208,7 @@ def test_the_fastest_of_the_shapes_that_are_as_good_is_chosen(rows: pd.DataFrame
 
 
 def test_the_page_says_where_the_best_shape_is_and_draws_it(rows: pd.DataFrame) -> None:
-    assert "d/√N 0.18" in verdict(rows)
+    assert "parameters and 4 layers the lowest loss is at d/√N = 0.18 [0.1" in verdict(rows)
     drawn = list(figures(losses()))
     assert [one.name for one in drawn] == ["shapes", "optima", "pareto"]
     from matplotlib.figure import Figure

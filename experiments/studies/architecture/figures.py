@@ -14,11 +14,11 @@ from matplotlib.axes import Axes
 from ...errors import ConfigError
 from ...figures.axes import bars, log_axis, name_axes
 from ...figures.panels import Drawing, Figures
-from ...figures.style import BLUE, GREEN, GREY, INK, OCHRE, ORANGE, PURPLE
+from ...figures.style import BLUE, GREEN, GREY, INK, OCHRE, ORANGE, PURPLE, SKY
 from ...laws.intervals import LEVEL, interval_of, worded
 from .fits import candidates, choose, held_out_size, law_of, reference_of, rows, trained_alike, usual_depth
 
-COLOURS = (BLUE, ORANGE, GREEN, PURPLE, OCHRE)
+COLOURS = (BLUE, ORANGE, GREEN, PURPLE, OCHRE, SKY)
 PAPER = {"x": 0.0801, "r": 1.0317}  # optima of the paper's fit to 80M, 145M and 297M
 LAYERS = 16  # of its models of 1B
 BY = {"x": "By width", "r": "By MLP and attention"}
@@ -26,20 +26,25 @@ SHORT = {"x": "d/√N", "r": "MLP / attention"}
 
 
 def verdict(runs: pd.DataFrame) -> str:
-    """Where the optima are, and how well the smaller sizes rank the largest."""
-    parts = []
-    for measure, name in (("ln_x_star", "d/√N"), ("ln_r_star", "MLP / attention")):
-        own = runs[(runs["measure"] == measure) & runs["value"].notna()]
-        for (depth, size), one in own.groupby(["depth", "parameters"]):
-            over = interval_of(one["value"])
-            low, value, high = np.exp([over.low, over.value, over.high])
-            parts.append(f"{name} {worded(value, low, high, '.2g')} at {size:,.0f} parameters and {depth:.0f} layers")
-    if not parts:
+    """Where the optima are at the size of most shapes, and how well the smaller sizes rank the largest."""
+    optima = runs[runs["measure"].isin(["ln_x_star", "ln_r_star"]) & runs["value"].notna()]
+    if not len(optima):
         return "The runs do not enclose the best shape."
+    trained = runs[runs["measure"] == "loss"]
+    depth, size = max(
+        optima[["depth", "parameters"]].drop_duplicates().to_numpy().tolist(),
+        key=lambda one: int(((trained["depth"] == one[0]) & (trained["parameters"] == one[1])).sum()),
+    )
+    own = optima[(optima["depth"] == depth) & (optima["parameters"] == size)]
+    parts = []
+    for axis in BY:
+        over = interval_of(own[own["measure"] == f"ln_{axis}_star"]["value"])
+        value, low, high = map(float, np.exp([over.value, over.low, over.high]))
+        parts.append(f"{SHORT[axis]} = {worded(value, low, high, '.2g')}")
     rank = interval_of(runs[runs["measure"] == "rank"]["value"])
     said = worded(rank.value, rank.low, rank.high, ".2f")
     ranked = f" Spearman's ρ on the largest size: {said}." if np.isfinite(rank.value) else ""
-    return f"The lowest loss is at {'; '.join(parts)}.{ranked}"
+    return f"At {size:,.0f} parameters and {depth:.0f} layers the lowest loss is at {' and '.join(parts)}.{ranked}"
 
 
 def caveat(table: pd.DataFrame) -> str:
@@ -88,6 +93,7 @@ def figures(table: pd.DataFrame) -> Iterator[Figures]:
             "reference's.",
             [Drawing(f"{held_out_size(losses):,} parameters", "mean loss, measured speed",
                      "loss against tokens a second", lambda axes: _pareto(axes, shapes))],
+            columns=1,
         )  # fmt: skip
 
 
@@ -136,7 +142,7 @@ def _optima(optima: pd.DataFrame, losses: pd.DataFrame, axis: str, axes: Axes) -
 
 def _pareto(axes: Axes, shapes: pd.DataFrame) -> None:
     predicted, speed, place = shapes["predicted"].to_numpy(), shapes["speed"].to_numpy(), reference_of(shapes)
-    ordered = shapes.sort_values("speed", ascending=False)
+    ordered = shapes.sort_values(["speed", "loss"], ascending=[False, True])
     front = ordered[ordered["loss"] <= ordered["loss"].cummin()]
     axes.plot(front["speed"], front["loss"], color=GREY, linewidth=1)
     axes.plot(shapes["speed"], shapes["loss"], "o", color=BLUE)

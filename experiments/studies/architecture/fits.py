@@ -1,8 +1,8 @@
 """The rows that claims are judged on: losses and speeds of shapes, and the law that all shapes of a size give together.
 
-A quantity of many runs (an optimum, a rank) has a row a seed: the jackknife's pseudo-value S q - (S - 1) q_without, of
-q fitted to the means of all S seeds and of all but one. Their mean is q without its first bias, and their t interval is
-the jackknife's over seeds. What other shapes would give is in the law's own interval, which the page draws beside it.
+A quantity q of many runs (an optimum, a rank) has a row a seed: q of the means of all S seeds, plus S - 1 times what q
+without this seed is below the mean of such q. The rows' mean is q, and their t interval is the jackknife's over seeds.
+What other shapes would give is in the law's own interval, which the page draws beside it.
 """
 
 from __future__ import annotations
@@ -159,8 +159,9 @@ def pseudo_values(
     except ConfigError:
         whole, without = dict.fromkeys(names, math.nan), [dict.fromkeys(names, math.nan)] * len(seeds)
     for name in names:
-        for seed, one in zip(seeds, without, strict=True):
-            yield {"measure": name, "seed": seed, "value": len(seeds) * whole[name] - (len(seeds) - 1) * one[name]}
+        alone = np.array([one[name] for one in without])
+        for seed, value in zip(seeds, whole[name] + (len(seeds) - 1) * (alone.mean() - alone), strict=True):
+            yield {"measure": name, "seed": seed, "value": float(value)}
 
 
 # ---- the choice ------------------------------------------------------------------------------------------------------
