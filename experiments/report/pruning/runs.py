@@ -186,7 +186,9 @@ def _row(family: Mapping[str, Folder]) -> dict[str, Any]:
     settings["scorer"] = scorer | ({"shared_seed": scoring.get("seed", "none")} if shared else {})
     settings["scorer"] |= {"file": called} if called and called != scorer.get("name") else {}
     settings |= {"policy": policy, "search": search, "shifted": shifted, "finetune": second}
-    settings["prune"] = without(pruning, "task", "fingerprint") | {"scored": selection.get("scored", "pool" if scoring else None)}
+    settings["prune"] = without(pruning, "task", "fingerprint") | {
+        "scored": selection.get("scored", "pool" if scoring else None)
+    }
     return row | dict(dotted(settings))
 
 
