@@ -102,7 +102,9 @@ class Formats(StudyChoice):
         shares = "/".join(f"{share:g}" for share in self.shares)
         by = "" if self.rule == "random" else f" by {self.scorer['name']}"
         kept = "" if self.keep == 1 else f", {self.keep:g} {self.rule}{by}"
-        return f"width {self.width}, {self.depth} layer{'s' * (self.depth > 1)}, shares {shares}{kept}"
+        often = "" if set(self.repeats) == {1} else f" x {'/'.join(map(str, self.repeats))}"
+        chains = f"{self.least} to {self.most} operands, " if (self.least, self.most) != (3, 5) else ""
+        return f"{chains}width {self.width}, {self.depth} layer{'s' * (self.depth > 1)}, shares {shares}{often}{kept}"
 
     def measure(self, work: Work) -> tuple[dict[str, pd.DataFrame], dict[str, float]]:
         """Tables `corpus`, `base`, `rollouts` (a row a rollout) and `looks` (a row a measurement)."""
