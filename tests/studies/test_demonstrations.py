@@ -138,6 +138,17 @@ def test_the_linear_study_measures_what_its_rules_promise(tmp_path: Path) -> Non
     assert metrics["slope"] < metrics["slope_without"] < -0.5
 
 
+def test_test_points_outside_of_the_span_are_said(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(linear, "TRIPLES", 1)
+    monkeypatch.setattr(linear, "LONG", 10)
+    said: list[str] = []
+    doing = work(tmp_path)
+    doing.decide = said.append
+    study(draws=1, simulations=[], pool=6, budget=2, dimension=7).measure(doing)
+    assert len(said) == 1
+    assert said[0].startswith("study.pool=6 is less than study.dimension=7: test points are outside of the span")
+
+
 # ---- settings and the page -------------------------------------------------------------------------------------------
 
 
@@ -152,6 +163,9 @@ def test_the_linear_study_measures_what_its_rules_promise(tmp_path: Path) -> Non
         ({"learner": "head", "task": {"name": "nothing"}}, "tasks are"),
         ({"learner": "oracle"}, "linear"),
         ({"noise": 0}, "greater than 0"),
+        ({"noise": 1e-9}, "study.noise=1e-09 is nothing beside.*study.noise=5e-07"),
+        ({"simulations": [4, 4]}, "twice"),
+        ({"pool": 100_000, "tests": 100_000}, "study.tests=1000"),
         ({"shift": 1}, "less than 1"),
         ({"width": 12}, "multiple of 8"),
     ],

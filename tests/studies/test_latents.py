@@ -157,6 +157,8 @@ def test_the_root_is_read_from_a_table_of_few_labels() -> None:
         ({"classes": 70}, "classes=70 .*some class would have no string"),
         ({"targets": ("untrained",)}, "study.learner=clustering has no target untrained: study.targets of latents"),
         ({"learner": "end_to_end", "targets": ("latents",), "keep": 0.5}, "study.keep=1"),
+        ({"learner": "end_to_end", "targets": ("tokens",), "network": {"patch": 3}}, "at most study.network.patch=2"),
+        ({"learner": "end_to_end", "targets": ("tokens",), "tested": 1}, "study.tested=2000"),
         ({"network": {"width": 30}}, "network.width=30 is no multiple"),
         ({"targets": ("latents", "latents")}, "study.targets has latents twice"),
         ({"sizes": (64, 64)}, "study.sizes has 64 twice"),

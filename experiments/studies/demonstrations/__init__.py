@@ -15,6 +15,8 @@ if TYPE_CHECKING:
 
     import pandas as pd
 
+MOST = 500_000_000  # points of a pool times test points times features
+LEAST_NOISE = 1e-8  # as a share of the prior variance of a point's value
 Learner = Literal["linear", "regressor", "classifier", "reader", "head"]
 SHAPE = ("pool", "tests", "budget", "draws")
 TRAINED = (*SHAPE, "steps", "width", "depth")
@@ -64,6 +66,19 @@ class Demonstrations(StudyChoice):
             if self.chosen_task.reads != "images":
                 raise ValueError(f"study.task={self.chosen_task.name} is no set of images: study.task={{name: digits}}")
             return self
+        if self.pool * self.tests * self.dimension > MOST:
+            raise ValueError(
+                f"study.pool={self.pool} points against study.tests={self.tests} are more than fit in memory: "
+                f"study.tests={max(1, MOST // (self.pool * self.dimension))}"
+            )
+        variance = self.signal or (self.dimension if self.learner == "linear" else 1)
+        if self.noise < LEAST_NOISE * variance:
+            raise ValueError(
+                f"study.noise={self.noise:g} is nothing beside the prior variance of a value, {variance:g}: rounding "
+                f"would choose. To mend it: study.noise={10 * LEAST_NOISE * variance:g}"
+            )
+        if len(set(self.simulations)) < len(self.simulations):
+            raise ValueError("study.simulations has a number twice: once is enough")
         if self.budget > self.pool:
             raise ValueError(f"study.budget={self.budget} is above study.pool={self.pool}: at most {self.pool}")
         if self.learner == "classifier":

@@ -26,6 +26,11 @@ SHOWN = 6  # picks in the picture
 
 def measure(study: Demonstrations, work: Work) -> tuple[dict[str, pd.DataFrame], dict[str, float]]:
     """Tables `selected` (test, rule, labels: means over draws), and for two features `plane`; see `properties`."""
+    if study.pool < study.dimension:
+        work.decide(
+            f"study.pool={study.pool} is less than study.dimension={study.dimension}: test points are outside of the "
+            "span of the pool, and some of their variance stays whatever is labelled"
+        )
     rules: dict[str, Rule] = RULES | {"sal_read": partial(sal, estimator="read")}
     for simulations in study.simulations:
         for estimator in ("two_samples", "common"):

@@ -87,6 +87,13 @@ class Latents(StudyChoice):
                 f"study.learner={self.learner} has no target {wrong[0]}: study.targets of "
                 f"{', '.join(TAKES[self.learner])}"
             )
+        if self.learner == "end_to_end" and self.network.patch >= self.depth:
+            raise ValueError(
+                f"study.network.patch={self.network.patch} masks whole strings of {self.depth} levels, and nothing is "
+                f"left to predict from: at most study.network.patch={self.depth - 1}"
+            )
+        if self.learner == "end_to_end" and self.tested < 2:
+            raise ValueError("study.tested=1: one half of them chooses a layer, the other is scored: study.tested=2000")
         if self.learner == "end_to_end" and self.keep < 1:
             raise ValueError("study.keep is for the learners clustering and gradient: study.keep=1")
         return self
