@@ -235,5 +235,25 @@ def test_designs_prune_the_pool_of_a_head_beside_el2n(tmp_path: Path) -> None:
     assert means["v_optimal"] < means["easy"]
 
 
+def test_hard_is_the_most_el2n_of_several_heads_and_judged_images_were_not_seen(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    derived, asked, judged = list[Any](), list[Any](), list[Any]()
+    orders, derive = heads._orders, heads.derive
+    monkeypatch.setattr(heads, "derive", lambda *words: derived.append(words[1:]) or derive(*words))
+    monkeypatch.setattr(heads, "_orders", lambda *given: asked.append(given[2]) or orders(*given))
+    monkeypatch.setattr(heads, "_error", lambda *given: judged.append(given[2]) or 0.0)
+    settings = {"task": {"name": "digits", "examples": 60}, "tests": 20, "keep": [0.5], "epochs": 0.5}
+    chosen = study(learner="head", **settings).simplified()
+    chosen.measure(work(tmp_path))
+    assert derived == [("proxy", number) for number in range(3)]
+    for seen, others in zip(asked, (judged[0], judged[len(judged) // 2]), strict=True):
+        assert len(seen) == 20
+        assert not {row.tobytes() for row in seen} & {row.tobytes() for row in others}
+    found = orders(chosen, asked[0], asked[1], np.arange(20.0), 0)
+    assert found["hard"].tolist() == list(range(19, -1, -1))
+    assert found["easy"].tolist() == list(range(20))
+
+
 def test_a_head_of_one_class_answers_that_class() -> None:
     assert heads._error(np.ones((2, 1)), np.array([3, 3]), np.ones((4, 1)), np.array([3, 3, 3, 1])) == 0.25

@@ -56,6 +56,9 @@ def test_slopes_exponents_and_spreads_are_those_of_the_curves() -> None:
     tables[2]["strings"] *= 2**3
     found = runs({"levels": pd.concat(tables)})
     assert rows_of(found, "threshold", target="latents", synonyms=4)["strings"].to_numpy() == pytest.approx(1000)
+    deep = rows_of(found, "threshold", target="latents", synonyms=4, depth=4)
+    assert deep["by_latents"].to_numpy() == pytest.approx(1000 * (1 - 4 / 16) / (16 * 4**3), rel=1e-4)
+    assert deep["by_tokens"].to_numpy() == pytest.approx(1000 * (1 - 4 / 16) / (16 * 4**5), rel=1e-4)
     slope = rows_of(found, "slope", target="tokens")
     assert slope["value"].to_numpy() == pytest.approx(math.log(3))
     assert sorted(slope["depth"]) == [3, 3, 3, 4, 4, 4]
@@ -87,6 +90,9 @@ def test_a_grammar_that_was_not_bracketed_has_no_value() -> None:
     found = runs({"levels": table})
     assert rows_of(found, "threshold", seed=1)["value"].isna().sum() == 1
     assert rows_of(found, "slope", seed=1)["value"].isna().all()
+    shown = rows_of(Latents.points(found), "threshold", depth=3)
+    assert shown["seeds"].item() == 2
+    assert math.isnan(shown["mean"].item())  # the two that reached it are a selection
     assert "own latents" not in Latents.verdict(found)
 
 
@@ -138,9 +144,9 @@ def test_rules_keep_what_they_say_of_a_pool() -> None:
 
 def test_the_root_is_read_from_a_table_of_few_labels() -> None:
     top = np.array([[0, 0, 1, 0, 1, 2], [0, 0, 1, 0, 1, 2]])  # two symbols, six strings
-    strings = Strings(top, np.array([1, 1, 0, 1, 0, 1]), 3, 2, (3,))
-    assert root_accuracy(strings, top, 3) == 1  # the last tuple has no label, and is given the most common
-    assert root_accuracy(strings, top, 1) == pytest.approx(2 / 3)
+    strings = Strings(top, np.array([1, 1, 0, 1, 0, 0]), 3, 2, (3,))
+    assert root_accuracy(strings, top, 3) == pytest.approx(2 / 3)  # the last tuple is given the most common label
+    assert root_accuracy(strings, top, 1) == pytest.approx(1 / 3)
 
 
 # ---- bad input, and a run --------------------------------------------------------------------------------------------

@@ -82,6 +82,25 @@ def test_training_end_to_end_lowers_the_loss_and_repeats(target: str) -> None:
     assert losses() == first
 
 
+def test_the_student_sees_masks_and_the_teacher_whole_strings(monkeypatch: pytest.MonkeyPatch) -> None:
+    seen: list[float] = []
+    forward = network.Encoder.forward
+
+    def watched(self: Any, tokens: torch.Tensor) -> list[torch.Tensor]:
+        seen.append(float((tokens == 8).double().mean()))
+        return forward(self, tokens)
+
+    monkeypatch.setattr(network.Encoder, "forward", watched)
+    settings = Network(width=8, heads=2, layers=2, averaged=1, steps=3, looks=1, batch_size=8, masked=0.5)
+    ((_, _, teacher),) = network.trained(settings, strings(2, 40)[-1], 8, 2, "latents", 0, torch.device("cpu"))
+    assert seen == [0.5, 0.0] * 3  # the student, then the teacher
+    assert not any(weight.requires_grad for weight in teacher.parameters())
+    states = forward(teacher, torch.from_numpy(strings(2, 40)[-1]))
+    last = torch.nn.functional.layer_norm(states[-1], states[-1].shape[-1:])
+    wanted = network.teacher_latents(teacher, torch.from_numpy(strings(2, 40)[-1]), 1)
+    torch.testing.assert_close(wanted, (last - last.mean((0, 1))) / (last.std((0, 1)) + 1e-3))
+
+
 def test_the_teacher_follows_the_student() -> None:
     student, teacher = (network.built(Network(width=8, heads=2, layers=1, averaged=1), 4, 4, seed) for seed in (0, 1))
     wanted = [0.9 * own + 0.1 * other for own, other in zip(teacher.parameters(), student.parameters(), strict=True)]

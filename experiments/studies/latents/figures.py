@@ -114,9 +114,9 @@ def _of_pruning(pruned: pd.DataFrame) -> Iterator[Figures]:
         ]  # fmt: skip
     yield Figures(
         "pruning", "What pruning does to the strings that are needed",
-        "Left: kept strings that are needed, over those of a random part of the same pool, paired by grammar; left of "
-        "the line pruning helps. Hard and easy: the part with the most and the least prediction loss, of own latents "
-        "or of tokens. Right: accuracy of the top level below the root.", drawings, columns=2,
+        "A row a rule: the kept strings that are needed, over those of a random part of the same pool, paired by "
+        "grammar; left of the line pruning helps. Hard and easy: the part with the most and the least prediction loss, "
+        "of own latents or of tokens. The curves: accuracy of the top level below the root.", drawings, columns=2,
     )  # fmt: skip
 
 

@@ -11,7 +11,7 @@ import pandas as pd
 from scipy.optimize import isotonic_regression
 
 from ...contracts import Floats
-from ...laws.intervals import Interval, interval_of, worded
+from ...laws.intervals import NOTHING, Interval, interval_of, worded
 
 UNLABELLED = 8192  # strings without labels that the root's accuracy is shown of, or the next
 RIGHT = 0.9  # accuracy of the top level below the root
@@ -165,7 +165,10 @@ def _accuracies(tables: Tables) -> Iterator[pd.DataFrame]:
 
 
 def points(runs: pd.DataFrame) -> pd.DataFrame:
-    """Means and intervals over seeds: of a threshold the geometric mean, in strings; of curves a few."""
+    """Means and intervals over seeds: of a threshold the geometric mean, in strings; of curves a few.
+
+    `seeds` have a value; no mean is shown where another seed has none (its top level was never 90 % right, say).
+    """
     shown = (runs["level"] == runs["depth"] - 1) & ((runs["keep"] < 1) | (runs["learner"] == "end_to_end"))
     runs = runs[~runs["measure"].isin(["level", "index", "root"]) | (shown & (runs["measure"] == "level"))]
     same = [name for name in runs if name not in ("seed", "value", "by_latents", "by_tokens")]
@@ -174,10 +177,14 @@ def points(runs: pd.DataFrame) -> pd.DataFrame:
     for key, group in runs.groupby(same, dropna=False, sort=False):
         row: dict[Any, Any] = {name: one for name, one in zip(same, key, strict=True) if one == one and one is not None}
         share = "accuracy" if row["measure"] in ("level", "root") else ""
-        over = (
-            geometric(np.exp(group["value"])) if row["measure"] == "threshold" else interval_of(group["value"], share)
-        )
-        row |= {"seeds": int(group["value"].notna().sum())}
+        reached = group["value"].notna()
+        if not reached.all():
+            over = NOTHING  # those that reached it are a selection
+        elif row["measure"] == "threshold":
+            over = geometric(np.exp(group["value"]))
+        else:
+            over = interval_of(group["value"], share)
+        row |= {"seeds": int(reached.sum())}
         rows.append(row | {"mean": over.value, "low": over.low, "high": over.high})
     return pd.DataFrame(rows)
 
