@@ -68,6 +68,22 @@ def test_texts_are_sentences_with_their_answers() -> None:
     assert language.answered(scores, sentences.numpy()[None]).tolist() == [[1, 0]]
 
 
+def test_on_one_topic_all_test_sentences_have_the_same_first_word() -> None:
+    asked = shown._sentences(study(learner="reader", pool=9, tests=20, draws=5, budget=2), 0, "topic").test
+    assert [[len(row[:, place].unique()) for place in range(3)] for row in asked] == [[1, 4, 4]] * 5
+
+
+def test_a_regressor_is_trained_on_noisy_labels(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    wanted: list[torch.Tensor] = []
+    loss, drawn = learners.functional.gaussian_nll_loss, list[torch.Tensor]()
+    make = learners.linear_problems
+    monkeypatch.setattr(learners, "linear_problems", lambda *given: drawn.append((found := make(*given))[3]) or found)
+    monkeypatch.setattr(learners.functional, "gaussian_nll_loss",
+                        lambda mean, noisy, variance: wanted.append(noisy) or loss(mean, noisy, variance))  # fmt: skip
+    learners.trained_regressor(work(tmp_path), steps=3, width=8, depth=1, most=2, noise=0.25, share=1)
+    assert (torch.stack(wanted) - torch.stack(drawn)).var() == pytest.approx(0.25, rel=0.1)
+
+
 def problems(seed: int = 0, number: int = 3) -> Problems:
     found, _ = shown._linear(study(learner="regressor", pool=12, tests=5, draws=number, budget=3), seed, "iid")
     return found
@@ -211,6 +227,7 @@ def test_real_data_have_four_features_and_three_classes_at_most(name: str) -> No
     inputs, labels = real.examples(name)
     assert inputs.shape == (len(labels), 4)
     np.testing.assert_allclose(inputs.mean(0), 0, atol=1e-9)
+    np.testing.assert_allclose(inputs.std(0), 1, rtol=0.01)
     assert set(labels) <= {0, 1, 2}
     for kind in real.KINDS:
         pool, test = real.split(np.random.default_rng(0), name, kind, pool=40, tests=15)

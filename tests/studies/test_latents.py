@@ -13,7 +13,7 @@ import pytest
 from prune_lab.cli import compose
 from prune_lab.experiments.contracts import Indices
 from prune_lab.experiments.phases.plan import job_of
-from prune_lab.experiments.studies.latents import Latents
+from prune_lab.experiments.studies.latents import Latents, measuring
 from prune_lab.experiments.studies.latents.contexts import Strings
 from prune_lab.experiments.studies.latents.difficulty import losses
 from prune_lab.experiments.studies.latents.grammar import Grammar
@@ -232,6 +232,16 @@ def test_grammars_in_which_no_two_tuples_are_alike_are_measured() -> None:
     for settings in ({"synonyms": 1, "vocabulary": 8}, {"synonyms": 1, "vocabulary": 2}, {"synonyms": 2, "tested": 1}):
         study = Latents(sizes=(64,), labels=(), depth=3, **{"vocabulary": 8} | settings)
         assert study.measure(fake_work(0))[0]["levels"]["ari"].notna().all()
+
+
+def test_every_seed_has_a_grammar_of_its_own(monkeypatch: pytest.MonkeyPatch) -> None:
+    seeds: list[int] = []
+    monkeypatch.setattr(
+        measuring, "Grammar", lambda *sizes, classes, seed: seeds.append(seed) or Grammar(*sizes, seed=seed)
+    )
+    for seed in (3, 4):
+        Latents(vocabulary=8, synonyms=2, sizes=(64,), tested=9, depth=2, labels=()).measure(fake_work(seed))
+    assert seeds == [3, 4]
 
 
 def test_equal_seeds_measure_the_same() -> None:
