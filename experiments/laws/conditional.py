@@ -24,6 +24,7 @@ from ..contracts import Floats, Indices
 from ..errors import ConfigError
 from ..seeds import numpy_stream
 from .descent import minimise
+from .intervals import quantile
 
 Form = Literal["multiplicative", "additive", "joint"]
 Method = Literal["bootstrap", "profile", "covariance"]
@@ -248,9 +249,7 @@ def _by_covariance(problem: _Problem, parameters: Floats, level: float) -> Float
 
 
 def _quantile(problem: _Problem, level: float) -> float:
-    from scipy.special import stdtrit
-
-    return float(stdtrit(len(problem.shapes.loss) - problem.size, 0.5 + level / 2))
+    return float(quantile(len(problem.shapes.loss) - problem.size, level))
 
 
 def _errors(problem: _Problem, parameters: Floats) -> Floats:

@@ -36,6 +36,13 @@ class Interval:
 NOTHING = Interval(math.nan, math.nan, math.nan, math.nan)
 
 
+def quantile(freedom: Any, level: float) -> Any:
+    """How many standard errors from the value an end of a t interval is."""
+    from scipy.special import stdtrit
+
+    return stdtrit(freedom, 0.5 + level / 2)
+
+
 def intervals_of(runs: Any, statistic: Callable[[Floats], Any] = np.asarray, *, level: float = LEVEL) -> Floats:
     """(4, ...) the statistic of the means over seeds, its standard error, and the ends of its t interval.
 
@@ -45,8 +52,6 @@ def intervals_of(runs: Any, statistic: Callable[[Floats], Any] = np.asarray, *, 
     interval of its values by seed. Where a column has m of S runs its means move by less, so that its own standard
     error stays that of m runs.
     """
-    from scipy.special import stdtrit
-
     values = np.asarray(runs, dtype=float)
     there = ~np.isnan(values)
     seeds, number = len(values), there.sum(0)
@@ -63,7 +68,7 @@ def intervals_of(runs: Any, statistic: Callable[[Floats], Any] = np.asarray, *, 
     freedom: Any = seeds - 1
     if not there.all():
         freedom = _freedom(statistic, value, np.where(there, values - means, np.nan), means, weight)
-    reach = stdtrit(freedom, 0.5 + level / 2) * error
+    reach = quantile(freedom, level) * error
     return np.stack([value, error, value - reach, value + reach])
 
 
@@ -112,13 +117,11 @@ def interval_of(values: Any, metric: str = "", *, level: float = LEVEL) -> Inter
 
 def crossed(value: float, errors: Sequence[float], numbers: Sequence[int]) -> Interval:
     """Of a value with several independent standard errors, each from so many units; t as Welch and Satterthwaite."""
-    from scipy.special import stdtrit
-
     squares, freedoms = np.square(errors), np.asarray(numbers) - 1
     error = math.sqrt(squares.sum())
     with np.errstate(invalid="ignore", divide="ignore"):
         freedom = squares.sum() ** 2 / (squares**2 / freedoms).sum()
-    reach = float(stdtrit(freedom, 0.5 + LEVEL / 2)) * error if error else error
+    reach = float(quantile(freedom, LEVEL)) * error if error else error
     return Interval(value, error, value - reach, value + reach)
 
 
