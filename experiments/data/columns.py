@@ -7,11 +7,11 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from ..contracts import TaskChoice
 from ..errors import ConfigError, DataUnavailable
 from . import documents, metadata, records, sources
+from .groups import Names, document_ids, folders
 from .labels import meant
 
 FOLDER = "folder"  # of each document, in place of a column
@@ -20,18 +20,16 @@ CAN = "of names or whole numbers"  # what a column of groups is
 NONE = "none"  # of a record without a value
 OTHER = "task.group=COLUMN with the name of another column, or leave task.group out"
 
-Names = NDArray[np.str_]
-
 
 def named(task: TaskChoice, column: str, ids: Names) -> Names:
     """(N,) the group of each training example, called `column=value`. ConfigError where that makes no groups."""
     setting = f"task.group={column}"
-    records_of = np.char.rpartition(ids, "#")[:, 0] if task.reads == "text" else ids  # a document has several windows
     if task.reads == "text" and column == FOLDER:
-        values = [str(name).rpartition("/")[0] for name in records_of]
+        values = folders(ids)
     else:
         group_by_record = _column(task, column)
-        values = [group_by_record.get(str(name), NONE) for name in records_of]  # metadata may lack an image
+        record_ids = document_ids(ids) if task.reads == "text" else ids.tolist()
+        values = [group_by_record.get(name, NONE) for name in record_ids]  # metadata may lack an image
     number = len(set(values))
     if number == 1:
         raise ConfigError(f"{setting} makes one group of all {len(ids):,} training examples ({values[0]})", OTHER)

@@ -6,8 +6,11 @@ import math
 from collections.abc import Sequence
 
 import numpy as np
+from numpy.typing import NDArray
 
 from ..contracts import Examples, Floats, Indices, Kind
+
+Names = NDArray[np.str_]
 
 SOURCES = 100  # folders of text at most that count as sources
 
@@ -22,9 +25,18 @@ def groups_of(examples: Examples, kind: Kind, classes: Sequence[str]) -> tuple[l
         return names.tolist(), groups
     if kind != "text":
         return list(classes), examples.targets
-    folders = [str(name).partition("#")[0].rpartition("/")[0] for name in examples.ids]
-    names, groups = np.unique(folders, return_inverse=True)
+    names, groups = np.unique(folders(examples.ids), return_inverse=True)
     return (names.tolist(), groups) if 2 <= len(names) <= SOURCES else ([], None)
+
+
+def document_ids(windows: Names) -> list[str]:
+    """(N,) the document of each window, which is called `document#number`."""
+    return [str(name).rpartition("#")[0] for name in windows]
+
+
+def folders(windows: Names) -> list[str]:
+    """(N,) the folder of each window's document."""
+    return [document.rpartition("/")[0] for document in document_ids(windows)]
 
 
 def between(values: Floats, weights: Floats, groups: Indices) -> float:

@@ -9,12 +9,12 @@ import numpy as np
 import pandas as pd
 
 from ..contracts import Floats, Indices
-from ..data.groups import groups_of
+from ..data.groups import Names, groups_of
 from ..data.splits import check_enough
 from ..pruning.distribution import compare
 from ..pruning.gallery import gallery
 from ..pruning.select import select, tied
-from ..pruning.units import Names, documents_of, mean_over_tokens
+from ..pruning.units import documents_of, mean_over_tokens
 from ..store.files import rows
 from .plan import by_document
 from .work import Work, say_if_equal

@@ -3,16 +3,14 @@
 from __future__ import annotations
 
 import numpy as np
-from numpy.typing import NDArray
 
 from ..contracts import Floats, Indices
-
-Names = NDArray[np.str_]
+from ..data.groups import Names, document_ids
 
 
 def documents_of(windows: Names) -> tuple[Names, Indices]:
     """(D,) the documents' names, sorted, and (N,) the place among them of each window, called `document#number`."""
-    names, member = np.unique([one.rpartition("#")[0] for one in windows.tolist()], return_inverse=True)
+    names, member = np.unique(document_ids(windows), return_inverse=True)
     return names, member
 
 

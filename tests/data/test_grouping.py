@@ -21,6 +21,8 @@ def test_groups_are_classes_or_the_folders_of_text() -> None:
     assert (names, list(groups if groups is not None else [])) == (["x", "y", "z"], [0, 1, 2])
     names, groups = groups_of(examples("code/1#0", "prose/1#0", "code/2#1"), "text", ())
     assert (names, list(groups if groups is not None else [])) == (["code", "prose"], [0, 1, 0])
+    names, _ = groups_of(examples("c#/1#0", "f#/1#0"), "text", ())
+    assert names == ["c#", "f#"]
     assert groups_of(examples("train/1#0", "train/2#0"), "text", ()) == ([], None)
     assert groups_of(examples(*(f"{number}/a#0" for number in range(101))), "text", ()) == ([], None)
 
