@@ -14,12 +14,11 @@ from ..data.splits import check_enough
 from ..pruning.distribution import compare
 from ..pruning.gallery import gallery
 from ..pruning.select import select, tied
+from ..pruning.shares import shares
 from ..pruning.units import documents_of, mean_over_tokens
 from ..store.files import rows
 from .plan import by_document
 from .work import Work, say_if_equal
-
-LISTED = 8  # groups whose shares are said
 
 
 def prune(work: Work) -> dict[str, Any]:
@@ -78,7 +77,7 @@ def prune(work: Work) -> dict[str, Any]:
         metrics |= _counted(work, "class", data.classes, labels, kept)
     if train.named is not None and groups is not None:
         metrics |= _counted(work, "group", names, groups, kept)
-        work.decide(f"{work.job.name}: {_shares(names, groups, kept)}")
+        work.decide(f"{work.job.name}: {shares(names, groups, groups[kept])}")
     if train.noisy is not None:
         work.decide(
             f"{work.job.name}: {train.noisy[kept].mean():.1%} of the labels kept are known to be wrong, and "
@@ -104,14 +103,6 @@ def _counted(work: Work, what: str, names: Sequence[str], groups: Indices, kept:
         work.decide(f"every example of {', '.join(lost)} was dropped (balance={work.run.balance}): see balance=0.5")
     share = kept_counts / np.maximum(1, pool_counts)
     return {f"smallest_{what}_kept": float(share.min()), f"largest_{what}_kept": float(share.max())}
-
-
-def _shares(names: Sequence[str], groups: Indices, kept: Indices) -> str:
-    """The groups' shares of the pool and of what is kept: the LISTED that changed most."""
-    pool, left = (np.bincount(some, minlength=len(names)) / len(some) for some in (groups, groups[kept]))
-    most = np.argsort(-np.abs(left - pool), kind="stable")[:LISTED].tolist()
-    listed = ", ".join(f"{names[place]} {pool[place]:.1%} -> {left[place]:.1%}" for place in most)
-    return f"share of the pool -> of what is kept: {listed}" + (", …" if len(names) > LISTED else "")
 
 
 def _documents(work: Work, ids: Names, scores: Floats | None, of_window: Indices, kept: Indices) -> dict[str, Any]:

@@ -41,7 +41,11 @@ def test_the_hardest_half_has_the_largest_losses_of_a_proxy(tmp_path: Path) -> N
     task = task_of(study, made, made, torch.device("cpu"))
     scores = pruning._scores(study, task, work(tmp_path), 0.1)  # of the proxy that was kept beside the run
     assert scores[rows].min() >= np.delete(scores, rows).max()
-    assert said[0].startswith("share of the corpus -> of what is kept: prog 30.0% ->")
+    assert said[0].startswith("share of the pool -> of what is kept: ")
+    for name, before, after in zip(
+        ("prog", "expr", "words"), (30, 40, 30), np.bincount(made.formats[rows]), strict=True
+    ):
+        assert f"{name} {before:.1f}% -> {after:.1f}%" in said[0]  # 100 are kept
     easiest = pruned(tmp_path / "easy", rule="easy")[1]
     assert not set(easiest) & set(rows)
 

@@ -17,6 +17,7 @@ from ... import choices
 from ...contracts import Data, Floats, Indices, Proxy, RuleChoice, ScorerChoice, Work
 from ...errors import ConfigError
 from ...pruning.select import select
+from ...pruning.shares import shares
 from ...seeds import derive
 from .corpus import Corpus
 from .task import FORMATS
@@ -80,8 +81,7 @@ def kept(study: Formats, made: Corpus, task: DeviceTask, work: Work, share: floa
     before, after = (
         np.bincount(some, minlength=len(FORMATS)) / len(some) for some in (made.formats, made.formats[rows])
     )
-    told = ", ".join(f"{name} {own:.1%} -> {left:.1%}" for name, own, left in zip(FORMATS, before, after, strict=True))
-    work.decide(f"share of the corpus -> of what is kept: {told}")
+    work.decide(shares(FORMATS, made.formats, made.formats[rows]))
     for name, own, left in zip(FORMATS, before, after, strict=True):
         if left == 0:
             work.decide(f"warning: every example of the format {name} was dropped: the model will never write it")
