@@ -190,10 +190,8 @@ def _page(
     alone = phase if phase in ("search", "simulate") else "report"
     verb = "reproduce" if any(word.startswith("experiment=") for word in words) else alone
     plugins = [word for plugin in loaded() for word in ("--plugin", os.path.relpath(plugin))]
-    placeless = [word for word in words if not word.startswith(("results=", "track"))]  # in any store it is the same
-    placeless = [
-        f"title={run.title}" if word.startswith("title=") else word for word in placeless
-    ]  # not in quotes twice
+    kept = [word for word in words if not word.startswith(("results=", "track"))]  # in any store it is the same
+    placeless = [f"title={run.title}" if word.startswith("title=") else word for word in kept]  # not in quotes twice
     command = shlex.join(["prune-lab", verb, *placeless, *plugins])
     with store.page(name) as folder:
         build = {"simulate": study.build, "search": equality.build}.get(phase, pruning.build)

@@ -296,6 +296,8 @@ class HeldOut:
 
 def held_out(law: Fit, x: Floats, r: Floats, L: Floats, *, resamples: int = 300, seed: int = 0) -> HeldOut:
     """Of runs (n,) of one size, which the law was not fitted to."""
+    from scipy.stats import rankdata
+
     shapes = shapes_of(x, r, L, np.zeros(len(np.ravel(L)), int))
     if len(shapes.loss) < 3:
         raise ConfigError(f"{len(shapes.loss)} shapes are held out: their order needs at least 3")
@@ -303,7 +305,7 @@ def held_out(law: Fit, x: Floats, r: Floats, L: Floats, *, resamples: int = 300,
     gap = measured - predicted
 
     def correlated(rows: Indices) -> Floats:
-        first, second = (_ranks(of[rows]) for of in (measured, predicted))
+        first, second = (rankdata(of[rows], axis=-1) for of in (measured, predicted))
         first, second = (of - of.mean(-1, keepdims=True) for of in (first, second))
         with np.errstate(invalid="ignore"):
             return np.asarray((first * second).sum(-1) / np.sqrt((first**2).sum(-1) * (second**2).sum(-1)))
@@ -315,9 +317,3 @@ def held_out(law: Fit, x: Floats, r: Floats, L: Floats, *, resamples: int = 300,
     return HeldOut(
         float(correlated(np.arange(number))), float(low), float(high), float(gap.var()), float(measured.var()), best
     )
-
-
-def _ranks(values: Floats) -> Floats:
-    """(..., n) ranks; equal values share the mean of theirs."""
-    first, second = values[..., :, None], values[..., None, :]
-    return np.asarray((first > second).sum(-1) + ((first == second).sum(-1) + 1) / 2)

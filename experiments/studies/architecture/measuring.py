@@ -12,7 +12,7 @@ import torch
 from torch import nn
 from torch.optim.lr_scheduler import LambdaLR
 
-from ...contracts import Split, Task, Work
+from ...contracts import Data, Split, Task, Work
 from ...data.load import data_of
 from ...data.task import DeviceTask
 from ...errors import RunFailed
@@ -100,12 +100,9 @@ def decoded(study: Architecture, work: Work) -> dict[str, float]:
     """Tokens a second of `texts` texts at once, the last of NEW tokens reading `context`; of one thread on a CPU."""
     device = work.on(work.run.device)
     kind = torch.bfloat16 if study.precision == "bfloat16" else torch.float32
-
-    class Bytes:
-        vocabulary = 257
-
+    data = Data("bytes", "text", {}, (), vocabulary=257)
     empty = torch.zeros(1, study.context, dtype=torch.int64)
-    model = study.model.build(Bytes, empty, torch_stream(work.seed, "init"))  # type: ignore[arg-type]
+    model = study.model.build(data, empty, torch_stream(work.seed, "init"))
     assert isinstance(model, Gpt)
     model = model.to(device, kind).eval()
     cache = empty_cache(model, study.texts, study.context).normal_()
