@@ -223,7 +223,6 @@ def _phi(logarithm: Floats) -> Floats:
 def _finished(problem: _Problem, shapes: Shapes, form: Form, parameters: Floats, cost: float, converged: bool) -> Fit:
     n, k = len(shapes.loss), problem.size + 1  # k counts the noise
     squares = 2 * cost / shapes.runs.mean()  # as of one run a shape
-    aicc = n * math.log(max(squares / n, 1e-30)) + 2 * k + 2 * k * (k + 1) / (n - k - 1) if n > k + 1 else None
     values = np.exp(parameters)
     names, scales = shapes.groups, values[-len(shapes.groups) :]
     x_star, r_star, kappa_x, kappa_r = map(float, values[:4])
@@ -235,8 +234,22 @@ def _finished(problem: _Problem, shapes: Shapes, form: Form, parameters: Floats,
             within = f"they have {of.min():.3g} to {of.max():.3g}"
             reason = f"the lowest loss is not within the shapes: {name}* is {best:.3g}, {within}"
     return Fit(x_star, r_star, kappa_x, kappa_r, float(parameters[4]) if problem.joint else 0.0,
-               dict(zip(names, map(float, scales), strict=True)), form, math.sqrt(squares / (n - problem.size)), aicc,
+               dict(zip(names, map(float, scales), strict=True)), form, math.sqrt(squares / (n - problem.size)),
+               aicc(squares, n, k),
                converged, reason, shapes)  # fmt: skip
+
+
+def aicc(squares: float, n: int, k: int) -> float | None:
+    """Akaike's criterion, corrected for n residuals of this sum of squares and k parameters; None: too few."""
+    return n * math.log(max(squares / n, 1e-30)) + 2 * k + 2 * k * (k + 1) / (n - k - 1) if n > k + 1 else None
+
+
+def aicc_of_means(shapes: Shapes) -> float | None:
+    """Of one loss for all shapes of a group, on the residuals that `Fit.aicc` has."""
+    target, groups = np.log(shapes.loss), len(shapes.groups)
+    total = np.bincount(shapes.group, shapes.runs * target) / np.bincount(shapes.group, shapes.runs)
+    squares = float((shapes.runs * (target - total[shapes.group]) ** 2).sum()) / shapes.runs.mean()
+    return aicc(squares, len(target), groups + 1)
 
 
 # ---- intervals -------------------------------------------------------------------------------------------------------

@@ -20,7 +20,7 @@ from prune_lab.experiments.errors import RunFailed
 from prune_lab.experiments.models.cost import parameters
 from prune_lab.experiments.models.networks.gpt import gpt
 from prune_lab.experiments.seeds import torch_stream
-from prune_lab.experiments.studies.architecture import Architecture, fits, measuring
+from prune_lab.experiments.studies.architecture import Architecture, choosing, fits, forms, measuring
 from prune_lab.experiments.studies.architecture.figures import caveat, figures, verdict
 
 TINY: dict[str, Any] = {
@@ -157,6 +157,10 @@ def losses(spread: float = 0.001) -> pd.DataFrame:
                      "r": r, "loss": loss})  # fmt: skip
     table = pd.DataFrame(rows).assign(question="loss", depth=4, learning_rate=0.006, batch_size=8, weight_decay=0.05)
     other = table[(table["width"] == 64) & (table["heads"] == 4)].assign(learning_rate=0.003, loss=9.0)
+    fewer = table[(table["parameters"] == 196608) & (table["width"] == 64) & (table["heads"] == 8)]
+    fewer = pd.concat([fewer.assign(keys=2.0, r=1.2, loss=fewer["loss"] * 0.99),
+                       fewer.assign(keys=1.0, r=1.4, loss=fewer["loss"] * 1.2)])  # fmt: skip
+    table = pd.concat([table, fewer])
     timed = table[table["parameters"] == 196608].assign(question="throughput", loss=np.nan)
     timed["speed"] = 8000 / timed["keys"] * (1 + 0.001 * timed["seed"])
     table = pd.concat([table, other, timed], ignore_index=True)
@@ -165,7 +169,7 @@ def losses(spread: float = 0.001) -> pd.DataFrame:
 
 @pytest.fixture(scope="module")
 def rows() -> pd.DataFrame:
-    return fits.rows(losses())
+    return Architecture.runs({"runs": losses()})
 
 
 def values(rows: pd.DataFrame, measure: str, size: int | None = None) -> Any:
@@ -199,18 +203,65 @@ def test_seeds_that_do_not_determine_the_law_have_a_row_without_a_value() -> Non
 
 def test_the_fastest_of_the_shapes_that_are_as_good_is_chosen(rows: pd.DataFrame) -> None:
     predicted, speeds = np.array([1.0, 1.004, 1.02, 0.99]), np.array([10.0, 30, 90, 5])
-    found = fits.choose(predicted, speeds, 0, 0.005)
+    found = choosing.choose(predicted, speeds, 0, 0.005)
     assert (found.chosen, found.best) == (1, 3)
-    assert fits.choose(predicted, speeds, 0, 0.0).chosen == 0
+    assert choosing.choose(predicted, speeds, 0, 0.0).chosen == 0
     assert values(rows, "ln_speed_of_chosen").mean() > 0.5
     assert values(rows, "loss_of_chosen").max() < 0.01
     assert len(values(rows, "ln_speed_of_best")) == 3
 
 
+def test_heads_of_keys_are_reduced_until_a_trained_shape_is_worse() -> None:
+    keys, speeds, error = np.array([8.0, 1, 4, 2]), np.array([99.0, 40, 10, 20]), np.full(4, 0.01)
+
+    def found(loss: list[float]) -> int:
+        return choosing.search(keys, speeds, np.array(loss), error, first=2)
+
+    assert found([0, 0.005, 0, 0.005]) == 1
+    assert found([0, 0.02, 0, 0.005]) == 3
+    assert found([0, 0.005, 0, 0.02]) == 2  # 1 is not tried where 2 is worse, and more than the first never are
+    assert found([0, 0.005, 0, math.nan]) == 2
+    table = losses()
+    table = table[~table["heads"].isin([2, 6])]
+    same = (table["heads"] == 4) & (table["question"] == "throughput")  # the reference alone is fast: it is chosen
+    table.loc[same, "speed"] = 1.0
+    choice = choosing.choice_of(table)
+    assert choice is not None
+    assert choice.shapes["keys"].tolist() == (choice.shapes["heads"] / 2).tolist()  # the law's, of one query group
+    assert choice.by_keys["keys"].tolist() == [1, 2, 4]
+    assert choice.last["keys"] == 2
+    own = Architecture.runs({"runs": table})
+    assert values(own, "loss_of_chosen").mean() == pytest.approx(0)
+    assert values(own, "loss_of_searched").mean() == pytest.approx(math.log(0.99))
+    assert values(own, "ln_speed_of_searched").mean() == pytest.approx(math.log(2))
+    by_keys = own[own["measure"] == "ln_loss_by_keys"]
+    assert by_keys.groupby("keys").size().to_dict() == {1: 3, 2: 3, 4: 3}
+
+
+def test_the_forms_of_the_law_are_judged_on_the_largest_size_beside_one_loss(rows: pd.DataFrame) -> None:
+    found = rows[rows["measure"].isin(forms.MEASURES)].groupby(["measure", "form"])["value"].mean()
+    error = np.exp(found["form_ln_error"])
+    assert set(error.index) == {"multiplicative", "additive", "joint", "one loss"}
+    assert error["multiplicative"] < 0.005 < error["one loss"]
+    assert found["form_ln_error"]["multiplicative"] - found["form_ln_error"]["one loss"] == pytest.approx(
+        values(rows, "ln_error").mean()
+    )
+    assert found["form_rank"]["multiplicative"] == pytest.approx(values(rows, "rank").mean())
+    assert "one loss" not in found["form_rank"]
+    assert found["form_aicc"]["multiplicative"] < -20  # of a law that is there
+    table = fits.trained_alike(losses())
+    assert forms.rows(table[table["parameters"] == 98304]).empty
+    few = table[(table["parameters"] == 196608) | table["heads"].isin([2, 4])]  # too few of the smaller sizes
+    few = few[(few["parameters"] > 49152) | few["width"].eq(64)]
+    own = forms.rows(few[few["parameters"] != 49152]).groupby("form")["value"].count()
+    assert own["multiplicative"] == 9
+    assert own["joint"] == 0
+
+
 def test_the_page_says_where_the_best_shape_is_and_draws_it(rows: pd.DataFrame) -> None:
     assert "parameters and 4 layers the lowest loss is at d/√N = 0.18 [0.1" in verdict(rows)
     drawn = list(figures(losses()))
-    assert [one.name for one in drawn] == ["shapes", "optima", "pareto"]
+    assert [one.name for one in drawn] == ["shapes", "optima", "forms", "pareto"]
     from matplotlib.figure import Figure
 
     for one in drawn:

@@ -114,9 +114,12 @@ class Architecture(StudyChoice):
 
     @classmethod
     def runs(cls, tables: Mapping[str, pd.DataFrame]) -> pd.DataFrame:
-        from .fits import rows
+        import pandas as pd
 
-        return rows(tables["runs"])
+        from . import choosing, fits, forms
+
+        found = [one.rows(tables["runs"]) for one in (fits, choosing, forms)]
+        return pd.concat([one for one in found if len(one)], ignore_index=True)
 
     @classmethod
     def points(cls, runs: pd.DataFrame) -> pd.DataFrame:

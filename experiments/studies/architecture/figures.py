@@ -16,7 +16,8 @@ from ...figures.axes import bars, log_axis, name_axes
 from ...figures.panels import Drawing, Figures
 from ...figures.style import BLUE, GREEN, GREY, INK, OCHRE, ORANGE, PURPLE, SKY
 from ...laws.intervals import LEVEL, interval_of, worded
-from .fits import candidates, choose, held_out_size, law_of, reference_of, rows, trained_alike, usual_depth
+from . import choosing, forms
+from .fits import law_of, rows, trained_alike, usual_depth
 
 COLOURS = (BLUE, ORANGE, GREEN, PURPLE, OCHRE, SKY)
 PAPER = {"x": 0.0801, "r": 1.0317}  # optima of the paper's fit to 80M, 145M and 297M
@@ -80,21 +81,8 @@ def figures(table: pd.DataFrame) -> Iterator[Figures]:
              for axis in BY],
             columns=2,
         )  # fmt: skip
-    speeds = table[table["question"] == "throughput"] if len(table) else table
-    if len(losses) and len(speeds):
-        try:
-            shapes = candidates(losses, speeds)
-        except ConfigError:
-            return
-        yield Figures(
-            "pareto", "Loss against the speed of decoding",
-            "Each dot is a trained shape of the largest size, with its heads of queries and of keys. Line: no other is "
-            "both better and faster. The choice: the fastest whose predicted loss is within a standard error of the "
-            "reference's.",
-            [Drawing(f"{held_out_size(losses):,} parameters", "mean loss, measured speed",
-                     "loss against tokens a second", lambda axes: _pareto(axes, shapes))],
-            columns=1,
-        )  # fmt: skip
+    yield from forms.figures(table)
+    yield from choosing.figures(table)
 
 
 def _cut(own: pd.DataFrame, axis: str, axes: Axes) -> None:
@@ -138,19 +126,3 @@ def _optima(optima: pd.DataFrame, losses: pd.DataFrame, axis: str, axes: Axes) -
     axes.set_xticks(range(len(names)), names)
     axes.set_xlim(-0.6, len(names) - 0.4)
     name_axes(axes, "", f"best {SHORT[axis]}")
-
-
-def _pareto(axes: Axes, shapes: pd.DataFrame) -> None:
-    predicted, speed, place = shapes["predicted"].to_numpy(), shapes["speed"].to_numpy(), reference_of(shapes)
-    ordered = shapes.sort_values(["speed", "loss"], ascending=[False, True])
-    front = ordered[ordered["loss"] <= ordered["loss"].cummin()]
-    axes.plot(front["speed"], front["loss"], color=GREY, linewidth=1)
-    axes.plot(shapes["speed"], shapes["loss"], "o", color=BLUE)
-    for one in shapes.to_dict("records"):
-        axes.annotate(f"d {one['width']:.0f}, {one['heads']:.0f}/{one['keys']:.0f}", (one["speed"], one["loss"]),
-                      xytext=(4, 4), textcoords="offset points", fontsize=7.5)  # fmt: skip
-    if place is not None:
-        found = choose(predicted, speed, place, float(shapes["error"].iloc[0]))
-        for name, row, colour in (("reference", found.reference, INK), ("chosen", found.chosen, ORANGE)):
-            axes.plot(speed[[row]], shapes["loss"].to_numpy()[[row]], "o", color=colour, label=name)
-    name_axes(axes, "tokens a second", "loss (nats a token)")

@@ -9,13 +9,11 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from itertools import pairwise
 
 import numpy as np
 import pandas as pd
 
-from ...contracts import Floats
 from ...errors import ConfigError
 from ...laws import conditional
 from ...laws.intervals import interval_of
@@ -26,7 +24,6 @@ SETTING = ["context", "texts", "precision"]  # of decoding
 LAW = ("ln_x_star", "ln_r_star", "ln_kappa_x", "ln_kappa_r")
 CHANGES = ("change_of_ln_kappa_x", "change_of_ln_kappa_r")  # from the size before
 HELD_OUT = ("rank", "ln_error", "best_rank")  # error: over that of predicting one loss for every shape
-REFERENCE = (64, 8, 4)  # width, heads, heads of keys: the shape that a choice is compared with
 Quantities = Mapping[str, float]
 Row = dict[str, object]
 
@@ -35,16 +32,15 @@ def rows(table: pd.DataFrame) -> pd.DataFrame:
     """measure, value, seed and the shape, size or depth that it is of."""
     losses, speeds = trained_alike(table), table[table["question"] == "throughput"]
     found = [
-        _measured(losses, "loss", losses["loss"] if len(losses) else None),
-        _measured(speeds, "ln_speed", speeds["speed"].astype(float).map(math.log) if len(speeds) else None),
+        measured(losses, "loss", losses["loss"] if len(losses) else None),
+        measured(speeds, "ln_speed", speeds["speed"].astype(float).map(math.log) if len(speeds) else None),
         _by_rate(table),
         pd.DataFrame(_of_laws(losses)),
-        pd.DataFrame(_of_choice(losses, speeds)),
     ]
     return pd.concat([one for one in found if len(one)], ignore_index=True)
 
 
-def _measured(runs: pd.DataFrame, measure: str, values: pd.Series[float] | None) -> pd.DataFrame:
+def measured(runs: pd.DataFrame, measure: str, values: pd.Series[float] | None) -> pd.DataFrame:
     """A row a run."""
     if values is None or not len(runs):
         return pd.DataFrame()
@@ -59,7 +55,19 @@ def _converged(table: pd.DataFrame) -> pd.DataFrame:
 
 
 def trained_alike(table: pd.DataFrame) -> pd.DataFrame:
-    """The trained runs of the most frequent recipe: those of other learning rates show that it was tuned."""
+    """The trained runs that the law is of: the most frequent query group, with the most frequent recipe.
+
+    Those of other learning rates show that it was tuned, and those of other query groups are the search's (choosing).
+    """
+    trained = same_recipe(table)
+    if not len(trained):
+        return trained
+    group = trained["heads"] / trained["keys"]
+    return trained[group == group.mode().iloc[0]]
+
+
+def same_recipe(table: pd.DataFrame) -> pd.DataFrame:
+    """The trained runs of the most frequent recipe."""
     trained = _converged(table)
     for name in RECIPE:
         if len(trained):
@@ -73,7 +81,7 @@ def _by_rate(table: pd.DataFrame) -> pd.DataFrame:
     if not len(trained):
         return trained
     several = trained.groupby(SHAPE)["learning_rate"].transform("nunique") > 1
-    return _measured(trained[several], "loss_at_rate", trained[several]["loss"])
+    return measured(trained[several], "loss_at_rate", trained[several]["loss"])
 
 
 def points(runs: pd.DataFrame) -> pd.DataFrame:
@@ -106,6 +114,17 @@ def held_out_size(losses: pd.DataFrame) -> int:
     return int(losses["parameters"].max())
 
 
+def smaller(losses: pd.DataFrame) -> pd.DataFrame:
+    """The runs of all sizes but the largest."""
+    return losses[losses["parameters"] < held_out_size(losses)]
+
+
+def predicted(law: conditional.Fit, losses: pd.DataFrame) -> conditional.HeldOut:
+    """How the law predicts the shapes of the largest size."""
+    unseen = losses[losses["parameters"] == held_out_size(losses)]
+    return conditional.held_out(law, *(unseen[name].to_numpy(dtype=float) for name in ("x", "r", "loss")))
+
+
 def _of_laws(losses: pd.DataFrame) -> Iterator[Row]:
     """x*, r* and the kappas of each size and depth alone; how the law of the smaller sizes ranks the largest."""
     for (depth, size), own in losses.groupby(["depth", "parameters"]):
@@ -133,9 +152,7 @@ def _optimum(losses: pd.DataFrame) -> Quantities:
 
 
 def _ranked(losses: pd.DataFrame) -> Quantities:
-    largest = held_out_size(losses)
-    seen, unseen = losses[losses["parameters"] < largest], losses[losses["parameters"] == largest]
-    found = conditional.held_out(law_of(seen), *(unseen[name].to_numpy(dtype=float) for name in ("x", "r", "loss")))
+    found = predicted(law_of(smaller(losses)), losses)
     return dict(zip(HELD_OUT, (found.rank, 0.5 * math.log(found.error / found.mean_error), found.best), strict=True))
 
 
@@ -162,73 +179,3 @@ def pseudo_values(
         alone = np.array([one[name] for one in without])
         for seed, value in zip(seeds, whole[name] + (len(seeds) - 1) * (alone.mean() - alone), strict=True):
             yield {"measure": name, "seed": seed, "value": float(value)}
-
-
-# ---- the choice ------------------------------------------------------------------------------------------------------
-
-
-@dataclass(frozen=True, slots=True)
-class Chosen:
-    """What algorithm 1 of arXiv:2510.18245 takes among shapes of one size."""
-
-    reference: int  # rows of the table that it chose from
-    chosen: int
-    best: int  # the lowest predicted loss
-
-
-def choose(predicted: Floats, speeds: Floats, reference: int, error: float) -> Chosen:
-    """The fastest shape whose predicted loss is within a standard error of the reference's."""
-    allowed = np.flatnonzero(predicted <= predicted[reference] * (1 + error))
-    return Chosen(reference, int(allowed[np.argmax(speeds[allowed])]), int(np.argmin(predicted)))
-
-
-def candidates(losses: pd.DataFrame, speeds: pd.DataFrame) -> pd.DataFrame:
-    """Shapes of the largest size that were trained and timed: mean loss, predicted loss and tokens a second.
-
-    Predicted by the law of the smaller sizes; the speed is that of float32 at most texts and the shortest context.
-    """
-    depth = usual_depth(losses)
-    same = losses[losses["depth"] == depth]
-    largest = held_out_size(same)
-    law = law_of(same[same["parameters"] < largest])
-    timed = speeds[(speeds["precision"] == "float32") & (speeds["parameters"] == largest)]
-    timed = timed[(timed["texts"] == timed["texts"].max()) & (timed["context"] == timed["context"].min())]
-    by_shape = timed.groupby(SHAPE)["speed"].mean().rename("speed")
-    trained = same[same["parameters"] == largest].groupby([*SHAPE, "x", "r"])["loss"].mean().reset_index()
-    table = trained.merge(by_shape, on=SHAPE).sort_values(SHAPE).reset_index(drop=True)
-    return table.assign(predicted=law.predict(table["x"].to_numpy(), table["r"].to_numpy()), error=law.residual)
-
-
-def reference_of(table: pd.DataFrame) -> int | None:
-    """The row of the reference shape, where it is there."""
-    found = np.flatnonzero((table[["width", "heads", "keys"]].to_numpy() == REFERENCE).all(axis=1))
-    return int(found[0]) if len(found) else None
-
-
-def _of_choice(losses: pd.DataFrame, speeds: pd.DataFrame) -> Iterator[Row]:
-    """The chosen shape against the reference: its loss by training seed, its speed by repeat."""
-    if not len(losses) or not len(speeds):
-        return
-    try:
-        table = candidates(losses, speeds)
-    except ConfigError:
-        return
-    place = reference_of(table)
-    if place is None:
-        return
-    found = choose(table["predicted"].to_numpy(), table["speed"].to_numpy(), place, float(table["error"].iloc[0]))
-
-    def by_seed(of: pd.DataFrame, name: str, row: int) -> pd.Series[float]:
-        keyed = of.merge(table.loc[[row], SHAPE], on=SHAPE)
-        return keyed.groupby("seed")[name].mean().astype(float).map(math.log)
-
-    timed = speeds[(speeds["precision"] == "float32") & (speeds["texts"] == speeds["texts"].max())]
-    timed = timed[timed["context"] == timed["context"].min()]
-    for name, of, column, row in (
-        ("loss_of_chosen", losses, "loss", found.chosen),
-        ("ln_speed_of_chosen", timed, "speed", found.chosen),
-        ("ln_speed_of_best", timed, "speed", found.best),
-    ):
-        difference = by_seed(of, column, row) - by_seed(of, column, found.reference)
-        for seed, value in difference.dropna().items():
-            yield {"measure": name, "seed": seed, "value": value, "parameters": int(table["parameters"].iloc[0])}
