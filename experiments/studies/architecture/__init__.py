@@ -118,7 +118,7 @@ class Architecture(StudyChoice):
 
         from . import choosing, fits, forms
 
-        found = [one.rows(tables["runs"]) for one in (fits, choosing, forms)]
+        found = [rows(tables["runs"]) for rows in (fits.rows, choosing.rows, forms.rows)]
         return pd.concat([one for one in found if len(one)], ignore_index=True)
 
     @classmethod

@@ -12,6 +12,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import partial
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -83,7 +84,8 @@ def timed(speeds: pd.DataFrame, size: int) -> pd.DataFrame:
     """The runs whose speed counts: float32, most texts, shortest context."""
     own = speeds[(speeds["precision"] == "float32") & (speeds["parameters"] == size)]
     own = own[own["texts"] == own["texts"].max()]
-    return own[own["context"] == own["context"].min()]
+    shortest: pd.DataFrame = own[own["context"] == own["context"].min()]
+    return shortest
 
 
 def reference_of(table: pd.DataFrame) -> int | None:
@@ -99,7 +101,7 @@ class Choice:
     shapes: pd.DataFrame  # candidates of the law
     first: Chosen
     by_keys: pd.DataFrame  # of the chosen width and heads: loss over the reference's, its error, speed
-    last: pd.Series[float]  # the row of `by_keys` that the search ends with
+    last: pd.Series[Any]  # the row of `by_keys` that the search ends with
 
 
 def choice_of(table: pd.DataFrame) -> Choice | None:
@@ -115,27 +117,28 @@ def choice_of(table: pd.DataFrame) -> Choice | None:
     if (place := reference_of(shapes)) is None:
         return None
     found = choose(shapes["predicted"].to_numpy(), shapes["speed"].to_numpy(), place, float(shapes["error"].iloc[0]))
-    chosen, clocked = shapes.loc[found.chosen], timed(speeds, held_out_size(losses))
+    chosen, clocked = shapes.iloc[found.chosen], timed(speeds, held_out_size(losses))
     rows = []
     for shape, own in every.groupby(SHAPE):
         about = dict(zip(SHAPE, shape, strict=True))
         speed = clocked[_of(clocked, about)]["speed"]
         if all(about[name] == chosen[name] for name in SHAPE[:-1]) and len(speed):
-            over = interval_of(_apart(own, every[_of(every, shapes.loc[place])], "loss"))
+            over = interval_of(_apart(own, every[_of(every, shapes.iloc[place])], "loss"))
             rows.append(about | {"loss": over.value, "error": over.error, "speed": float(speed.mean())})
     by_keys = pd.DataFrame(rows)
     first = int(np.flatnonzero(by_keys["keys"] == chosen["keys"])[0])
-    last = search(*(by_keys[name].to_numpy(float) for name in ("keys", "speed", "loss", "error")), first)
-    return Choice(shapes, found, by_keys, by_keys.loc[last])
+    keys, speed, loss, error = (by_keys[name].to_numpy(float) for name in ("keys", "speed", "loss", "error"))
+    last = search(keys, speed, loss, error, first)
+    return Choice(shapes, found, by_keys, by_keys.iloc[last])
 
 
-def _of(runs: pd.DataFrame, shape: pd.Series[float] | dict[str, object]) -> pd.Series[bool]:
-    return (runs[SHAPE] == pd.Series({name: shape[name] for name in SHAPE})).all(axis=1)
+def _of(runs: pd.DataFrame, shape: pd.Series[Any] | dict[str, Any]) -> pd.Series[bool]:
+    return (runs[SHAPE] == [shape[name] for name in SHAPE]).all(axis=1)
 
 
 def _apart(own: pd.DataFrame, other: pd.DataFrame, name: str) -> pd.Series[float]:
     """By seed, ln of a measure over the other's."""
-    one, two = (np.log(runs.groupby("seed")[name].mean().astype(float)) for runs in (own, other))
+    one, two = (runs.groupby("seed")[name].mean().astype(float).map(math.log) for runs in (own, other))
     return (one - two).dropna()
 
 
@@ -146,7 +149,7 @@ def rows(table: pd.DataFrame) -> pd.DataFrame:
     if group.nunique() > 1:
         several = every.groupby(SHAPE[:-1])["keys"].transform("nunique") > 1
         by_keys = every[several]
-        found.append(measured(by_keys, "ln_loss_by_keys", np.log(by_keys["loss"].astype(float))))
+        found.append(measured(by_keys, "ln_loss_by_keys", by_keys["loss"].astype(float).map(math.log)))
     found.append(pd.DataFrame(_of_choice(table)))
     return pd.concat(found, ignore_index=True)
 
@@ -157,7 +160,7 @@ def _of_choice(table: pd.DataFrame) -> Iterator[Row]:
     every, size = same_recipe(table), int(choice.last["parameters"])
     clocked = timed(table[table["question"] == "throughput"], size)
     shapes, found = choice.shapes, choice.first
-    chosen, best, searched = shapes.loc[found.chosen], shapes.loc[found.best], choice.last
+    chosen, best, searched = shapes.iloc[found.chosen], shapes.iloc[found.best], choice.last
     for measure, runs, column, shape in (
         ("loss_of_chosen", every, "loss", chosen),
         ("ln_speed_of_chosen", clocked, "speed", chosen),
@@ -165,7 +168,7 @@ def _of_choice(table: pd.DataFrame) -> Iterator[Row]:
         ("loss_of_searched", every, "loss", searched),
         ("ln_speed_of_searched", clocked, "speed", searched),
     ):
-        reference = runs[_of(runs, shapes.loc[found.reference])]
+        reference = runs[_of(runs, shapes.iloc[found.reference])]
         for seed, value in _apart(runs[_of(runs, shape)], reference, column).items():
             yield {"measure": measure, "seed": seed, "value": value, "parameters": size}
 
@@ -199,8 +202,8 @@ def _pareto(shapes: pd.DataFrame, choice: Choice | None, axes: Axes) -> None:
                       xytext=(4, 4), textcoords="offset points", fontsize=7.5)  # fmt: skip
     if choice is not None:
         first = choice.first
-        marked = {"reference": (choice.shapes.loc[first.reference], INK),
-                  "chosen by the law": (choice.shapes.loc[first.chosen], ORANGE),
+        marked = {"reference": (choice.shapes.iloc[first.reference], INK),
+                  "chosen by the law": (choice.shapes.iloc[first.chosen], ORANGE),
                   "after the search over heads of keys": (choice.last, GREEN)}  # fmt: skip
         for place, (name, (shape, colour)) in enumerate(marked.items()):
             own = shapes[_of(shapes, shape)]

@@ -63,7 +63,8 @@ def trained_alike(table: pd.DataFrame) -> pd.DataFrame:
     if not len(trained):
         return trained
     group = trained["heads"] / trained["keys"]
-    return trained[group == group.mode().iloc[0]]
+    usual: pd.DataFrame = trained[group == group.mode().iloc[0]]
+    return usual
 
 
 def same_recipe(table: pd.DataFrame) -> pd.DataFrame:

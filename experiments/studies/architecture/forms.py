@@ -71,7 +71,7 @@ def _compared(form: conditional.Form, losses: pd.DataFrame) -> Quantities:
 
 def _of_one_loss(losses: pd.DataFrame) -> Quantities:
     largest = losses[losses["parameters"] == held_out_size(losses)]
-    means = np.log(largest["loss"].astype(float)).groupby([largest["x"], largest["r"]]).mean()
+    means = largest["loss"].astype(float).map(math.log).groupby([largest["x"], largest["r"]]).mean()
     return {AICC: 0.0, ERROR: math.log(float(means.std(ddof=0)))}
 
 
