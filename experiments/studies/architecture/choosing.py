@@ -9,6 +9,7 @@ the reference on the seeds that chose it, which favours it.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import partial
