@@ -128,8 +128,8 @@ def choice_of(table: pd.DataFrame) -> Choice | None:
             rows.append(about | {"loss": over.value, "error": over.error, "speed": float(speed.mean())})
     by_keys = pd.DataFrame(rows)
     first = int(np.flatnonzero(by_keys["keys"] == chosen["keys"])[0])
-    keys, speed, loss, error = (by_keys[name].to_numpy(float) for name in ("keys", "speed", "loss", "error"))
-    last = search(keys, speed, loss, error, first)
+    columns: list[Floats] = [by_keys[name].to_numpy(dtype=float) for name in ("keys", "speed", "loss", "error")]
+    last = search(columns[0], columns[1], columns[2], columns[3], first)
     return Choice(shapes, found, by_keys, by_keys.iloc[last])
 
 
