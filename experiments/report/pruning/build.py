@@ -22,6 +22,7 @@ from ..table import fact
 from . import (
     against,
     capacity,
+    compute,
     curves,
     distribution,
     fits,
@@ -56,11 +57,12 @@ def build(
     measures, unmeasured = distribution.measured(store, own)
     outcomes = [claims.check(expectation, own) for expectation in expectations]
     placed, pairs = laws.placed(runs.named(advantage), own), between_scores(own)
-    gained, weighed = headline(placed), claims.weighed(policies)
+    gained, weighed, joint = headline(placed), claims.weighed(policies), compute.laws(own)
     sections = [
         words.section(own), overview.section(placed, points, guessed), against.section(pairs, own),
         capacity.section(own, advantage), scaling.section(panels), gains.section(panels, advantage),
         gains.over_uniform(policies), page.expected(outcomes), fits.challenges(panels), fits.section(panels),
+        compute.section(joint),
         distribution.section(list(distribution.shifts(measures, own, panels)), unmeasured), kept.classes(store, own),
         gallery.section(store, own), curves.section(store, panels), runs.listing(points, own),
     ]  # fmt: skip
@@ -80,6 +82,7 @@ def build(
             "policies": policies.to_dict("records"),
             "scores": pairs.to_dict("records"),
             "laws": [{"panel": panel.title, "rows": fits.rows(panel)} for panel in panels],
+            "joint_laws": list(compute.rows(joint)),
             "beats_the_law": [
                 {"panel": panel.title, "rule": one.rule, "keep": one.keep} | asdict(one.answer)
                 for panel in panels

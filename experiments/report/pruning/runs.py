@@ -24,6 +24,7 @@ POINT = (
 PRUNED = ("task", "fingerprint", "keep", "rule", "balance", "seed", "drop_hardest")  # of a prune run's recipe
 TRAINED = (
     "examples", "pool", "steps", "epochs", "examples_seen", "dev_accuracy_last", "dev_accuracy_best", "dev_loss_last",
+    "parameters",
 )  # fmt: skip
 
 METRICS = (
