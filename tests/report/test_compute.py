@@ -18,10 +18,12 @@ from prune_lab.experiments.report.pruning import compute
 def runs(sizes: Any = ((1e4, 2e4, 4e4, 8e4), (1000, 4000, 16_000)), seeds: int = 3) -> pd.DataFrame:
     """Of a known law: E 1, A 20, B 30, alpha .3, beta .4."""
     draw, rows = np.random.default_rng(0), []
-    for N, D, seed in product(*sizes, range(seeds)):
-        loss = (1 + 20 / N**0.3 + 30 / D**0.4) * np.exp(0.003 * draw.standard_normal())
-        rows.append({"parameters": N, "examples_seen": D, "seed": seed, "loss": loss, "recipe.epochs": D / 1000})
-    table = pd.DataFrame(rows).assign(task="cifar10", fingerprint="f", model="convnet", split="test", rule="none")
+    for number, seen, seed in product(*sizes, range(seeds)):
+        loss = (1 + 20 / number**0.3 + 30 / seen**0.4) * np.exp(0.003 * draw.standard_normal())
+        rows.append({"parameters": number, "examples_seen": seen, "seed": seed, "loss": loss})
+    table = pd.DataFrame(rows)
+    table["recipe.epochs"] = table["examples_seen"] / 1000
+    table = table.assign(task="cifar10", fingerprint="f", model="convnet", split="test", rule="none")
     return table.assign(**{"policy": "uniform", "task.dev": 0.1, "recipe.learning_rate": 0.1, "task.examples": 1000})
 
 

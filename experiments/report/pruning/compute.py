@@ -28,9 +28,9 @@ LENGTHS = {"task.examples", *(f"recipe.{unit}" for unit in UNITS)}  # and those 
 SHOWN = ("E", "A", "B", "alpha", "beta")
 SYMBOLS = {"alpha": "α", "beta": "β"}
 WORDS = (
-    "Unpruned runs under uniform weights. N: a GPT's parameters without its embeddings, all parameters of other models. "
+    "Unpruned runs under uniform weights. N: a GPT's parameters without embeddings, all parameters of other models. "
     "D: tokens, or examples, counted as often as they were seen. Compute: of a GPT the operations of its matrix "
-    "products, of other models 6 N D. L: test loss, last epoch's model, in nats; means and 95 % t intervals over seeds. "
+    "products, of other models 6 N D. L: test loss, last epoch's model, in nats; means, 95 % t intervals over seeds. "
     "Lines: the law L = E + A / N^α + B / D^β of arXiv:2203.15556, fitted to all runs (Huber's loss of ln L); its "
     "intervals are percentiles over sizes drawn with replacement, the seeds of a size together."
 )
@@ -68,16 +68,16 @@ def sizes(runs: pd.DataFrame) -> pd.DataFrame:
 
 
 def _size(row: dict[Any, Any]) -> tuple[float, float, float]:
-    N, seen = float(row.get("parameters", math.nan)), float(row["examples_seen"])
-    D = seen * float(row.get("task.context", math.nan)) if row["model"] == "gpt" else seen
+    number, seen = float(row.get("parameters", math.nan)), float(row["examples_seen"])
     if row["model"] != "gpt":
-        return N, D, 6 * N * D
+        return number, seen, 6 * number * seen
     named = {str(name).removeprefix("model."): value for name, value in row.items() if str(name).startswith("model.")}
     model = Gpt.model_validate({name: _plain(value) for name, value in named.items() if not pd.isna(value)})
-    body = float(parameters(model, 0, 0).body)
-    if math.isnan(D):
-        return body, D, math.nan
-    return body, D, D * training_flops(model, int(row["task.vocabulary"]), int(row["task.context"]))
+    body, context = float(parameters(model, 0, 0).body), float(row.get("task.context", math.nan))
+    if math.isnan(context):
+        return body, math.nan, math.nan
+    tokens = seen * context
+    return body, tokens, tokens * training_flops(model, int(row["task.vocabulary"]), int(context))
 
 
 def _plain(value: Any) -> Any:
@@ -88,9 +88,9 @@ def _plain(value: Any) -> Any:
 def _joint(own: pd.DataFrame) -> Joint:
     own = own.assign(cell=own.groupby(["N", "D"]).ngroup())
     title = f"{own['task'].iloc[0]} · {own['model'].iloc[0]} · {count(own['N'].nunique(), 'number')} of parameters"
-    N, D, L = (own[name].to_numpy(dtype=float) for name in ("N", "D", "loss"))
+    sized = [own[name].to_numpy(dtype=float) for name in ("N", "D", "loss")]
     try:
-        law = chinchilla.fit(N, D, L)
+        law = chinchilla.fit(*sized)
     except ConfigError as error:
         return Joint(title, own, None, f"No joint law: {error}.", {})
     try:
@@ -101,7 +101,7 @@ def _joint(own: pd.DataFrame) -> Joint:
     fitted = ", ".join(f"{SYMBOLS.get(name, name)} = {values[name]}" for name in SHOWN)
     said = f"Fitted to {count(len(own), 'run')} of {count(own['cell'].nunique(), 'size')}: {fitted}.{why}"
     if not law.reason:
-        compute = float((6 * N * D).max())
+        compute = float((6 * sized[0] * sized[1]).max())
         best, data = law.optimal(compute)
         said += (f" At equal 6 N D the best N grows as its power {values['exponent']}; at {compute:.2g} it is "
                  f"{best:,.0f}, with {data / best:.3g} times as much data.")  # fmt: skip
@@ -126,19 +126,19 @@ def rows(found: Sequence[Joint]) -> Iterator[dict[str, Any]]:
 
 def _draw(one: Joint, axes: Axes) -> None:
     """A line and its points for each number of parameters."""
-    groups: list[tuple[Any, pd.DataFrame]] = list(one.runs.groupby("N", sort=True))
-    for place, (N, own) in enumerate(groups):
-        colour = paler(BLUE, len(groups) - 1 - place, len(groups))
+    by_number: list[tuple[Any, pd.DataFrame]] = list(one.runs.groupby("N", sort=True))
+    for place, (number, own) in enumerate(by_number):
+        colour = paler(BLUE, len(by_number) - 1 - place, len(by_number))
         cells = [cell for _, cell in own.groupby("D", sort=True)]
         compute = np.array([float(cell["C"].mean()) for cell in cells])
         means = [interval_of(cell["loss"]) for cell in cells]
         value, low, high = (np.array([getattr(mean, name) for mean in means]) for name in ("value", "low", "high"))
         bars(axes, compute, value, low, high, fmt=MARKERS[place % len(MARKERS)], color=colour,
-             label=f"N = {count_label(float(f'{N:.3g}'))}")  # fmt: skip
+             label=f"N = {count_label(float(f'{number:.3g}'))}")  # fmt: skip
         if one.law is not None:
             data = np.geomspace(own["D"].min(), own["D"].max(), 40)
             per = float((own["C"] / own["D"]).mean())
-            axes.plot(per * data, one.law.predict(np.full(40, N), data), color=colour, linewidth=1.2)
+            axes.plot(per * data, one.law.predict(np.full(40, number), data), color=colour, linewidth=1.2)
     log_axis(axes, "x", *limits(one.runs["C"].to_numpy(dtype=float), 1.3), lambda value: f"{value:.0e}")
     log_axis(axes, "y", *limits(one.runs["loss"].to_numpy(dtype=float), 1.05))
     name_axes(axes, "compute (operations)", "test loss (nats)")
