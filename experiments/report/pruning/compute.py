@@ -26,6 +26,7 @@ from .capacity import UNITS
 SAME = ("task.", "recipe.", "shifted.", "finetune.")  # settings that runs of one law share
 LENGTHS = {"task.examples", *(f"recipe.{unit}" for unit in UNITS)}  # and those that make D
 SHOWN = ("E", "A", "B", "alpha", "beta")
+NONE = math.nan, math.nan  # of an interval
 SYMBOLS = {"alpha": "α", "beta": "β"}
 WORDS = (
     "Unpruned runs under uniform weights. N: a GPT's parameters without embeddings, all parameters of other models. "
@@ -97,7 +98,7 @@ def _joint(own: pd.DataFrame) -> Joint:
         ends, why = law.interval(clusters=own["cell"].to_numpy()), ""
     except ConfigError as error:
         ends, why = {}, f" {str(error).capitalize()}."
-    values = {name: worded(getattr(law, name), *ends.get(name, ()), form=".3g") for name in (*SHOWN, "exponent")}
+    values = {name: worded(getattr(law, name), *ends.get(name, NONE), ".3g") for name in (*SHOWN, "exponent")}
     fitted = ", ".join(f"{SYMBOLS.get(name, name)} = {values[name]}" for name in SHOWN)
     said = f"Fitted to {count(len(own), 'run')} of {count(own['cell'].nunique(), 'size')}: {fitted}.{why}"
     if not law.reason:
