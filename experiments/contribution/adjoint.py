@@ -19,7 +19,7 @@ import torch
 from torch import Tensor, nn
 from torch.func import functional_call, grad_and_value, vmap
 
-from ..contracts import Batch, Task
+from ..contracts import Batch, Indices, Task
 from ..errors import ConfigError, DataUnavailable
 from ..seeds import torch_stream
 from .field import Field, NetworkField, OfWeights, Weights, flat, shaped
@@ -206,12 +206,12 @@ def functional_losses(task: Task, model: nn.Module) -> tuple[OfWeights, dict[str
     return losses, start
 
 
-def first_batches(task: Task, size: int, number: int, seed: int) -> list[Batch]:
-    """The first `number` batches of as many shuffled epochs as that takes."""
+def first_batches(task: Task, size: int, number: int, seed: int, *, index: Indices | None = None) -> list[Batch]:
+    """The first `number` batches of as many shuffled epochs as that takes, of all examples or those of `index`."""
     found: list[Batch] = []
     for epoch in count():
         order, augmentation = (torch_stream(seed, name, epoch) for name in ("order", "augmentation"))
-        found += task.batches("train", size=size, order=order, augmentation=augmentation)
+        found += task.batches("train", size=size, index=index, order=order, augmentation=augmentation)
         if len(found) >= number:
             break
     return found[:number]

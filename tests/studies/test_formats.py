@@ -19,6 +19,7 @@ from prune_lab.experiments.studies.formats.corpus import corpus
 from prune_lab.experiments.studies.formats.measuring import counted
 from prune_lab.experiments.studies.formats.pretraining import ByTokens, pretrained, task_of
 from prune_lab.experiments.studies.formats.results import optimum, runs, winner
+from prune_lab.experiments.training.policies.uniform import Uniform
 
 from ..command_line import call
 
@@ -60,7 +61,7 @@ def test_the_loss_of_a_batch_is_the_mean_of_its_tokens() -> None:
     task = task_of(study, made, made, torch.device("cpu"))
     model = task.model(torch_stream(0, "init"))
     (batch,) = task.batches("train", size=200)
-    weights = ByTokens(task.examples("train").units["tokens"]).weights(0, batch.index)
+    weights = ByTokens(task.examples("train").units["tokens"], Uniform()).weights(0, batch.index)
     loss = (weights * task.losses(model, batch)).sum() / weights.sum()
     plain = torch.nn.functional.cross_entropy(
         model(batch.inputs).detach().flatten(0, 1), batch.targets.flatten(), ignore_index=IGNORED

@@ -51,6 +51,9 @@ class Formats(StudyChoice):
     balance: Annotated[float, Field(ge=0, le=1)] = 0.0  # share of its quota that every format is promised
     proxy_steps: Count = 500  # of pretraining of each proxy of the score, on the whole corpus
     learning_rate: Annotated[float, Field(gt=0)] = 0.01  # of pretraining: AdamW, rising for 100 steps, then a cosine
+    clip: Annotated[float, Field(ge=0)] = 1.0  # the largest norm of a gradient of pretraining; 0: any
+    policy: dict[str, Any] = Field(default={"name": "uniform"})  # of the lab: how much examples weigh in pretraining
+    meter: bool = False  # measure what each format contributes to pretraining; it needs study.clip=0
     arms: Annotated[tuple[Arm, ...], Field(min_length=1)] = (Arm(),)  # ways to reinforce, as below
     tested: Annotated[int, Field(ge=2)] = 150  # held-out chains
     samples: Annotated[int, Field(ge=2)] = 16  # solutions of each, drawn to measure a model
@@ -80,11 +83,13 @@ class Formats(StudyChoice):
         distinct = sum(10**number * 3 ** (number - 1) for number in range(self.least, self.most + 1))
         if self.tested > distinct // 10:
             raise ValueError(f"study.tested={self.tested} is more than a tenth of the {distinct} chains that there are")
-        if self.keep < 1:
-            from .pruning import rule_of, scorer_of
+        if self.meter and self.clip:
+            raise ValueError("study.meter=true differentiates the pretraining, which needs study.clip=0")
+        from .choosing import policy_of, rule_of, scorer_of
 
-            if rule_of(self).scored:
-                scorer_of(self)
+        policy_of(self)
+        if self.keep < 1 and rule_of(self).scored:
+            scorer_of(self)
         return self
 
     def simplified(self) -> Self:
@@ -92,7 +97,7 @@ class Formats(StudyChoice):
         plain: dict[str, Any] = {"arms": tuple(arm.simplified() for arm in self.arms)}
         unused = ["rule", "balance", "scorer", "proxy_steps"] if self.keep == 1 else []
         if self.keep < 1:
-            from .pruning import rule_of
+            from .choosing import rule_of
 
             unused = [] if rule_of(self).scored else ["scorer", "proxy_steps"]
         fields = type(self).model_fields
@@ -102,12 +107,17 @@ class Formats(StudyChoice):
         shares = "/".join(f"{share:g}" for share in self.shares)
         by = "" if self.rule == "random" else f" by {self.scorer['name']}"
         kept = "" if self.keep == 1 else f", {self.keep:g} {self.rule}{by}"
+        policy = "" if self.policy == {"name": "uniform"} else f", {self.policy['name']}"
         often = "" if set(self.repeats) == {1} else f" x {'/'.join(map(str, self.repeats))}"
         chains = f"{self.least} to {self.most} operands, " if (self.least, self.most) != (3, 5) else ""
-        return f"{chains}width {self.width}, {self.depth} layer{'s' * (self.depth > 1)}, shares {shares}{often}{kept}"
+        model = f"{chains}width {self.width}, {self.depth} layer{'s' * (self.depth > 1)}"
+        return f"{model}, shares {shares}{often}{kept}{policy}"
 
     def measure(self, work: Work) -> tuple[dict[str, pd.DataFrame], dict[str, float]]:
-        """Tables `corpus`, `base`, `rollouts` (a row a rollout) and `looks` (a row a measurement)."""
+        """Tables `corpus`, `base`, `rollouts` (a row a rollout), `looks` (a row a measurement).
+
+        With `meter` also `pretraining`: a row for each format at each look.
+        """
         from .measuring import measure
 
         return measure(self, work)

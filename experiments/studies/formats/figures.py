@@ -10,6 +10,7 @@ import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 
+from ...contribution.settings import READABLE
 from ...figures import dots
 from ...figures.axes import band, bars, log_axis, name_axes
 from ...figures.panels import Drawing, Figures
@@ -28,6 +29,9 @@ def figures(tables: Tables) -> Iterator[Figures]:
         setting=[setting_of(dict(zip(map(str, curves), row, strict=True)), curves) for row in curves.to_numpy()]
     )
     yield from _curves(usual(found[found["algorithm"] == "grpo"]), curves)
+    yield from _foretold(curves)
+    if "pretraining" in tables:
+        yield from _pretraining(tables["pretraining"])
     yield from _scale(usual(found[found["algorithm"] == "grpo"]))
     yield from _optimum(found[found["algorithm"] != "ei"])
     yield from _pruned(found)
@@ -61,6 +65,61 @@ def _over_rollouts(own: pd.DataFrame, axes: Axes) -> None:
         band(axes, by.columns.to_numpy(), mean, low, high, colour, label=label, **style)
     _percent(axes)
     name_axes(axes, "rollouts", "share of the samples")
+
+
+def _foretold(curves: pd.DataFrame) -> Iterator[Figures]:
+    """Of arms whose contributions were measured: the shares, and beside them the sums of contributions."""
+    if "contribution_prog" not in curves or (own := curves[curves["contribution_prog"].notna()]).empty:
+        return
+    same = ["setting", "seed", "repeat"]
+    own = own.sort_values("rollout")
+    for name in NAMES:
+        own[f"sum_{name}"] = own.groupby(same)[f"contribution_{name}"].cumsum()
+    drawings = []
+    for setting, group in own.groupby("setting", sort=False):
+        for title, prefix, words in (
+            ("Shares", "share", "share of the samples"),
+            ("Contributions so far", "sum", "sum of contributions"),
+        ):
+            draw = partial(_formats_over, group, "rollout", prefix, "rollouts", words)
+            drawings.append(Drawing(title, str(setting), f"{title}, {setting}", draw))
+    yield Figures(
+        "foretold", "Do contributions name the winner before the shares do?",
+        "A format's contribution is the rate at which a step on its samples alone would lower the loss on other "
+        "chains. Right: the sum of those of all rollouts so far. Means over seeds, with 95 % intervals.",
+        drawings, columns=2,
+    )  # fmt: skip
+
+
+def _pretraining(table: pd.DataFrame) -> Iterator[Figures]:
+    table = table if "policy.name" in table else table.assign(**{"policy.name": "uniform"})
+    drawings = []
+    for policy, group in table.groupby("policy.name", sort=False):
+        for measure, title, words in (("ct", "CT", "taken off the held-out loss at once"),
+                                      ("phi", "φ", "taken off the rest of the loss curve")):  # fmt: skip
+            seen = group if measure == "ct" else group[group["metasmoothness"] >= READABLE]
+            if seen.empty:
+                continue
+            wide = seen.pivot_table(index=["seed", "step"], columns="format", values=measure).add_prefix(f"{measure}_")
+            draw = partial(_formats_over, wide.reset_index(), "step", measure, "steps of pretraining", "mean of each")
+            drawings.append(Drawing(f"{policy}, {title}", words, f"{title}, {policy}", draw))
+    smooth = table.groupby("seed")["metasmoothness"].first()
+    yield Figures(
+        "pretraining", "What each format contributes to pretraining",
+        "Means over the examples of each format, weighed as in the run. Means over seeds, with 95 % intervals. "
+        f"Metasmoothness is {smooth.min():.2f} to {smooth.max():.2f}; φ is drawn of the seeds from {READABLE:g} up.",
+        drawings, columns=2,
+    )  # fmt: skip
+
+
+def _formats_over(own: pd.DataFrame, x: str, prefix: str, x_words: str, y_words: str, axes: Axes) -> None:
+    for name in NAMES:
+        by = own.groupby(["seed", x])[f"{prefix}_{name}"].mean().unstack()
+        mean, _, low, high = intervals_of(by.to_numpy())
+        low, high = (np.where(np.isnan(end), mean, end) for end in (low, high))
+        band(axes, by.columns.to_numpy(), mean, low, high, COLOURS[name], label=name)
+    axes.axhline(0, color=GREY, linewidth=0.8)
+    name_axes(axes, x_words, y_words)
 
 
 def _scale(own: pd.DataFrame) -> Iterator[Figures]:

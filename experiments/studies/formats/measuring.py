@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from . import Formats
 
 DEV = 500  # examples on which the loss is followed while the base is trained
-PRETRAINING = 0.3  # of the progress of a run
+PRETRAINING, METERING = 0.3, 0.4  # of the progress of a run
 
 
 def measure(study: Formats, work: Work) -> tuple[dict[str, pd.DataFrame], dict[str, float]]:
@@ -24,6 +24,7 @@ def measure(study: Formats, work: Work) -> tuple[dict[str, pd.DataFrame], dict[s
     import torch
 
     from ...seeds import derive, deterministic, torch_stream
+    from .equality import contributions
     from .pretraining import pretrained, task_of
     from .pruning import kept
     from .reinforcing import measured, reinforced
@@ -34,7 +35,8 @@ def measure(study: Formats, work: Work) -> tuple[dict[str, pd.DataFrame], dict[s
     dev = corpus(fewer, derive(work.seed, "dev"))
     task = task_of(study, made, dev, torch.device("cpu"))
     rows_kept = kept(study, made, task, work, PRETRAINING / 2)
-    base = pretrained(study, task, work, PRETRAINING, kept=rows_kept)
+    taken: list[torch.Tensor] | None = [] if study.meter else None
+    base = pretrained(study, task, work, PRETRAINING, kept=rows_kept, taken=taken)
     parameters = sum(weight.numel() for weight in base.parameters())
     work.decide(
         f"{study.title()}: {parameters:,} parameters, pretrained for {study.steps} steps of {study.batch_size} on "
@@ -44,20 +46,29 @@ def measure(study: Formats, work: Work) -> tuple[dict[str, pd.DataFrame], dict[s
     before, found = measured(study, base, base, tested, torch_stream(work.seed, "look"))
     rows: list[dict[str, Any]] = []
     looks: list[dict[str, Any]] = []
-    number, done = sum(arm.streams for arm in study.arms), 0
+    number, done, end = sum(arm.streams for arm in study.arms), 0, 1 - METERING * study.meter
     for place, arm in enumerate(study.arms):
         named = {"arm": arm.called, "algorithm": arm.algorithm, "rate": arm.learning_rate, "kl": arm.kl,
                  "online": arm.online, "distinct_only": arm.distinct, "loss": arm.loss}  # fmt: skip
         for repeat in range(arm.streams):
             learner = reinforced(
                 study, arm, base, seed=work.seed, repeat=repeat, checkpoint=work.resume / f"arm_{place}_{repeat}",
-                notify=partial(_notify, work, done, number), decide=work.decide,
+                notify=partial(_notify, work, done / number, 1 / number, end), decide=work.decide,
             )  # fmt: skip
             done += 1
             told = named | {"repeat": repeat, "prompts": arm.prompts, "samples_each": arm.samples}
             rows += [told | row for row in learner.rows]
             looks += [told | row for row in ({"rollout": 0} | before, *learner.looks)]
-    tables = {"corpus": counted(made, rows_kept), "base": of_base(found), "rollouts": pd.DataFrame(rows)}
+    tables: dict[str, pd.DataFrame] = {
+        "corpus": counted(made, rows_kept),
+        "base": of_base(found),
+        "rollouts": pd.DataFrame(rows),
+    }
+    if taken is not None:
+        tables["pretraining"] = contributions(
+            study, task, made.formats, rows_kept, taken, seed=work.seed,
+            notify=lambda done: work.notify("", 1 - METERING * (1 - done)),
+        )  # fmt: skip
     metrics = {"parameters": float(parameters), "base_accuracy": before["accuracy"]}
     return tables | {"looks": pd.DataFrame(looks)}, metrics
 
@@ -87,5 +98,5 @@ def of_base(found: Any) -> pd.DataFrame:
     )  # fmt: skip
 
 
-def _notify(work: Work, done: int, number: int, sentence: str, share: float) -> None:
-    work.notify(sentence, PRETRAINING + (1 - PRETRAINING) * (done + share) / number)
+def _notify(work: Work, done: float, part: float, end: float, sentence: str, share: float) -> None:
+    work.notify(sentence, PRETRAINING + (end - PRETRAINING) * (done + part * share))

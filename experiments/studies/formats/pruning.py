@@ -13,12 +13,12 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ... import choices
-from ...contracts import Data, Floats, Indices, Proxy, RuleChoice, ScorerChoice, Work
+from ...contracts import Data, Floats, Indices, Proxy, Work
 from ...errors import ConfigError
 from ...pruning.select import select
 from ...pruning.shares import shares
 from ...seeds import derive
+from .choosing import rule_of, scorer_of
 from .corpus import Corpus
 from .task import FORMATS
 
@@ -26,7 +26,6 @@ if TYPE_CHECKING:
     from ...data.task import DeviceTask
     from . import Formats
 
-KNOWN = {"number", "share"}  # what a score may ask of a proxy here
 LOW, HIGH = 0.5, 2.0  # times its share of the corpus, beyond which a format's share of what is kept is said aloud
 
 
@@ -50,22 +49,6 @@ class Shown:
 
     def decide(self, sentence: str) -> None:
         self.work.decide(sentence)
-
-
-def scorer_of(study: Formats) -> ScorerChoice:
-    """The score; ValueError where there is none of that name, or it asks for more than proxies that saw everything."""
-    found = _of("scorer", study.scorer)
-    assert isinstance(found, ScorerChoice)
-    asked = [set(one.asks) - KNOWN for one in found.evidence(None)] if found.name != "random" else []
-    if any(asked) or getattr(found, "folds", None):
-        raise ValueError(f"study.scorer={found.name} needs more than trained proxies: loss, el2n or continuation")
-    return found
-
-
-def rule_of(study: Formats) -> RuleChoice:
-    found = _of("rule", {"name": study.rule})
-    assert isinstance(found, RuleChoice)
-    return found
 
 
 def kept(study: Formats, made: Corpus, task: DeviceTask, work: Work, share: float) -> Indices | None:
@@ -96,10 +79,11 @@ def _scores(study: Formats, task: DeviceTask, work: Work, share: float) -> Any:
 
     scorer, proxies = scorer_of(study), []
     asked = scorer.evidence(None)
+    plain = study.model_copy(update={"steps": study.proxy_steps, "policy": {"name": "uniform"}})
     for number, one in enumerate(asked):
         model = pretrained(
-            study.model_copy(update={"steps": study.proxy_steps}), task, work, share / len(asked),
-            name=f"proxy_{number}", seed=derive(work.seed, "proxy", one.asks["number"]), stop=one.asks.get("share"),
+            plain, task, work, share / len(asked), name=f"proxy_{number}",
+            seed=derive(work.seed, "proxy", one.asks["number"]), stop=one.asks.get("share"),
         )  # fmt: skip
         proxies.append(Proxy(model, {}))
     found = np.asarray(scorer.score(Shown(task, proxies, work)), dtype=np.float64)
@@ -107,10 +91,3 @@ def _scores(study: Formats, task: DeviceTask, work: Work, share: float) -> Any:
     if not np.isfinite(values).all():
         raise ConfigError(f"scorer={scorer.name} says nothing of some examples", "another study.scorer")
     return values
-
-
-def _of(kind: choices.Kind, settings: dict[str, Any]) -> Any:
-    name = str(settings.get("name", ""))
-    if name not in choices.names(kind):
-        raise ValueError(f"study.{kind} names no {kind}: {kind}s are {', '.join(choices.names(kind))}")
-    return choices.get(kind, name).model_validate(settings)

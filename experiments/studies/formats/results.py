@@ -10,6 +10,7 @@ import numpy as np
 import pandas as pd
 
 from ...contracts import Floats
+from ...contribution.settings import readable
 from ...laws.intervals import Interval, interval_of, worded
 
 NAMES = ("prog", "expr", "words")
@@ -25,9 +26,11 @@ CORPUS = [
     "rule",
     "scorer.name",
     "balance",
-]  # settings that make the corpus
-MODEL = ["width", "depth", "heads", "steps", "learning_rate"]
+    "policy.name",
+]  # settings that make the corpus, and the weights of its examples
+MODEL = ["width", "depth", "heads", "steps", "learning_rate", "clip", "meter"]
 ARM = ["algorithm", "rate", "kl", "online", "distinct_only", "loss", "arm"]
+LAST = 0.75  # share of a pretraining after which its contributions are noise
 EARLY = 5  # the rollout at which a winner is foretold
 DOMINANT = 0.8  # the share from which one format is said to dominate
 Tables = Mapping[str, pd.DataFrame]
@@ -43,7 +46,7 @@ def runs(tables: Tables) -> pd.DataFrame:
     difference of a share from it. kept_*: each format's share of the corpus that is pretrained on; kept_over_* that
     over its share before pruning; kept_apart: the largest difference of the two. lead: how many rollouts earlier the
     sums of contributions name the last winner for good than the shares do; wrong_by_*: 1 where at the fifth rollout
-    they name another.
+    they name another. Of a pretraining that was measured also the columns of `with_pretraining`.
     """
     looks = settled(tables["looks"])
     shown = [*_there(looks, CORPUS), *_there(looks, MODEL), *ARM, "seed", "repeat"]
@@ -66,6 +69,8 @@ def runs(tables: Tables) -> pd.DataFrame:
         row["apart"] = max(abs(row[f"share_{name}"] - predicted[name]) for name in NAMES)
         rows.append(row | kept(row))
     found = pd.DataFrame(rows)
+    if "pretraining" in tables:
+        found = with_pretraining(found, tables["pretraining"])
     return found.merge(_foretold(settled(tables["rollouts"]), [*same, "repeat"]), on=[*same, "repeat"], how="left")
 
 
@@ -116,6 +121,35 @@ def kept_of(corpus: pd.DataFrame) -> Any:
         return shares | {f"kept_over_{name}": float(over[name]) for name in NAMES} | {"kept_apart": apart}
 
     return of
+
+
+def with_pretraining(found: pd.DataFrame, pretraining: pd.DataFrame) -> pd.DataFrame:
+    """The rows of `runs` with what their pretraining gave.
+
+    between_ct, between_phi: the share of the contributions' variance that is between the formats, medians over the
+    first three quarters of the run. ct_*, phi_*: each format's means over them. weight_*: its share of all the weight.
+    wrong_by_ct, wrong_by_phi: 1 where the largest mean is of another format than the last winner. NaN where
+    metasmoothness is too low to read phi.
+    """
+    same, rows = [*_there(pretraining, CORPUS), *_there(pretraining, MODEL), "seed"], []
+    for key, group in pretraining.groupby(same, dropna=False, sort=False):
+        early = group[group["step"] <= LAST * group["step"].max()]
+        smooth = float(group["metasmoothness"].iloc[0])
+        row: dict[str, Any] = dict(zip(same, key, strict=True)) | {"metasmoothness": smooth}
+        for measure in ("ct", "phi"):
+            seen = measure == "ct" or readable(smooth)
+            means = early.groupby("format")[measure].mean().reindex(list(NAMES))
+            row[f"between_{measure}"] = float(early[f"between_{measure}"].median()) if seen else math.nan
+            row |= {f"{measure}_{name}": float(means[name]) if seen else math.nan for name in NAMES}
+        weights = group.groupby("format")["weight"].mean()
+        rows.append(row | {f"weight_{name}": float(weights[name]) for name in NAMES})
+    merged = found.merge(pd.DataFrame(rows), on=same, how="left")
+    shares = merged[[f"share_{name}" for name in NAMES]].to_numpy()
+    for measure in ("ct", "phi"):
+        means = merged[[f"{measure}_{name}" for name in NAMES]].to_numpy()
+        wrong_ones = (np.nan_to_num(means).argmax(1) != shares.argmax(1)).astype(float)
+        merged[f"wrong_by_{measure}"] = np.where(np.isnan(means).any(1), np.nan, wrong_ones)
+    return merged
 
 
 def optimum(sampled: Floats, right: Floats, beta: float) -> Floats:
