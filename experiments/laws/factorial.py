@@ -41,9 +41,11 @@ def gains(values: Floats, factors: Sequence[str]) -> dict[str, tuple[Floats, Flo
     number = len(factors)
 
     def added(place: int, before: int) -> Floats:
-        ends = [(before,) * place + (level,) + (0,) * (number - place - 1) for level in (0, 1)]
-        without, done = (values[(slice(None), *levels)] for levels in ends)
-        return np.asarray(done - without)
+        left = values
+        for axis in range(number):  # those before `place` stand first, those after it behind it
+            if axis != place:
+                left = np.take(left, before if axis < place else 0, axis=1 if axis < place else 2)
+        return np.asarray(left[:, 1] - left[:, 0])
 
     return {name: (added(place, 0), added(place, 1)) for place, name in enumerate(factors)}
 

@@ -63,9 +63,13 @@ def _tasks(runs: pd.DataFrame) -> list[str]:
 def _effects(runs: pd.DataFrame, task: str) -> list[Drawing]:
     """A drawing a level of compute, on one scale."""
     own = runs[(runs["measure"] == "effect") & (runs["task"] == task)]
+    names: list[str] = list(dict.fromkeys(own["stage"]))
     by_compute = {
-        compute: [_dot(name, one, COLOURS[name.count(BETWEEN)]) for name, one in level.groupby("stage", sort=False)]
-        for compute, level in own.groupby("compute", sort=True)
+        compute: [
+            _dot(name, own[(own["compute"] == compute) & (own["stage"] == name)], COLOURS[name.count(BETWEEN)])
+            for name in names
+        ]
+        for compute in sorted(float(one) for one in own["compute"].unique())
     }
     limits = dots.reach([dot for shown in by_compute.values() for dot in shown], 0.0)
     return [
@@ -96,7 +100,7 @@ def _dot(name: str, own: pd.DataFrame, colour: str) -> dots.Dot:
     over = interval_of(100 * own["value"])
     seeds = {int(seed): 100 * float(value) for seed, value in zip(own["seed"], own["value"], strict=True)}
     words = f"{name}: {worded(over.value, over.low, over.high, '+.1f', ' %')}"
-    return dots.Dot(str(name), over.value, over.low, over.high, colour, words, seeds=seeds)
+    return dots.Dot(name, over.value, over.low, over.high, colour, words, seeds=seeds)
 
 
 def _said(values: object) -> str:

@@ -134,7 +134,8 @@ def _judged(study: Pipeline, task: DeviceTask, data: Data, proxies: Sequence[Pro
     """(N,) the mean score of some proxies."""
     evidence: Any = SimpleNamespace(task=task, data=data, proxies=proxies, columns={}, folders=(), seed=work.seed,
                                     decide=work.decide)  # fmt: skip
-    found = np.atleast_2d(np.asarray(study.chosen_scorer.score(evidence), dtype=np.float64)).mean(0)
+    each = np.atleast_2d(np.asarray(study.chosen_scorer.score(evidence), dtype=np.float64))
+    found: Floats = each.mean(0)
     if not np.isfinite(found).all():
         raise ConfigError(f"study.scorer={study.chosen_scorer.name} says nothing of some examples", "another score")
     return found
@@ -156,7 +157,7 @@ def operations(task: DeviceTask, model: ModelChoice, data: Data) -> float:
     batch = next(iter(task.batches("train", size=COUNTED, index=np.arange(COUNTED))))
     with FlopCounterMode(display=False) as counter:
         task.losses(network, batch).sum().backward()  # type: ignore[no-untyped-call]
-    return counter.get_total_flops() / COUNTED
+    return float(counter.get_total_flops()) / COUNTED
 
 
 def _rule(study: Pipeline) -> Any:
