@@ -16,7 +16,7 @@ from pydantic import ValidationError
 from prune_lab.cli import compose
 from prune_lab.experiments import choices
 from prune_lab.experiments.data.load import data_of
-from prune_lab.experiments.errors import ConfigError
+from prune_lab.experiments.errors import ConfigError, RunFailed
 from prune_lab.experiments.laws import claims
 from prune_lab.experiments.models.cost import training_flops
 from prune_lab.experiments.models.gpt import Gpt
@@ -143,6 +143,18 @@ def test_compute_that_pays_for_no_step_is_refused() -> None:
         stages.measured(study(DIGITS, compute=2e6, prune=True, scoring=0.01), work())
 
 
+def test_a_run_that_diverges_has_no_loss_and_is_counted(monkeypatch: pytest.MonkeyPatch) -> None:
+    def broken(*_: Any, **__: Any) -> Any:
+        raise RunFailed("the loss became nan")
+
+    monkeypatch.setattr(stages, "train", broken)
+    assert np.isnan(stages.measured(study(DIGITS), work())["loss"])
+    runs = table()
+    runs.loc[0, ["loss", "error"]] = np.nan
+    assert "160 runs, 1 of which diverged" in figures.caveat(runs)
+    assert len(gains.rows(runs).query("measure == 'effect' and stage == 'prune'")) == 19
+
+
 # ---- all runs together -----------------------------------------------------------------------------------------------
 
 
@@ -176,7 +188,7 @@ def test_the_rows_have_effects_gains_and_interactions_by_seed() -> None:
 
 def test_the_page_says_what_the_stages_gain_and_draws_them_by_compute() -> None:
     runs = gains.rows(table())
-    assert "cifar10, fall of the error at equal compute: prune +3." in figures.verdict(runs)
+    assert "cifar10, 100 x ln of the fall of the error at equal compute: prune +3." in figures.verdict(runs)
     assert "all three +9." in figures.verdict(runs)
     assert "160 runs" in figures.caveat(table())
     assert "no level of compute" in figures.verdict(gains.rows(table().query("not prune"))).lower()

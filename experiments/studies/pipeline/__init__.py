@@ -81,7 +81,8 @@ class Pipeline(StudyChoice):
 
     @property
     def chosen_recipe(self) -> Recipe:
-        return Recipe.model_validate(self.recipe | {"steps": 1})
+        """Without its duration; in float32 where it names no precision, so that machines agree."""
+        return Recipe.model_validate({"precision": "float32"} | self.recipe | {"steps": 1})
 
     @property
     def chosen_scorer(self) -> ScorerChoice:

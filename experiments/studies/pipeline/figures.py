@@ -16,12 +16,12 @@ from ...laws.intervals import interval_of, worded
 from . import FACTORS
 from .gains import over_computes, rows
 
-AXIS = "fall of the error (text: of the loss), %"
+AXIS = "fall of the error (text: of the loss), 100 x ln"
 COLOURS = (BLUE, ORANGE, INK)  # of effects of one, two and three factors
 EFFECTS = (
     "At equal total compute, scores and measurements paid for. Each stage: what it takes off, the mean over whether "
     "the others are done. Two stages: how much more one takes off where the other is done. Three: how much that "
-    "changes with the third. Lines: 95 % t intervals over seeds; small dots: seeds. To the right is better."
+    "changes with the third. In 100 x ln, which is about percent where it is small. Lines: 95 % t intervals over seeds; small dots: seeds. To the right is better."
 )
 ORDER = (
     "The mean over levels of compute. Alone: what a stage takes off when no other is done. After: what it takes off "
@@ -35,15 +35,19 @@ def verdict(runs: pd.DataFrame) -> str:
     for task in _tasks(runs):
         said = [f"{name} {_said(over_computes(runs, 'effect', name, task))}" for name in FACTORS]
         whole = _said(over_computes(runs, "gain_of_all", "all", task))
-        sentences.append(f"{task}, fall of the error at equal compute: {', '.join(said)}; all three {whole}.")
+        sentences.append(
+            f"{task}, 100 x ln of the fall of the error at equal compute: {', '.join(said)}; all three {whole}."
+        )
     return " ".join(sentences) or "No level of compute has all eight combinations."
 
 
 def caveat(table: pd.DataFrame) -> str:
+    diverged = int(table["loss"].isna().sum())
     return (
-        f"{len(table)} runs; 95 % t intervals over seeds: of the first weights, the order, the proxies and the random "
-        "part, which all combinations of a seed share. On text the error is the test loss in nats a token. Equalising "
-        "aims at the dev split, which the other runs do not use. What allocation was chosen by is not paid for."
+        f"{len(table)} runs, {diverged} of which diverged, whose seeds are left out. 95 % t intervals over seeds: of the "
+        "first weights, the order, the proxies and the random part, which all combinations of a seed share. On text "
+        "the error is the test loss in nats a token. Equalising aims at the dev split, which the other runs do not "
+        "use. What allocation was chosen by is not paid for."
     )
 
 
@@ -73,7 +77,7 @@ def _effects(runs: pd.DataFrame, task: str) -> list[Drawing]:
     }
     limits = dots.reach([dot for shown in by_compute.values() for dot in shown], 0.0)
     return [
-        Drawing(f"{task}, {compute:.2g} operations", "gain of each stage, and of stages together",
+        Drawing(f"{task}, {compute:.2g} operations", "by stage, at equal compute",
                 "; ".join(dot.words for dot in shown), partial(_draw, shown, limits), dots.height(len(shown)))
         for compute, shown in by_compute.items()
     ]  # fmt: skip
@@ -99,13 +103,13 @@ def _of(runs: pd.DataFrame, measure: str, stage: str, task: str) -> pd.DataFrame
 def _dot(name: str, own: pd.DataFrame, colour: str) -> dots.Dot:
     over = interval_of(100 * own["value"])
     seeds = {int(seed): 100 * float(value) for seed, value in zip(own["seed"], own["value"], strict=True)}
-    words = f"{name}: {worded(over.value, over.low, over.high, '+.1f', ' %')}"
+    words = f"{name}: {worded(over.value, over.low, over.high, '+.1f')}"
     return dots.Dot(name, over.value, over.low, over.high, colour, words, seeds=seeds)
 
 
 def _said(values: object) -> str:
     over = interval_of(values)
-    return worded(100 * over.value, 100 * over.low, 100 * over.high, "+.1f", " %")
+    return worded(100 * over.value, 100 * over.low, 100 * over.high, "+.1f")
 
 
 def _draw(shown: Sequence[dots.Dot], limits: tuple[float, float], axes: Axes) -> None:

@@ -21,7 +21,7 @@ from ...data.load import data_of
 from ...data.splits import fold_of
 from ...data.task import DeviceTask
 from ...devices import resolve_precision
-from ...errors import ConfigError
+from ...errors import ConfigError, RunFailed
 from ...models.cost import training_flops
 from ...models.gpt import Gpt
 from ...pruning.select import select
@@ -69,13 +69,17 @@ def measured(study: Pipeline, work: Work) -> dict[str, float]:
             work.decide(said)
     work.decide(f"{study.title()}: {steps} steps, {duration.epochs:.2g} passes over {len(kept):,} examples")
     state = state_of(network, recipe, steps)
-    for done in train(task, state, weighed, duration, seed=work.seed, batch_size=recipe.batch_size, device=device,
-                      precision=precision, clip=recipe.clip):  # fmt: skip
-        if done.number % 50 == 0:
-            work.notify("", (spent + done.number * step) / study.compute)
-    found, _ = evaluate(task, network, "test")
     sizes = {"steps": float(steps), "epochs": duration.epochs, "kept": float(len(kept)), "scored": spent}
     sizes |= {"operations": spent + steps * step, "parameters": float(sum(one.numel() for one in network.parameters()))}
+    try:
+        for done in train(task, state, weighed, duration, seed=work.seed, batch_size=recipe.batch_size, device=device,
+                          precision=precision, clip=recipe.clip):  # fmt: skip
+            if done.number % 50 == 0:
+                work.notify("", (spent + done.number * step) / study.compute)
+    except RunFailed as error:
+        work.decide(f"warning: training diverged: {error}")
+        return sizes | {"loss": math.nan}
+    found, _ = evaluate(task, network, "test")
     return sizes | {name: value for name in MEASURES if isinstance(value := found.get(name), float)}
 
 
