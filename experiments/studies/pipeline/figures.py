@@ -21,7 +21,8 @@ COLOURS = (BLUE, ORANGE, INK)  # of effects of one, two and three factors
 EFFECTS = (
     "At equal total compute, scores and measurements paid for. Each stage: what it takes off, the mean over whether "
     "the others are done. Two stages: how much more one takes off where the other is done. Three: how much that "
-    "changes with the third. In 100 x ln, which is about percent where it is small. Lines: 95 % t intervals over seeds; small dots: seeds. To the right is better."
+    "changes with the third. In 100 x ln, which is about percent where it is small. Lines: 95 % t "
+    "intervals over seeds; small dots: seeds. To the right is better."
 )
 ORDER = (
     "The mean over levels of compute. Alone: what a stage takes off when no other is done. After: what it takes off "
@@ -44,10 +45,10 @@ def verdict(runs: pd.DataFrame) -> str:
 def caveat(table: pd.DataFrame) -> str:
     diverged = int(table["loss"].isna().sum())
     return (
-        f"{len(table)} runs, {diverged} of which diverged, whose seeds are left out. 95 % t intervals over seeds: of the "
-        "first weights, the order, the proxies and the random part, which all combinations of a seed share. On text "
-        "the error is the test loss in nats a token. Equalising aims at the dev split, which the other runs do not "
-        "use. What allocation was chosen by is not paid for."
+        f"{len(table)} runs, {diverged} of which diverged, whose seeds are left out. 95 % t intervals over seeds: of "
+        "the first weights, the order, the proxies and the random part, which all combinations of a seed share. On "
+        "text the error is the test loss in nats a token. Equalising aims at the dev split, which the other runs do "
+        "not use. What allocation was chosen by is not paid for."
     )
 
 
