@@ -109,6 +109,21 @@ def get(kind: str, name: str) -> type[Choice]:
     return _classes[kind, name]
 
 
+def chosen(kind: Kind, settings: Mapping[str, Any], base: type[C]) -> C:
+    """The choice that a setting of a study describes: its name and its settings. ValueError where there is none."""
+    if (name := str(settings.get("name", ""))) not in names(kind):
+        raise ValueError(f"study.{kind} names no {kind}: there are {', '.join(names(kind))}")
+    found = get(kind, name).model_validate(dict(settings))
+    assert isinstance(found, base)
+    return found
+
+
+def code_of(*found: Choice) -> str:
+    """The code that a result of these choices depends on, and their settings do not tell: of plug-ins, and versions."""
+    told = [one for one in found if one.plugin is not None or one.version > 1]
+    return ", ".join(f"{one.registered} {one.plugin or one.version}" for one in told)
+
+
 def every(kind: str) -> Iterator[type[Choice]]:
     """The classes of all choices of a kind."""
     return (get(kind, name) for name in names(kind))

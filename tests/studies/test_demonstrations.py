@@ -176,7 +176,7 @@ def test_test_points_outside_of_the_span_are_said(tmp_path: Path, monkeypatch: p
         ({"learner": "classifier", "dimension": 3}, "no meaning with study.learner=classifier"),
         ({"learner": "classifier", "pool": 140}, "study.pool=130"),
         ({"learner": "head", "task": {"name": "pydoc"}}, "no set of images"),
-        ({"learner": "head", "task": {"name": "nothing"}}, "tasks are"),
+        ({"learner": "head", "task": {"name": "nothing"}}, "names no task: there are"),
         ({"learner": "oracle"}, "linear"),
         ({"noise": 0}, "greater than 0"),
         ({"noise": 1e-9}, "study.noise=1e-09 is nothing beside.*study.noise=5e-07"),

@@ -47,6 +47,7 @@ class Architecture(StudyChoice):
     texts: Count = 32  # throughput: texts that are decoded at once
     context: Annotated[int, Field(ge=64)] = 512  # throughput: tokens that the last new one reads
     fingerprint: str = ""  # of the task's bytes; filled in
+    made_by: str = ""  # the code of the task, where its settings do not tell; filled in
 
     @model_validator(mode="after")
     def _shape(self) -> Self:
@@ -82,13 +83,11 @@ class Architecture(StudyChoice):
 
     @property
     def chosen_task(self) -> TaskChoice:
-        name = str(self.task.get("name", ""))
-        if name not in choices.names("task"):
-            raise ValueError(f"study.task names no task: tasks are {', '.join(choices.names('task'))}")
-        found = choices.get("task", name).model_validate(dict(self.task))
-        assert isinstance(found, TaskChoice)
+        found = choices.chosen("task", self.task, TaskChoice)
         if found.reads != "text":
-            raise ValueError(f"study.task={name} is {found.reads}, and a GPT reads text: study.task={{name: pydoc}}")
+            raise ValueError(
+                f"study.task={found.name} is {found.reads}, and a GPT reads text: study.task={{name: pydoc}}"
+            )
         return found
 
     def simplified(self) -> Self:
@@ -98,7 +97,9 @@ class Architecture(StudyChoice):
             idle = ("task", "tokens_per_parameter", "learning_rate", "weight_decay", "batch_size", "warmup")
             return self.model_copy(update={name: names[name].default for name in idle})
         usual = {name: names[name].default for name in ("texts", "context")}
-        return self.model_copy(update=usual | {"fingerprint": self.chosen_task.fingerprint()})
+        task = self.chosen_task
+        usual |= {"fingerprint": task.fingerprint(), "made_by": choices.code_of(task)}
+        return self.model_copy(update=usual)
 
     def title(self) -> str:
         return f"{self.question} of {self.parameters:,} parameters, width {self.width}, {self.heads} heads"

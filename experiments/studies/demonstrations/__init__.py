@@ -93,21 +93,14 @@ class Demonstrations(StudyChoice):
 
     @property
     def chosen_task(self) -> TaskChoice:
-        name = str(self.task.get("name", ""))
-        if name not in choices.names("task"):
-            raise ValueError(f"study.task names no task: tasks are {', '.join(choices.names('task'))}")
-        found = choices.get("task", name).model_validate(dict(self.task))
-        assert isinstance(found, TaskChoice)
-        return found
+        return choices.chosen("task", self.task, TaskChoice)
 
     def simplified(self) -> Self:
         """With the fingerprint of the images, and the code that reads them, which their settings alone do not tell."""
         if self.learner != "head":
             return self
         task = self.chosen_task
-        told = task.plugin is not None or task.version > 1
-        made_by = f"{task.registered} {task.plugin or task.version}" if told else ""
-        return self.model_copy(update={"fingerprint": task.fingerprint(), "made_by": made_by})
+        return self.model_copy(update={"fingerprint": task.fingerprint(), "made_by": choices.code_of(task)})
 
     def title(self) -> str:
         signal = f", signal {self.signal:g}" if self.signal else ""

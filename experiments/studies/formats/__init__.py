@@ -6,8 +6,9 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal, Self
 
 from pydantic import Field, model_validator
 
+from ... import choices
 from ...choices import choice
-from ...contracts import Count, Fraction, Share, StudyChoice, Work
+from ...contracts import Choice, Count, Fraction, Share, StudyChoice, Work
 from .settings import Arm
 
 if TYPE_CHECKING:
@@ -58,6 +59,7 @@ class Formats(StudyChoice):
     tested: Annotated[int, Field(ge=2)] = 150  # held-out chains
     samples: Annotated[int, Field(ge=2)] = 16  # solutions of each, drawn to measure a model
     k: Annotated[tuple[Count, ...], Field(min_length=1)] = (1, 4, 16)  # of pass@k
+    made_by: str = ""  # the code of the score, rule and policy, where their settings do not tell; filled in
     looks: Count = 1  # times that an arm is measured on the held-out chains, the last after its last rollout
 
     @model_validator(mode="after")
@@ -95,13 +97,17 @@ class Formats(StudyChoice):
     def simplified(self) -> Self:
         """Without what an arm's algorithm does not have, and how a corpus is pruned that is not, or is at random."""
         plain: dict[str, Any] = {"arms": tuple(arm.simplified() for arm in self.arms)}
-        unused = ["rule", "balance", "scorer", "proxy_steps"] if self.keep == 1 else []
-        if self.keep < 1:
-            from .choosing import rule_of
+        from .choosing import policy_of, rule_of, scorer_of
 
-            unused = [] if rule_of(self).scored else ["scorer", "proxy_steps"]
+        unused = ["rule", "balance", "scorer", "proxy_steps"]
+        read: list[Choice] = [policy_of(self)]
+        if self.keep < 1:
+            scored = rule_of(self).scored
+            unused = [] if scored else ["scorer", "proxy_steps"]
+            read += [rule_of(self), *([scorer_of(self)] if scored else [])]
         fields = type(self).model_fields
-        return self.model_copy(update=plain | {name: fields[name].default for name in unused})
+        plain |= {name: fields[name].default for name in unused} | {"made_by": choices.code_of(*read)}
+        return self.model_copy(update=plain)
 
     def title(self) -> str:
         shares = "/".join(f"{share:g}" for share in self.shares)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from ... import choices
 from ...contracts import PolicyChoice, RuleChoice, ScorerChoice
@@ -15,8 +15,7 @@ KNOWN = {"number", "share"}  # what a score may ask of a proxy here
 
 def scorer_of(study: Formats) -> ScorerChoice:
     """The score; ValueError where there is none of that name, or it asks for more than proxies that saw everything."""
-    found = chosen("scorer", study.scorer)
-    assert isinstance(found, ScorerChoice)
+    found = choices.chosen("scorer", study.scorer, ScorerChoice)
     asked = [set(one.asks) - KNOWN for one in found.evidence(None)] if found.name != "random" else []
     if any(asked) or getattr(found, "folds", None):
         raise ValueError(f"study.scorer={found.name} needs more than trained proxies: loss, el2n or continuation")
@@ -24,24 +23,13 @@ def scorer_of(study: Formats) -> ScorerChoice:
 
 
 def rule_of(study: Formats) -> RuleChoice:
-    found = chosen("rule", {"name": study.rule})
-    assert isinstance(found, RuleChoice)
-    return found
+    return choices.chosen("rule", {"name": study.rule}, RuleChoice)
 
 
 def policy_of(study: Formats) -> PolicyChoice:
     """The policy of the pretraining; ValueError where there is none of that name, or it does more than weigh."""
-    found = chosen("policy", study.policy)
-    assert isinstance(found, PolicyChoice)
+    found = choices.chosen("policy", study.policy, PolicyChoice)
     if found.chooses or found.searched:
         raise ValueError(f"study.policy={found.name} does not weigh examples while a model trains: uniform, "
                          "loss_proportional or equal_contribution")  # fmt: skip
     return found
-
-
-def chosen(kind: choices.Kind, settings: dict[str, Any]) -> Any:
-    """The choice of these settings; ValueError where there is none of its name."""
-    name = str(settings.get("name", ""))
-    if name not in choices.names(kind):
-        raise ValueError(f"study.{kind} names no {kind}: there are {', '.join(choices.names(kind))}")
-    return choices.get(kind, name).model_validate(settings)

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated, Any, Self, TypeVar
+from typing import TYPE_CHECKING, Annotated, Any, Self
 
 from pydantic import Field, model_validator
 
 from ... import choices
 from ...choices import choice
-from ...contracts import Choice, Count, Fraction, ModelChoice, RuleChoice, ScorerChoice, StudyChoice, TaskChoice, Work
+from ...contracts import Count, Fraction, ModelChoice, RuleChoice, ScorerChoice, StudyChoice, TaskChoice, Work
 from ...training.recipes import Recipe
 
 if TYPE_CHECKING:
@@ -45,6 +45,7 @@ class Pipeline(StudyChoice):
     overhead: Annotated[float, Field(ge=1)] = 1.3  # plain steps that one step costs whose weights move
     every: Count = 16  # steps from one measurement of contributions to the next
     fingerprint: str = ""  # of the task's bytes; filled in
+    made_by: str = ""  # the code of what is chosen, where settings alone do not tell; filled in
 
     @model_validator(mode="after")
     def _fits(self) -> Self:
@@ -69,15 +70,15 @@ class Pipeline(StudyChoice):
 
     @property
     def chosen_task(self) -> TaskChoice:
-        return _chosen("task", self.task, TaskChoice)
+        return choices.chosen("task", self.task, TaskChoice)
 
     @property
     def default_model(self) -> ModelChoice:
-        return _chosen("model", self.model, ModelChoice)
+        return choices.chosen("model", self.model, ModelChoice)
 
     @property
     def allocated_model(self) -> ModelChoice:
-        return _chosen("model", self.allocated, ModelChoice)
+        return choices.chosen("model", self.allocated, ModelChoice)
 
     @property
     def chosen_recipe(self) -> Recipe:
@@ -86,15 +87,17 @@ class Pipeline(StudyChoice):
 
     @property
     def chosen_scorer(self) -> ScorerChoice:
-        return _chosen("scorer", self.scorer, ScorerChoice)
+        return choices.chosen("scorer", self.scorer, ScorerChoice)
 
     @property
     def chosen_rule(self) -> RuleChoice:
-        return _chosen("rule", {"name": self.rule}, RuleChoice)
+        return choices.chosen("rule", {"name": self.rule}, RuleChoice)
 
     def simplified(self) -> Self:
-        """With the fingerprint of the data."""
-        return self.model_copy(update={"fingerprint": self.chosen_task.fingerprint()})
+        """With the fingerprint of the data, and the code of what is chosen, which their settings alone do not tell."""
+        task = self.chosen_task
+        made_by = choices.code_of(task, self.default_model, self.allocated_model, self.chosen_scorer, self.chosen_rule)
+        return self.model_copy(update={"fingerprint": task.fingerprint(), "made_by": made_by})
 
     def title(self) -> str:
         done = [name for name in FACTORS if getattr(self, name)]
@@ -134,15 +137,3 @@ class Pipeline(StudyChoice):
         from .figures import caveat
 
         return caveat(tables["runs"])
-
-
-C = TypeVar("C", bound=Choice)
-
-
-def _chosen(kind: choices.Kind, settings: Mapping[str, Any], of: type[C]) -> C:
-    name = str(settings.get("name", ""))
-    if name not in choices.names(kind):
-        raise ValueError(f"study.{kind} names no {kind}: {kind}s are {', '.join(choices.names(kind))}")
-    found = choices.get(kind, name).model_validate(dict(settings))
-    assert isinstance(found, of)
-    return found

@@ -8,7 +8,7 @@ from pydantic import Field, model_validator
 
 from ... import choices
 from ...choices import choice
-from ...contracts import Choice, Count, ModelChoice, StudyChoice, TaskChoice, Work
+from ...contracts import Count, ModelChoice, StudyChoice, TaskChoice, Work
 from ...training.recipes import Recipe
 
 if TYPE_CHECKING:
@@ -56,15 +56,11 @@ class Validity(StudyChoice):
 
     @property
     def chosen_task(self) -> TaskChoice:
-        found = _of("task", self.task)
-        assert isinstance(found, TaskChoice)
-        return found
+        return choices.chosen("task", self.task, TaskChoice)
 
     @property
     def chosen_model(self) -> ModelChoice:
-        found = _of("model", self.model)
-        assert isinstance(found, ModelChoice)
-        return found
+        return choices.chosen("model", self.model, ModelChoice)
 
     @property
     def recipe(self) -> Recipe:
@@ -82,12 +78,8 @@ class Validity(StudyChoice):
 
     def simplified(self) -> Self:
         """With the fingerprint of the data, and the code of what is chosen, which their settings alone do not tell."""
-        task, body = self.chosen_task, [] if self.body is None else [_of("model", self.body)]
-        made_by = ", ".join(
-            f"{one.registered} {one.plugin or one.version}"
-            for one in (task, self.chosen_model, *body)
-            if one.plugin is not None or one.version > 1
-        )
+        task, body = self.chosen_task, [] if self.body is None else [choices.chosen("model", self.body, ModelChoice)]
+        made_by = choices.code_of(task, self.chosen_model, *body)
         return self.model_copy(update={"fingerprint": task.fingerprint(), "made_by": made_by})
 
     def title(self) -> str:
@@ -137,11 +129,3 @@ class Validity(StudyChoice):
 def setup_of(task: str, model: str, body: str | None) -> str:
     """What the page calls a network and its data."""
     return f"{model} on {task}" if body is None else f"{model} on {body} features of {task}"
-
-
-def _of(kind: choices.Kind, settings: Mapping[str, Any]) -> Choice:
-    """The choice that the settings name."""
-    name = str(settings.get("name", ""))
-    if name not in choices.names(kind):
-        raise ValueError(f"study.{kind} names no {kind}: {kind}s are {', '.join(choices.names(kind))}")
-    return choices.get(kind, name).model_validate(dict(settings))
