@@ -16,7 +16,7 @@ from prune_lab.experiments.report.table import completed
 from prune_lab.experiments.store.folders import key_of
 from prune_lab.experiments.training.recipes import Recipe
 
-FROZEN = "5c7c6ae89fed82d2"
+FROZEN = "5b54d6f923cdac33"
 VERSIONS = {"score": 1, "prune": 2, "train": 2, "evaluate": 1, "simulate": 1, "search": 2}
 
 
