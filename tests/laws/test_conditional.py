@@ -70,6 +70,16 @@ def test_every_form_is_recovered_from_its_own_losses(form: Form) -> None:
     assert all(residuals[of] > 1e-5 for of in others if of not in (form, "joint"))
 
 
+def test_aicc_of_one_loss_is_of_the_spread_about_the_mean_of_each_size() -> None:
+    x, r, L, group = runs(seeds=2)  # 12 shapes of each of 2 sizes
+    logs = np.log(L.reshape(2, -1, len(X))[:, 0])
+    squares = ((logs - logs.mean(1, keepdims=True)) ** 2).sum()
+    number, parameters = 24, 3  # two means and the noise
+    expected = number * np.log(squares / number) + 2 * parameters * number / (number - parameters - 1)
+    assert conditional.aicc_of_means(fit(x, r, L, group).shapes) == pytest.approx(expected)
+    assert conditional.aicc(1.0, 4, 3) is None
+
+
 def test_aicc_prefers_the_form_without_what_is_not_there() -> None:
     separate, joint = (fit(*noisy(3), form=form) for form in ("multiplicative", "joint"))
     assert separate.aicc is not None

@@ -17,6 +17,7 @@ from prune_lab.cli import compose
 from prune_lab.experiments import choices
 from prune_lab.experiments.contracts import StudyChoice
 from prune_lab.experiments.errors import RunFailed
+from prune_lab.experiments.laws import conditional
 from prune_lab.experiments.models.cost import parameters
 from prune_lab.experiments.models.networks.gpt import gpt
 from prune_lab.experiments.seeds import torch_stream
@@ -248,8 +249,14 @@ def test_the_forms_of_the_law_are_judged_on_the_largest_size_beside_one_loss(row
     )
     assert found["form_rank"]["multiplicative"] == pytest.approx(values(rows, "rank").mean())
     assert "one loss" not in found["form_rank"]
-    assert found["form_aicc"]["multiplicative"] < -20  # of a law that is there
     table = fits.trained_alike(losses())
+    law = fits.law_of(fits.smaller(table[table["depth"] == fits.usual_depth(table)]))
+    baseline = conditional.aicc_of_means(law.shapes)
+    assert law.aicc is not None
+    assert baseline is not None
+    compared = forms._compared("multiplicative", table[table["depth"] == fits.usual_depth(table)])
+    assert compared["form_aicc"] == pytest.approx(law.aicc - baseline)
+    assert found["form_aicc"]["multiplicative"] < -20  # of a law that is there
     assert forms.rows(table[table["parameters"] == 98304]).empty
     few = table[(table["parameters"] == 196608) | table["heads"].isin([2, 4])]  # too few of the smaller sizes
     few = few[(few["parameters"] > 49152) | few["width"].eq(64)]
