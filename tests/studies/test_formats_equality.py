@@ -13,6 +13,7 @@ from matplotlib.figure import Figure
 from pydantic import ValidationError
 
 from prune_lab.experiments.contribution.adjoint import first_batches
+from prune_lab.experiments.contribution.meter import contributions, target_gradient
 from prune_lab.experiments.models.outputs import evaluating
 from prune_lab.experiments.seeds import torch_stream
 from prune_lab.experiments.studies.formats import Formats, equality, figures
@@ -63,6 +64,38 @@ def test_phi_is_what_a_weight_takes_off_the_held_out_loss_of_the_run_itself(tmp_
         slope = (area[0] - area[1]) / (2 * reach * float((taken[3] * own).sum()))
         assert -6 * slope == pytest.approx(float(table.set_index(["step", "format"])["phi"][4, name]), rel=0.05)
     assert table.groupby("step")["weight"].sum().tolist() == pytest.approx([1] * 6)
+
+
+def test_ct_is_what_a_step_takes_off_the_held_out_loss_at_once() -> None:
+    study = Formats(**METERED | {"batch_size": 100})
+    made = corpus(study, 1)
+    task = task_of(study, made, made, torch.device("cpu"))
+    batches = first_batches(task, 100, 6, 1)
+    weights = [torch.full((100,), 0.01) for _ in batches]
+    table = equality.contributions(study, task, made.formats, None, weights, seed=1, notify=lambda _: None)
+    model, index = task.model(torch_stream(1, "init")), batches[0].index.numpy()
+    each = contributions(task, model, index=index, target=target_gradient(task, model))
+    for place, name in enumerate(("prog", "expr", "words")):
+        expected = each[made.formats[index] == place].mean()
+        assert table.set_index(["step", "format"])["ct"][1, name] == pytest.approx(float(expected), rel=1e-3)
+
+
+def test_the_run_that_is_measured_takes_the_batches_that_pretraining_took(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    study = Formats(**METERED)
+    made, rows, seen = corpus(study, 1), np.arange(0, 200, 2), []
+    task = task_of(study, made, made, torch.device("cpu"))
+    weights = ByTokens.weights
+
+    def watched(self: ByTokens, step: int, index: torch.Tensor) -> torch.Tensor:
+        seen.append(index.tolist())
+        return weights(self, step, index)
+
+    monkeypatch.setattr(ByTokens, "weights", watched)
+    pretrained(study, task, work(tmp_path), 0.3, kept=rows)
+    again = first_batches(task, study.batch_size, study.steps, 1, index=rows)
+    assert [batch.index.tolist() for batch in again] == seen
 
 
 def test_a_policy_of_the_lab_moves_the_weights_and_a_killed_run_keeps_them(

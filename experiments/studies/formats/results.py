@@ -147,8 +147,8 @@ def with_pretraining(found: pd.DataFrame, pretraining: pd.DataFrame) -> pd.DataF
     shares = merged[[f"share_{name}" for name in NAMES]].to_numpy()
     for measure in ("ct", "phi"):
         means = merged[[f"{measure}_{name}" for name in NAMES]].to_numpy()
-        wrong_ones = (np.nan_to_num(means).argmax(1) != shares.argmax(1)).astype(float)
-        merged[f"wrong_by_{measure}"] = np.where(np.isnan(means).any(1), np.nan, wrong_ones)
+        other = (means.argmax(1) != shares.argmax(1)).astype(float)
+        merged[f"wrong_by_{measure}"] = np.where(np.isnan(means).any(1), np.nan, other)
     return merged
 
 
