@@ -102,7 +102,9 @@ def test_the_base_is_trained_on_what_is_kept_for_as_many_steps(tmp_path: Path) -
     [
         ({"keep": 0.5, "rule": "hard", "scorer": {"name": "perplex"}}, "study.scorer names no scorer"),
         ({"keep": 0.5, "rule": "hardest"}, "study.rule names no rule"),
-        ({"keep": 0.5, "rule": "hard", "scorer": {"name": "forgetting"}}, "needs more than trained proxies"),
+        ({"keep": 0.5, "rule": "hard", "scorer": {"name": "forgetting"}}, "counts right and wrong classes"),
+        ({"keep": 0.5, "rule": "hard", "scorer": {"name": "random"}}, "does not read trained proxies alone"),
+        ({"keep": 0.5, "rule": "hard", "scorer": {"name": "perplexity"}}, "trains a proxy for each fold"),
         ({"keep": 0.0}, "greater than 0"),
     ],
 )

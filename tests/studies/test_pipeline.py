@@ -127,8 +127,8 @@ def test_operations_of_a_gpt_are_counted_exactly_and_of_others_by_pytorch() -> N
         ({"allocated": {"name": "nothing"}}, "study.model names no model"),
         ({"recipe": {"steps": 5}}, "study.recipe.steps is a duration"),
         ({"rule": "random"}, "it is the control, not a way to prune"),
-        ({"scorer": {"name": "perplexity"}}, "judges text: use el2n"),
-        ({"scorer": {"name": "forgetting"}}, "reads more than trained proxies"),
+        ({"scorer": {"name": "perplexity"}}, "judges text; for task=digits use scorer=loss"),
+        ({"scorer": {"name": "forgetting"}}, "does not read trained proxies alone"),
     ],
 )
 def test_what_cannot_be_is_refused_with_the_reason(changes: dict[str, Any], sentence: str) -> None:

@@ -2,23 +2,23 @@
 
 from __future__ import annotations
 
+from types import SimpleNamespace
 from typing import TYPE_CHECKING
 
 from ... import choices
 from ...contracts import PolicyChoice, RuleChoice, ScorerChoice
+from ...pruning import by_proxies
 
 if TYPE_CHECKING:
     from . import Formats
-
-KNOWN = {"number", "share"}  # what a score may ask of a proxy here
 
 
 def scorer_of(study: Formats) -> ScorerChoice:
     """The score; ValueError where there is none of that name, or it asks for more than proxies that saw everything."""
     found = choices.chosen("scorer", study.scorer, ScorerChoice)
-    asked = [set(one.asks) - KNOWN for one in found.evidence(None)] if found.name != "random" else []
-    if any(asked) or getattr(found, "folds", None):
-        raise ValueError(f"study.scorer={found.name} needs more than trained proxies: loss, el2n or continuation")
+    by_proxies.check(found, SimpleNamespace(task=SimpleNamespace(reads="text", name="formats")))
+    if getattr(found, "folds", None):
+        raise ValueError(f"study.scorer={found.name} trains a proxy for each fold: use loss, el2n or continuation")
     return found
 
 

@@ -6,15 +6,12 @@ them, and what a rule keeps, is the lab's.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass, field
-from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
-from ...contracts import Data, Floats, Indices, Proxy, Work
-from ...errors import ConfigError
+from ...contracts import Floats, Indices, Proxy, Work
+from ...pruning.by_proxies import Shown, scores
 from ...pruning.select import select
 from ...pruning.shares import shares
 from ...seeds import derive
@@ -29,36 +26,14 @@ if TYPE_CHECKING:
 LOW, HIGH = 0.5, 2.0  # times its share of the corpus, beyond which a format's share of what is kept is said aloud
 
 
-@dataclass
-class Shown:
-    """All that a score may look at: the corpus, and proxies that were trained on all of it."""
-
-    task: DeviceTask
-    proxies: Sequence[Proxy]
-    work: Work
-    folders: Sequence[Path] = ()
-    columns: dict[str, Floats] = field(default_factory=dict)
-
-    @property
-    def data(self) -> Data:
-        return self.task.data
-
-    @property
-    def seed(self) -> int:
-        return self.work.seed
-
-    def decide(self, sentence: str) -> None:
-        self.work.decide(sentence)
-
-
 def kept(study: Formats, made: Corpus, task: DeviceTask, work: Work, share: float) -> Indices | None:
     """Rows of the corpus that are kept, sorted; None where all are. What happens to the formats is said."""
     if study.keep == 1:
         return None
     rule = rule_of(study)
-    scores = _scores(study, task, work, share) if rule.scored else None
+    values = _scores(study, task, work, share) if rule.scored else None
     rows = select(
-        scores, study.keep, rule=rule, labels=None, groups=made.formats, ids=task.examples("train").ids,
+        values, study.keep, rule=rule, labels=None, groups=made.formats, ids=task.examples("train").ids,
         seed=work.seed, balance=study.balance,
     )  # fmt: skip
     before, after = (
@@ -73,7 +48,7 @@ def kept(study: Formats, made: Corpus, task: DeviceTask, work: Work, share: floa
     return rows
 
 
-def _scores(study: Formats, task: DeviceTask, work: Work, share: float) -> Any:
+def _scores(study: Formats, task: DeviceTask, work: Work, share: float) -> Floats:
     """(N,) the mean over the proxies that the score asks for."""
     from .pretraining import pretrained
 
@@ -86,8 +61,4 @@ def _scores(study: Formats, task: DeviceTask, work: Work, share: float) -> Any:
             seed=derive(work.seed, "proxy", one.asks["number"]), stop=one.asks.get("share"),
         )  # fmt: skip
         proxies.append(Proxy(model, {}))
-    found = np.asarray(scorer.score(Shown(task, proxies, work)), dtype=np.float64)
-    values = found if found.ndim == 1 else found.mean(0)
-    if not np.isfinite(values).all():
-        raise ConfigError(f"scorer={scorer.name} says nothing of some examples", "another study.scorer")
-    return values
+    return scores(scorer, Shown(task, proxies, work.seed, work.decide))

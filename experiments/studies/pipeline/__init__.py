@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from types import SimpleNamespace
 from typing import TYPE_CHECKING, Annotated, Any, Self
 
 from pydantic import Field, model_validator
@@ -9,6 +10,7 @@ from pydantic import Field, model_validator
 from ... import choices
 from ...choices import choice
 from ...contracts import Count, Fraction, ModelChoice, RuleChoice, ScorerChoice, StudyChoice, TaskChoice, Work
+from ...pruning import by_proxies
 from ...training.recipes import Recipe
 
 if TYPE_CHECKING:
@@ -20,26 +22,25 @@ FACTORS = ("prune", "equalise", "allocate")  # in the order of the pipeline
 DURATIONS = ("epochs", "steps", "examples", "least_epochs", "least_steps")
 
 
-@choice("study", "pipeline", source="us")
+@choice("study", "pipeline", source="arXiv:2206.14486, 2402.17759, 2510.18245")
 class Pipeline(StudyChoice):
-    """One model, trained with or without each of three stages; `compute` pays for all that a run does.
+    """A model is trained with or without each of three stages: prune, equalise, allocate. All runs cost the same.
 
-    prune: a rule's part of the data, by proxies that take `scoring` of the compute; without: a random part of the same
-    size, for nothing. equalise: weights move toward equal contribution, and a step costs `overhead` plain ones;
-    without: uniform weights. allocate: the model `allocated`; without: `model`. What is left of the compute is
-    training.
+    Every run may take `compute` operations. A stage that is done is paid for out of them, and the model trains for as
+    many steps as the rest allows. Pruning by a score takes the share `scoring` for proxies; a random part of the data
+    is free. A step under weights that move toward equal contribution costs as much as `overhead` plain steps.
     """
 
-    prune: bool = False
-    equalise: bool = False
-    allocate: bool = False
+    prune: bool = False  # keep what the rule chooses by the score; false: a random part of the same size
+    equalise: bool = False  # weights move toward equal contribution; false: uniform weights
+    allocate: bool = False  # train the model `allocated`; false: `model`
     compute: Annotated[float, Field(gt=0)] = 1e11  # operations of a run: of its scores and its training
-    task: dict[str, Any] = Field(default={"name": "pydoc", "vocabulary": 257, "context": 128})
+    task: dict[str, Any] = Field(default={"name": "pydoc", "vocabulary": 257, "context": 128})  # the data
     model: dict[str, Any] = Field(default={"name": "gpt"})  # the default shape, and that of the proxies
     allocated: dict[str, Any] = Field(default={"name": "gpt"})  # the shape that a law chose
-    recipe: dict[str, Any] = Field(default={"optimizer": "adamw", "learning_rate": 0.003})  # without a duration
-    scorer: dict[str, Any] = Field(default={"name": "perplexity"})
-    rule: str = "middle"
+    recipe: dict[str, Any] = Field(default={"optimizer": "adamw", "learning_rate": 0.003})  # without its duration
+    scorer: dict[str, Any] = Field(default={"name": "perplexity"})  # by which score is pruned
+    rule: str = "middle"  # and by which rule
     keep: Fraction = 0.5  # of the training pool, by the rule or at random
     scoring: Annotated[float, Field(gt=0, lt=1)] = 0.25  # share of the compute that scores take
     overhead: Annotated[float, Field(ge=1)] = 1.3  # plain steps that one step costs whose weights move
@@ -56,16 +57,10 @@ class Pipeline(StudyChoice):
                                  f"{task.name} has {task.reads}")  # fmt: skip
         if given := sorted(set(self.recipe) & set(DURATIONS)):
             raise ValueError(f"study.recipe.{given[0]} is a duration, and study.compute decides that: leave it out")
-        self.chosen_recipe  # noqa: B018
         if not self.chosen_rule.scored:
             raise ValueError(f"study.rule={self.rule} reads no scores: it is the control, not a way to prune")
-        scorer = self.chosen_scorer
-        if scorer.name == "perplexity" and task.reads != "text":
-            raise ValueError("study.scorer=perplexity judges text: use el2n")
-        if scorer.name == "random" or any(set(one.asks) - {"number", "share"} for one in scorer.evidence(None)):
-            raise ValueError(
-                f"study.scorer={scorer.name} reads more than trained proxies: use el2n, loss or perplexity"
-            )
+        run = SimpleNamespace(task=task, model=self.default_model, recipe=self.chosen_recipe)
+        by_proxies.check(self.chosen_scorer, run)
         return self
 
     @property

@@ -7,9 +7,7 @@ and backward. A forward pass, as scores need it, is a third of that.
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
 from functools import partial
-from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -24,6 +22,7 @@ from ...devices import resolve_precision
 from ...errors import ConfigError, RunFailed
 from ...models.cost import training_flops
 from ...models.gpt import Gpt
+from ...pruning.by_proxies import Shown, scores
 from ...pruning.select import select
 from ...seeds import derive, deterministic, torch_stream
 from ...training.begin import state_of
@@ -44,8 +43,8 @@ def measured(study: Pipeline, work: Work) -> dict[str, float]:
     device = work.on(work.run.device)
     data, recipe = data_of(study.chosen_task, study.fingerprint), study.chosen_recipe
     spent = study.scoring * study.compute if study.prune else 0.0
-    scores = scored(study, data, device, work, spent) if study.prune else None
-    kept = select(scores, study.keep, rule=_rule(study), labels=None if data.kind == "text" else _labels(data),
+    values = scored(study, data, device, work, spent) if study.prune else None
+    kept = select(values, study.keep, rule=_rule(study), labels=None if data.kind == "text" else _labels(data),
                   ids=data.splits["train"].ids, seed=work.seed)  # fmt: skip
     model = study.allocated_model if study.allocate else study.default_model
     task = task_of(study, data, model, device)
@@ -111,7 +110,7 @@ def scored(study: Pipeline, data: Data, device: torch.device, work: Work, spent:
                    seed=derive(work.seed, "proxy", place * folds + fold))
             for place, one in enumerate(asked)
         ]  # fmt: skip
-        judged = _judged(study, task, data, proxies, work)
+        judged = scores(scorer, Shown(task, proxies, work.seed, work.decide))
         found[own] = judged[own] - judged[own].mean()
     return found
 
@@ -132,17 +131,6 @@ def _proxy(
                    device=task.device, precision=precision, clip=recipe.clip):  # fmt: skip
         pass
     return Proxy(network.eval(), {})
-
-
-def _judged(study: Pipeline, task: DeviceTask, data: Data, proxies: Sequence[Proxy], work: Work) -> Floats:
-    """(N,) the mean score of some proxies."""
-    evidence: Any = SimpleNamespace(task=task, data=data, proxies=proxies, columns={}, folders=(), seed=work.seed,
-                                    decide=work.decide)  # fmt: skip
-    each = np.atleast_2d(np.asarray(study.chosen_scorer.score(evidence), dtype=np.float64))
-    found: Floats = each.mean(0)
-    if not np.isfinite(found).all():
-        raise ConfigError(f"study.scorer={study.chosen_scorer.name} says nothing of some examples", "another score")
-    return found
 
 
 def task_of(study: Pipeline, data: Data, model: ModelChoice, device: torch.device) -> DeviceTask:
