@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from functools import partial
+from textwrap import fill
 from typing import Any
 
 import numpy as np
@@ -16,7 +17,7 @@ from ...figures.axes import band, bars, log_axis, name_axes
 from ...figures.panels import Drawing, Figures
 from ...figures.style import BLUE, GREEN, GREY, INK, MARKERS, ORANGE, percent_label
 from ...laws.intervals import intervals_of, worded
-from .results import NAMES, by_seed, corpus_words, of_corpus, runs, setting_of, settled, usual
+from .results import NAMES, by_seed, corpus_words, kept_words, of_corpus, runs, setting_of, settled, usual
 
 COLOURS = {"prog": BLUE, "expr": ORANGE, "words": GREEN, "none": GREY}
 Tables = Mapping[str, pd.DataFrame]
@@ -119,6 +120,8 @@ def _formats_over(own: pd.DataFrame, x: str, prefix: str, x_words: str, y_words:
         low, high = (np.where(np.isnan(end), mean, end) for end in (low, high))
         band(axes, by.columns.to_numpy(), mean, low, high, COLOURS[name], label=name)
     axes.axhline(0, color=GREY, linewidth=0.8)
+    if prefix == "share":
+        _percent(axes)
     name_axes(axes, x_words, y_words)
 
 
@@ -143,6 +146,7 @@ def _by(own: pd.DataFrame, x: str, words: str, axes: Axes) -> None:
         moved = np.array(list(each)) * (1 + 0.03 * (place - 1))
         bars(axes, moved, mean, low, high, color=COLOURS[name], marker="o", label=name)
     log_axis(axes, "x", own[x].min() / 1.4, own[x].max() * 1.4)
+    axes.set_xticks(sorted(own[x].unique()))
     _percent(axes)
     name_axes(axes, words, "share of the samples")
 
@@ -178,7 +182,7 @@ def _predicted(found: pd.DataFrame, name: str, axes: Axes) -> None:
 def _pruned(found: pd.DataFrame) -> Iterator[Figures]:
     if "keep" not in found or (found["keep"] == 1).all():
         return
-    found = found.assign(kept=[_kept(row) for row in found.to_dict("records")])
+    found = found.assign(kept=[kept_words(row) for row in found.to_dict("records")])
     order = list(dict.fromkeys(found["kept"]))
     drawings = [
         Drawing(f"{title} {name}", words, f"{title} {name} by what is kept",
@@ -195,24 +199,22 @@ def _pruned(found: pd.DataFrame) -> Iterator[Figures]:
     )  # fmt: skip
 
 
-def _kept(row: Mapping[Any, Any]) -> str:
-    if row["keep"] == 1:
-        return "everything"
-    by = "" if row["rule"] == "random" else f" by {row.get('scorer.name', 'loss')}"
-    return f"{row['keep']:g} {row['rule']}{by}" + (", quotas" if row.get("balance") else "")
-
-
 def _arms(found: pd.DataFrame) -> Iterator[Figures]:
     """Every arm of the width that has most of them, and every corpus under the most common arm."""
     own = of_corpus(found)
     own = own[own["width"] == own.groupby("width")["arm"].nunique().idxmax()]
     short = own["arm"].str.replace("expert iteration", "EI").str.replace(" solutions", "").str.replace(", KL nan", "")
-    yield from _compared("arms", "Every arm", own.assign(row=short), f"width {own['width'].iloc[0]}")
+    if short.nunique() > 1:
+        yield from _compared("arms", "Every arm", own.assign(row=short), f"width {own['width'].iloc[0]}")
     plain = found[(found["algorithm"] == "grpo") & (found["keep"] == 1)] if "keep" in found else found
     plain = plain[plain["arm"] == plain["arm"].mode().iloc[0]]
-    plain = plain.assign(row=[corpus_words(row, plain) for row in plain.to_dict("records")])
+    plain = plain.assign(row=[_model_and_corpus(row) for row in plain.to_dict("records")])
     if plain["row"].nunique() > 1:
         yield from _compared("corpora", "Every corpus", plain, str(plain["arm"].iloc[0]))
+
+
+def _model_and_corpus(row: Mapping[Any, Any]) -> str:
+    return fill(f"width {row['width']}" + (f", {words}" if (words := corpus_words(row)) else ""), 27)
 
 
 def _compared(name: str, heading: str, own: pd.DataFrame, words: str) -> Iterator[Figures]:

@@ -172,8 +172,8 @@ def settled(table: pd.DataFrame) -> pd.DataFrame:
 
 
 def setting_of(row: Mapping[str, Any], every: pd.DataFrame) -> str:
-    """What a person calls it: the model, what its corpus has unlike others, the arm."""
-    corpus, losses = corpus_words(row, every), f", {row['loss']} loss" if every["loss"].nunique() > 1 else ""
+    """What a person calls it: the model, what its corpus has unlike the defaults, the arm."""
+    corpus, losses = corpus_words(row), f", {row['loss']} loss" if every["loss"].nunique() > 1 else ""
     return f"width {row['width']}" + (f", {corpus}" if corpus else "") + f"; {row['arm']}{losses}"
 
 
@@ -253,10 +253,29 @@ def verdict(runs: pd.DataFrame) -> str:
         parts.append(f"width {width}, rate {rate:g}: {best} {worded(value, low, high, '.0f')} %")
     if not parts:
         return "No arm of these runs is GRPO on the usual corpus."
+    winners = "; ".join(parts)
     return (
-        "The most common format after the last rollout of GRPO, and its share of the sampled solutions: "
-        + "; ".join(parts) + "."
-    )  # fmt: skip
+        f"The most common format after the last rollout of GRPO, and its share of the sampled solutions: {winners}."
+        + _pruned_verdict(runs)
+    )
+
+
+def _pruned_verdict(runs: pd.DataFrame) -> str:
+    """Of the format whose share pruning changes most: its share of what is kept, and of the samples after RL."""
+    pruned = runs[runs["keep"] < 1] if "keep" in runs else runs[:0]
+    if pruned.empty:
+        return ""
+    pruned = pruned[(pruned["keep"] == pruned["keep"].max()) & (pruned["balance"] == 0)]
+    scored = pruned.loc[pruned["rule"] != "random", "scorer.name"]
+    pruned = pruned[(pruned["rule"] == "random") | (pruned["scorer.name"] == scored.iloc[0])] if len(scored) else pruned
+    name = max(NAMES, key=lambda name: float(np.ptp(pruned.groupby("rule")[f"kept_{name}"].mean())))
+    parts = []
+    for _, group in pruned.groupby("rule", sort=False):
+        after, kept = by_seed(group, f"share_{name}"), 100 * group[f"kept_{name}"].mean()
+        sampled = worded(100 * after.value, 100 * after.low, 100 * after.high, ".0f")
+        parts.append(f"{kept_words(group.iloc[0].to_dict())} {kept:.0f} %, then {sampled} %")
+    corpus = 100 * (pruned[f"kept_{name}"] / pruned[f"kept_over_{name}"]).mean()
+    return f" Share of {name}, {corpus:.0f} % of the corpus, in what is kept, then after GRPO: {'; '.join(parts)}."
 
 
 def caveat(tables: Tables) -> str:
@@ -286,7 +305,29 @@ def of_corpus(runs: pd.DataFrame) -> pd.DataFrame:
     return found
 
 
-def corpus_words(row: Mapping[str, Any], every: pd.DataFrame) -> str:
-    """What a corpus has unlike others, in words; empty where all are equal."""
-    parts = [f"{name} {row[name]}" for name in CORPUS if name in row and every[name].nunique(dropna=False) > 1]
+def corpus_words(row: Mapping[Any, Any]) -> str:
+    """What a corpus, or the weight of its examples, has unlike the study's defaults; empty where it has nothing."""
+    from . import Formats
+
+    usual = {name: field.default for name, field in Formats.model_fields.items()}
+    operands = (row.get("least", usual["least"]), row.get("most", usual["most"]))
+    parts = [] if operands == (usual["least"], usual["most"]) else ["{} to {} operands".format(*operands)]
+    for name in ("examples", "shares", "repeats", "errors", "gaps"):
+        default = usual[name]
+        text = ",".join(map(str, default)) if isinstance(default, tuple) else str(default)
+        value = str(row.get(name, text))
+        if value != text:
+            parts.append(f"no {name}" if set(value.split(",")) <= {"", "0.0"} else f"{name} {value}")
+    if row.get("keep", 1) < 1:
+        parts.append(kept_words(row))
+    if (policy := row.get("policy.name", "uniform")) != "uniform":
+        parts.append(str(policy))
     return ", ".join(parts)
+
+
+def kept_words(row: Mapping[Any, Any]) -> str:
+    """How the corpus of a run is pruned."""
+    if row.get("keep", 1) == 1:
+        return "everything"
+    by = "" if row["rule"] == "random" else f" by {row.get('scorer.name', 'loss')}"
+    return f"{row['keep']:g} {row['rule']}{by}" + (", quotas" if row.get("balance") else "")
