@@ -1,6 +1,9 @@
 """Which rows belong to which split, which to the training pool, and which labels are wrong on purpose.
 
-All of it is drawn from a fixed seed of its own: the data stay the same whatever the seed of a run.
+All of it is drawn from a fixed seed of its own: the data stay the same whatever the seed of a run. Documents, copies
+and folds are dealt by what they are. Parts and pools by class, and wrong labels, are random draws of rows: none prefers
+a row by its place, but the same rows in another order are other data, with another fingerprint, and drawn anew. Files
+of a folder are in the order of their names.
 """
 
 from __future__ import annotations

@@ -116,6 +116,21 @@ def test_pools_are_nested_and_in_proportion() -> None:
     assert not np.array_equal(small.ids[:60], examples.ids[:60])  # random inside a class
 
 
+def test_no_draw_prefers_rows_by_their_place() -> None:
+    """Files sorted by class: of each quarter of each class about a quarter is drawn, within 4 standard deviations."""
+    examples = _examples(np.repeat(np.arange(4), 800).tolist())
+    noisy = flip_labels(examples, 0.25).noisy
+    assert noisy is not None
+    drawn = {
+        "pool": pool(examples, 800).inputs[:, 0],
+        "part": carve(0.25, labels=examples.targets)[1],
+        "noise": np.flatnonzero(noisy),
+    }
+    for name, rows in drawn.items():
+        assert len(rows) == 800
+        assert np.all(np.abs(np.bincount(rows // 200, minlength=16) - 50) <= 4 * 6.2), name
+
+
 def test_pool_of_windows_is_nested() -> None:
     windows = Examples(np.zeros((90, 4)), np.zeros((90, 4), np.int64), np.array([str(row) for row in range(90)]))
     assert set(pool(windows, 20).ids) < set(pool(windows, 50).ids)
