@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Sequence
 from functools import partial
 
@@ -16,13 +17,13 @@ from ...laws.intervals import interval_of, worded
 from . import FACTORS
 from .gains import over_computes, rows
 
-AXIS = "fall of the error (text: of the loss), 100 x ln"
+AXIS = "fall of ln error, times 100"
 COLOURS = (BLUE, ORANGE, INK)  # of effects of one, two and three factors
 EFFECTS = (
     "At equal total compute, scores and measurements paid for. Each stage: what it takes off, the mean over whether "
     "the others are done. Two stages: how much more one takes off where the other is done. Three: how much that "
-    "changes with the third. In 100 x ln, which is about percent where it is small. Lines: 95 % t "
-    "intervals over seeds; small dots: seeds. To the right is better."
+    "changes with the third. Shown is the fall of the logarithm of the test error (text: of the loss), times 100: "
+    "about percent where it is small. Lines: 95 % t intervals over seeds; small dots: seeds. To the right is better."
 )
 ORDER = (
     "The mean over levels of compute. Alone: what a stage takes off when no other is done. After: what it takes off "
@@ -37,7 +38,8 @@ def verdict(runs: pd.DataFrame) -> str:
         said = [f"{name} {_said(over_computes(runs, 'effect', name, task))}" for name in FACTORS]
         whole = _said(over_computes(runs, "gain_of_all", "all", task))
         sentences.append(
-            f"{task}, 100 x ln of the fall of the error at equal compute: {', '.join(said)}; all three {whole}."
+            f"{task}, by how much the test error (text: loss) changes at equal compute: {', '.join(said)}; all three "
+            f"{whole}."
         )
     return " ".join(sentences) or "No level of compute has all eight combinations."
 
@@ -108,9 +110,11 @@ def _dot(name: str, own: pd.DataFrame, colour: str) -> dots.Dot:
     return dots.Dot(name, over.value, over.low, over.high, colour, words, seeds=seeds)
 
 
-def _said(values: object) -> str:
-    over = interval_of(values)
-    return worded(100 * over.value, 100 * over.low, 100 * over.high, "+.1f")
+def _said(falls: object) -> str:
+    """Falls of ln error as the change of the error in percent."""
+    over = interval_of(falls)
+    value, high, low = (100 * math.expm1(-end) for end in (over.value, over.low, over.high))
+    return f"{worded(value, low, high, '+.1f')} %"
 
 
 def _draw(shown: Sequence[dots.Dot], limits: tuple[float, float], axes: Axes) -> None:
