@@ -238,6 +238,10 @@ def test_a_drawing_is_the_same_every_time(study: Store) -> None:
     assert first.startswith("<svg")
     assert "var(--ink" in first
     assert ' width="' not in first.split(">", 1)[0]
+    used = set(re.findall(r' class="([^"]+)"', first))  # two drawings of a page share no name
+    assert used == set(re.findall(r"^\.([\w-]+)\{", first, re.MULTILINE)) > set()
+    assert not used & set(re.findall(r' class="([^"]+)"', panels.inline(drawing, "b")[0]))
+    assert " style=" not in first
 
 
 def test_the_envelope_belongs_to_pruned_points(study: Store) -> None:
