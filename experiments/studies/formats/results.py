@@ -256,8 +256,8 @@ def verdict(runs: pd.DataFrame) -> str:
     winners = "; ".join(parts)
     return (
         f"The most common format after the last rollout of GRPO, and its share of the sampled solutions: {winners}."
-        + _pruned_verdict(runs)
-    )
+        + _pruned_verdict(runs) + _policy_verdict(runs)
+    )  # fmt: skip
 
 
 def _pruned_verdict(runs: pd.DataFrame) -> str:
@@ -276,6 +276,17 @@ def _pruned_verdict(runs: pd.DataFrame) -> str:
         parts.append(f"{kept_words(group.iloc[0].to_dict())} {kept:.0f} %, then {sampled} %")
     corpus = 100 * (pruned[f"kept_{name}"] / pruned[f"kept_over_{name}"]).mean()
     return f" Share of {name}, {corpus:.0f} % of the corpus, in what is kept, then after GRPO: {'; '.join(parts)}."
+
+
+def _policy_verdict(runs: pd.DataFrame) -> str:
+    """The largest share after RL under each way in which examples weighed in pretraining."""
+    if "policy.name" not in runs or runs["policy.name"].nunique() < 2:
+        return ""
+    parts = []
+    for policy, group in runs.groupby("policy.name", sort=False):
+        over = by_seed(group, "largest")
+        parts.append(f"{policy} {worded(100 * over.value, 100 * over.low, 100 * over.high, '.0f')} %")
+    return f" The largest share, by how examples weighed in pretraining: {', '.join(parts)}."
 
 
 def caveat(tables: Tables) -> str:
@@ -297,12 +308,11 @@ def usual(runs: pd.DataFrame) -> pd.DataFrame:
 
 
 def of_corpus(runs: pd.DataFrame) -> pd.DataFrame:
-    """The rows of the most common corpus."""
+    """The rows of the default corpus under uniform weights; where there are none, of the most common one."""
     if runs.empty:
         return runs
-    key = runs[_there(runs, CORPUS)].astype(str).agg("|".join, axis=1)
-    found: pd.DataFrame = runs[key == key.mode().iloc[0]]
-    return found
+    words = pd.Series([corpus_words(row) for row in runs.to_dict("records")], index=runs.index)
+    return runs[words == ("" if (words == "").any() else words.mode().iloc[0])]
 
 
 def corpus_words(row: Mapping[Any, Any]) -> str:
