@@ -19,8 +19,9 @@ from ..contracts import Floats
 LEVEL = 0.95  # of every interval over seeds
 SHARE = re.compile(  # measures between 0 and 1
     r"(worst_class_)?(accuracy|error)(_best)?|.*_(between_phi|between_ct|inactive_phi|inactive_ct|harmful_dropped"
-    r"|learnt_light|ess|gini|active)(@.+)?"
+    r"|learnt_light|ess|gini|active)(@.+)?|largest|share_.+|pass_\d+"
 )
+OUTCOME = re.compile(r"(was|won|wrong_by)_.+")  # measures that are 0 or 1 in a run: shares of the seeds
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,11 +100,14 @@ def interval_of(values: Any, metric: str = "", *, level: float = LEVEL) -> Inter
 
     Of values (S, P) of P settings it is the mean of the settings' means: no setting counts more for having more seeds.
     Of an accuracy or another share, told by the `metric`'s name, it is the interval of the logit, turned back: its ends
-    are within 0 and 1. By the delta method the logit's standard error is the mean's over mean (1 - mean).
+    are within 0 and 1. By the delta method the logit's standard error is the mean's over mean (1 - mean). Of outcomes
+    it is Clopper and Pearson's, which knows that 5 of 5 is not always; a seed counts by the mean of its runs.
     """
     from scipy.special import expit, logit
 
     runs = np.asarray(values, dtype=float)
+    if OUTCOME.fullmatch(metric):
+        return _proportion(runs[~np.isnan(runs)], level)
     if runs.ndim == 1:
         found = intervals_of(runs[~np.isnan(runs)], level=level)
     else:
@@ -113,6 +117,19 @@ def interval_of(values: Any, metric: str = "", *, level: float = LEVEL) -> Inter
         ends = expit(logit(mean) + np.array([-1, 1]) * (high - mean) / (mean * (1 - mean)))
         found[2:] = min(ends[0], mean), max(ends[1], mean)  # rounding leaves neither beyond the mean
     return Interval(*map(float, found))
+
+
+def _proportion(outcomes: Floats, level: float) -> Interval:
+    """The mean of (S,) outcomes within 0 and 1, with the exact binomial interval; without one below 2 seeds."""
+    from scipy.special import betaincinv
+
+    number = len(outcomes)
+    if number < 2:
+        return Interval(float(outcomes.mean()) if number else math.nan, math.nan, math.nan, math.nan)
+    true, mean, tail = outcomes.sum(), float(outcomes.mean()), (1 - level) / 2
+    low = float(betaincinv(true, number - true + 1, tail)) if true > 0 else 0.0
+    high = float(betaincinv(true + 1, number - true, 1 - tail)) if true < number else 1.0
+    return Interval(mean, math.sqrt(mean * (1 - mean) / number), low, high)
 
 
 def crossed(value: float, errors: Sequence[float], numbers: Sequence[int]) -> Interval:

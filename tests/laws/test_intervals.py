@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 from pathlib import Path
 
@@ -130,6 +131,27 @@ def test_the_interval_of_a_high_accuracy_holds_it_95_of_100_times(seeds: int) ->
     found = [interval_of(one, "accuracy") for one in runs]
     assert 0.92 < np.mean([one.low <= 0.98 <= one.high for one in found]) < 0.985
     assert all(0 < one.low < one.high < 1 for one in found)
+
+
+@pytest.mark.parametrize("chance", [0.05, 0.3, 0.5, 0.9])
+@pytest.mark.parametrize("seeds", [3, 5, 10])
+def test_the_interval_of_outcomes_holds_their_chance_at_least_95_of_100_times(seeds: int, chance: float) -> None:
+    """Exact: the binomial probability of all numbers of ones whose interval holds it."""
+    held = 0.0
+    for ones in range(seeds + 1):
+        one = interval_of([1.0] * ones + [0.0] * (seeds - ones), "was_largest")
+        held += stats.binom.pmf(ones, seeds, chance) * (one.low <= chance <= one.high)
+    assert held >= 0.95
+
+
+def test_the_interval_of_outcomes_is_clopper_and_pearsons() -> None:
+    exact = stats.binomtest(4, 5).proportion_ci(method="exact")
+    one = interval_of([1, 1, 0, 1, 1], "wrong_by_ct")
+    assert (one.value, one.low, one.high) == pytest.approx((0.8, exact.low, exact.high))
+    always = interval_of([1.0] * 5, "won_prog")
+    assert (always.value, always.high) == (1.0, 1.0)
+    assert always.low == pytest.approx(0.025 ** (1 / 5))
+    assert math.isnan(interval_of([1.0], "was_best").low)
 
 
 def test_unpaired_values_have_welchs_interval() -> None:

@@ -18,7 +18,7 @@ from prune_lab.experiments.studies.formats import Formats
 from prune_lab.experiments.studies.formats.corpus import corpus
 from prune_lab.experiments.studies.formats.measuring import counted
 from prune_lab.experiments.studies.formats.pretraining import ByTokens, pretrained, task_of
-from prune_lab.experiments.studies.formats.results import optimum, runs, winner
+from prune_lab.experiments.studies.formats.results import optimum, runs, winner, with_settings
 from prune_lab.experiments.training.policies.uniform import Uniform
 
 from ..command_line import call
@@ -164,3 +164,18 @@ def test_a_run_has_its_page(capsys: pytest.CaptureFixture[str], results: str) ->
 def test_a_mistake_in_an_arm_is_said_before_the_run(capsys: pytest.CaptureFixture[str], results: str) -> None:
     answer = call(capsys, "simulate", "study=formats", "study.shares=[0.5,0.5,0.5]", results)
     assert (answer.code, "sum to 1.5: they must sum to 1" in answer.err) == (2, True)
+
+
+def test_two_settings_never_have_one_name() -> None:
+    """Settings of a model are named where nothing else tells two apart, and only there."""
+    row = {"width": 20, "depth": 1, "steps": 1500, "loss": "sequence", "arm": "GRPO", "shares": "0.3,0.4,0.3"}
+    rows = [
+        row,
+        row | {"seed": 1},
+        row | {"depth": 2},
+        row | {"width": 64, "depth": 2},
+        row | {"errors": "0.0,0.0,0.0"},
+    ]
+    named = with_settings(pd.DataFrame(rows).fillna({"errors": "0.1,0.25,0.0"}))["setting"].tolist()
+    assert named[:2] == ["width 20; GRPO, depth 1"] * 2
+    assert named[2:] == ["width 20; GRPO, depth 2", "width 64; GRPO", "width 20, no errors; GRPO"]

@@ -17,7 +17,7 @@ from ...figures.axes import band, bars, log_axis, name_axes
 from ...figures.panels import Drawing, Figures
 from ...figures.style import BLUE, GREEN, GREY, INK, MARKERS, ORANGE, percent_label
 from ...laws.intervals import intervals_of, worded
-from .results import NAMES, by_seed, corpus_words, kept_words, of_corpus, runs, setting_of, settled, usual
+from .results import NAMES, by_seed, corpus_words, kept_words, of_corpus, runs, settled, usual, with_settings
 
 COLOURS = {"prog": BLUE, "expr": ORANGE, "words": GREEN, "none": GREY}
 Tables = Mapping[str, pd.DataFrame]
@@ -25,10 +25,7 @@ Tables = Mapping[str, pd.DataFrame]
 
 def figures(tables: Tables) -> Iterator[Figures]:
     found = runs(tables)
-    curves = settled(tables["rollouts"])
-    curves = curves.assign(
-        setting=[setting_of(dict(zip(map(str, curves), row, strict=True)), curves) for row in curves.to_numpy()]
-    )
+    curves = with_settings(settled(tables["rollouts"]))
     yield from _curves(usual(found[found["algorithm"] == "grpo"]), curves)
     yield from _foretold(curves)
     if "pretraining" in tables:

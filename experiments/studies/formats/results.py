@@ -43,8 +43,8 @@ def runs(tables: Tables) -> pd.DataFrame:
     `looks`. base_*: the same of the pretrained model; gained_*: the difference. largest: the share of the most common
     format; won_*: 1 where it is this one and has at least half, else 0. dominant_after: the first rollout whose samples
     are to 80 % of one format (NaN: none). predicted_*: shares of the KL-regularised optimum; apart: the largest
-    difference of a share from it. kept_*: each format's share of the corpus that is pretrained on; kept_over_* that
-    over its share before pruning; kept_apart: the largest difference of the two. lead: how many rollouts earlier the
+    difference of a share from it. kept_*, kept_over_*, kept_right_*: as `kept_of` says; kept_apart: the largest
+    difference of a format's share of what is kept from that before pruning. lead: how many rollouts earlier the
     sums of contributions name the last winner for good than the shares do; wrong_by_*: 1 where at the fifth rollout
     they name another. Of a pretraining that was measured also the columns of `with_pretraining`.
     """
@@ -55,7 +55,6 @@ def runs(tables: Tables) -> pd.DataFrame:
     rows = []
     for key, group in looks.groupby([*same, "repeat"], dropna=False, sort=False):
         row: dict[str, Any] = dict(zip([*same, "repeat"], key, strict=True))
-        row["setting"] = setting_of(row, looks)
         ordered = group.sort_values("rollout")
         before, after = ordered.iloc[0], ordered.iloc[-1]
         measured = [str(name) for name in group if _is_measure(str(name))]
@@ -68,7 +67,7 @@ def runs(tables: Tables) -> pd.DataFrame:
         row |= {f"predicted_{name}": share for name, share in predicted.items()}
         row["apart"] = max(abs(row[f"share_{name}"] - predicted[name]) for name in NAMES)
         rows.append(row | kept(row))
-    found = pd.DataFrame(rows)
+    found = with_settings(pd.DataFrame(rows))
     if "pretraining" in tables:
         found = with_pretraining(found, tables["pretraining"])
     return found.merge(_foretold(settled(tables["rollouts"]), [*same, "repeat"]), on=[*same, "repeat"], how="left")
@@ -109,7 +108,11 @@ def optima(base: pd.DataFrame) -> Any:
 
 
 def kept_of(corpus: pd.DataFrame) -> Any:
-    """kept_*: each format's share of the corpus that is pretrained on; kept_over_*: over its share before pruning."""
+    """What is kept of the corpus, by format.
+
+    kept_*: its share of what is pretrained on; kept_over_*: over its share before pruning; kept_right_*: the share of
+    its kept solutions that are right.
+    """
     same = [*_there(corpus, CORPUS), *_there(corpus, MODEL), "seed"]
     groups = dict(iter(corpus.groupby(same, dropna=False, sort=False)))
 
@@ -117,6 +120,7 @@ def kept_of(corpus: pd.DataFrame) -> Any:
         group = groups[tuple(row[name] for name in same)].set_index("format")
         over = group["kept_share"] / group["share"]
         shares = {f"kept_{name}": float(group["kept_share"][name]) for name in NAMES}
+        shares |= {f"kept_right_{name}": float(group["kept_right"][name]) for name in NAMES}
         apart = float((group["kept_share"] - group["share"]).abs().max())
         return shares | {f"kept_over_{name}": float(over[name]) for name in NAMES} | {"kept_apart": apart}
 
@@ -171,10 +175,21 @@ def settled(table: pd.DataFrame) -> pd.DataFrame:
     return table
 
 
-def setting_of(row: Mapping[str, Any], every: pd.DataFrame) -> str:
-    """What a person calls it: the model, what its corpus has unlike the defaults, the arm."""
-    corpus, losses = corpus_words(row), f", {row['loss']} loss" if every["loss"].nunique() > 1 else ""
-    return f"width {row['width']}" + (f", {corpus}" if corpus else "") + f"; {row['arm']}{losses}"
+def with_settings(table: pd.DataFrame) -> pd.DataFrame:
+    """With a column `setting`, what a person calls it: the width, what its corpus has unlike the defaults, the arm.
+
+    Settings of the model and of the loss are named where they are all that tells two apart.
+    """
+    words = pd.Series([_setting(row) for row in table.to_dict("records")], index=table.index, dtype=object)
+    for name in (*_there(table, MODEL[1:]), "loss"):
+        several = table[name].groupby(words).transform("nunique") > 1
+        words = words.where(~several, words + f", {name} " + table[name].astype(str))
+    return table.assign(setting=words)
+
+
+def _setting(row: Mapping[Any, Any]) -> str:
+    corpus = corpus_words(row)
+    return f"width {row['width']}" + (f", {corpus}" if corpus else "") + f"; {row['arm']}"
 
 
 def _is_measure(name: str) -> bool:
@@ -219,13 +234,13 @@ def wrong(values: Floats, shares: Floats, rollout: int = EARLY) -> float:
 
 # ---- words -----------------------------------------------------------------------------------------------------------
 
-SHOWN = ["share_prog", "share_expr", "share_words", "base_accuracy", "accuracy", "majority", "format_entropy",
-         "kl_divergence", "apart"]  # fmt: skip
+SHOWN = ["share_prog", "share_expr", "share_words", "largest", "base_accuracy", "accuracy", "gained_pass_16",
+         "majority", "format_entropy", "kl_divergence", "apart"]  # fmt: skip
 
 
 def by_seed(own: pd.DataFrame, name: str) -> Interval:
     """The mean over streams of each seed, and its interval over seeds."""
-    share = "accuracy" if name.startswith(("share", "accuracy", "pass", "base", "largest", "majority", "kept")) else ""
+    share = "accuracy" if name.startswith(("accuracy", "base", "majority", "kept")) else name
     return interval_of(own.groupby("seed")[name].mean(), share)
 
 
@@ -234,7 +249,8 @@ def points(runs: pd.DataFrame) -> pd.DataFrame:
     rows = []
     most = [name for name in runs if str(name).startswith("pass_") and runs[name].notna().any()]
     for setting, own in runs.groupby("setting", sort=False):
-        shown = [*SHOWN, *([most[-1], f"base_{most[-1]}"] if most else [])]
+        shown = [name for name in SHOWN if name in own] + ([most[-1], f"base_{most[-1]}"] if most else [])
+        shown += [f"kept_right_{name}" for name in NAMES] if "keep" in own and (own["keep"] < 1).all() else []
         for name in shown:
             over = by_seed(own, str(name))
             rows.append({"setting": setting, "measure": name, "seeds": own["seed"].nunique(), "mean": over.value,
