@@ -203,10 +203,7 @@ def drawn() -> dict[Path, str]:
     readme = (ROOT / "README.md").read_text(encoding="utf-8")
     before, rest = readme.split(BEGIN)
     after = rest.split(END)[1]
-    answer = [
-        "setting,effect,low,high",
-        *(",".join([f'"{row[0]}"', *(f"{one:.3f}" for one in row[1:])]) for row in answers()),
-    ]
+    answer = [",".join([f'"{row[0]}"', *(f"{one:.3f}" for one in row[1:])]) for row in answers()]
     reference = ROOT / "docs" / "reference"
     return {
         ROOT / "README.md": f"{before}{BEGIN}\n{table()}\n{END}{after}",
