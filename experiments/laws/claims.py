@@ -277,9 +277,8 @@ def _by_seed(point: Point, runs: pd.DataFrame) -> tuple[pd.DataFrame | None, str
             f"no column {', '.join(unknown)} in the table{_near(unknown[0], runs, metric=unknown[0] == point.metric)}",
             0,
         )
-    plain = [name for name in runs if "." not in str(name) or name in (*point.where, point.metric)]
-    every = runs[plain]  # most of some hundred columns are settings of sections
-    every = every[rows_with(every, point.where)]
+    read = dict.fromkeys((point.metric, "seed", "setting", "point", "fingerprint", "task"))  # of some hundred columns
+    every = runs.loc[rows_with(runs, point.where), [name for name in read if name in runs]]
     matching = every[every[point.metric].notna()]
     if matching.empty:
         return None, "no run matches " + ", ".join(f"{name}={value}" for name, value in point.where.items()), 0
