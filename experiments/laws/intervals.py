@@ -107,7 +107,8 @@ def interval_of(values: Any, metric: str = "", *, level: float = LEVEL) -> Inter
 
     runs = np.asarray(values, dtype=float)
     if OUTCOME.fullmatch(metric):
-        return _proportion(runs[~np.isnan(runs)], level)
+        by_seed = runs if runs.ndim == 1 else np.nanmean(runs, axis=1)
+        return _proportion(by_seed[~np.isnan(by_seed)], level)
     if runs.ndim == 1:
         found = intervals_of(runs[~np.isnan(runs)], level=level)
     else:

@@ -152,6 +152,8 @@ def test_the_interval_of_outcomes_is_clopper_and_pearsons() -> None:
     assert (always.value, always.high) == (1.0, 1.0)
     assert always.low == pytest.approx(0.025 ** (1 / 5))
     assert math.isnan(interval_of([1.0], "was_best").low)
+    twice = interval_of([[1, 1], [1, np.nan], [0, 0], [1, 1], [1, 1]], "wrong_by_ct")  # of 2 settings
+    assert (twice.low, twice.high) == (one.low, one.high)
 
 
 def test_unpaired_values_have_welchs_interval() -> None:

@@ -18,7 +18,7 @@ from prune_lab.experiments.studies.formats import Formats
 from prune_lab.experiments.studies.formats.corpus import corpus
 from prune_lab.experiments.studies.formats.measuring import counted
 from prune_lab.experiments.studies.formats.pretraining import ByTokens, pretrained, task_of
-from prune_lab.experiments.studies.formats.results import optimum, runs, winner, with_settings
+from prune_lab.experiments.studies.formats.results import optimum, runs, verdict, winner, with_settings
 from prune_lab.experiments.training.policies.uniform import Uniform
 
 from ..command_line import call
@@ -179,3 +179,23 @@ def test_two_settings_never_have_one_name() -> None:
     named = with_settings(pd.DataFrame(rows).fillna({"errors": "0.1,0.25,0.0"}))["setting"].tolist()
     assert named[:2] == ["width 20; GRPO, depth 1"] * 2
     assert named[2:] == ["width 20; GRPO, depth 2", "width 64; GRPO", "width 20, no errors; GRPO"]
+
+
+def test_the_verdict_says_what_pruning_kept_and_what_weights_changed() -> None:
+    seeds = [0, 1, 2]
+
+    def row(**own: Any) -> pd.DataFrame:
+        usual = {"algorithm": "grpo", "width": 20, "rate": 0.001, "kl": 0.001, "loss": "sequence", "seed": seeds,
+                 "keep": 1.0, "rule": "random", "scorer.name": "loss", "balance": 0.0, "policy.name": "uniform",
+                 "share_prog": 0.1, "share_expr": 0.8, "share_words": 0.1, "largest": 0.8,
+                 "kept_prog": 0.3, "kept_expr": 0.4, "kept_words": 0.3, "kept_over_prog": 1.0}  # fmt: skip
+        return pd.DataFrame(usual | own)
+
+    hard = row(keep=0.5, rule="hard", kept_prog=0.03, kept_over_prog=0.1, share_prog=[0.0, 0.01, 0.02])
+    said = verdict(pd.concat([row(), row(keep=0.5), hard, hard.assign(keep=0.3), hard.assign(balance=1.0)]))
+    assert "width 20, rate 0.001: expr 80 [80, 80] %." in said
+    assert "Share of prog, 30 % of the corpus," in said
+    assert said.endswith("0.5 random 30 %, then 10 [10, 10] %; 0.5 hard by loss 3 %, then 1 [0, 11] %.")
+    moved = row(**{"policy.name": "equal_contribution", "largest": 0.6, "share_expr": 0.6})
+    assert "uniform 80 [80, 80] %, equal_contribution 60 [60, 60] %." in verdict(pd.concat([moved, row()])[::-1])
+    assert "rate 0.001: expr 80 [80, 80] %." in verdict(pd.concat([moved, row()]))
