@@ -211,14 +211,15 @@ def _arms(found: pd.DataFrame) -> Iterator[Figures]:
 
 
 def _model_and_corpus(row: Mapping[Any, Any]) -> str:
-    return fill(f"width {row['width']}" + (f", {words}" if (words := corpus_words(row)) else ""), 27)
+    return fill(f"width {row['width']}" + (f", {words}" if (words := corpus_words(row)) else ""), 30)
 
 
 def _compared(name: str, heading: str, own: pd.DataFrame, words: str) -> Iterator[Figures]:
     order = list(dict.fromkeys(own["row"]))
+    lines = sum(0.6 + 0.4 * len(row.splitlines()) for row in order)
     drawings = [
         Drawing(title, words, f"{title}, {heading}", partial(_rows, own, order, column, by="row", colour=colour),
-                height=dots.height(len(order)))
+                height=dots.height(round(lines)))
         for title, column, colour in (
             *((f"Share of {one}", f"share_{one}", COLOURS[one]) for one in NAMES),
             ("Right answers, gained", "gained_accuracy", INK), ("Format entropy (nats)", "format_entropy", INK),

@@ -343,7 +343,7 @@ def corpus_words(row: Mapping[Any, Any]) -> str:
         text = ",".join(map(str, default)) if isinstance(default, tuple) else str(default)
         value = str(row.get(name, text))
         if value != text:
-            parts.append(f"no {name}" if set(value.split(",")) <= {"", "0.0"} else f"{name} {value}")
+            parts.append(f"no {name}" if set(value.split(",")) <= {"", "0.0"} else f"{name} {value}".replace("0.", "."))
     if row.get("keep", 1) < 1:
         parts.append(kept_words(row))
     if (policy := row.get("policy.name", "uniform")) != "uniform":
