@@ -167,7 +167,7 @@ def test_a_mistake_in_an_arm_is_said_before_the_run(capsys: pytest.CaptureFixtur
 
 
 def test_two_settings_never_have_one_name() -> None:
-    """Settings of a model are named where nothing else tells two apart, and only there."""
+    """A setting is named where nothing else tells two apart, and only there."""
     row = {"width": 20, "depth": 1, "steps": 1500, "loss": "sequence", "arm": "GRPO", "shares": "0.3,0.4,0.3"}
     rows = [
         row,
@@ -178,6 +178,8 @@ def test_two_settings_never_have_one_name() -> None:
     ]
     named = with_settings(pd.DataFrame(rows).fillna({"errors": "0.1,0.25,0.0"}))["setting"].tolist()
     assert named[:2] == ["width 20; GRPO, depth 1"] * 2
+    pruned = [row | {"keep": 0.5, "rule": "hard", "balance": share} for share in (0.5, 1.0)]
+    assert with_settings(pd.DataFrame(pruned))["setting"].nunique() == 2
     assert named[2:] == ["width 20; GRPO, depth 2", "width 64; GRPO", "width 20, no errors; GRPO"]
 
 

@@ -178,10 +178,10 @@ def settled(table: pd.DataFrame) -> pd.DataFrame:
 def with_settings(table: pd.DataFrame) -> pd.DataFrame:
     """With a column `setting`, what a person calls it: the width, what its corpus has unlike the defaults, the arm.
 
-    Settings of the model and of the loss are named where they are all that tells two apart.
+    Any other setting of corpus, model or loss is named where it is all that tells two apart.
     """
     words = pd.Series([_setting(row) for row in table.to_dict("records")], index=table.index, dtype=object)
-    for name in (*_there(table, MODEL[1:]), "loss"):
+    for name in _there(table, [*CORPUS, *MODEL, "loss"]):
         several = table[name].groupby(words).transform("nunique") > 1
         words = words.where(~several, words + f", {name} " + table[name].astype(str))
     return table.assign(setting=words)
