@@ -85,13 +85,13 @@ def inline(drawing: Drawing, prefix: str) -> tuple[str, str]:
     text = re.sub(r"<[^>]+>", lambda tag: re.sub(r"(\.\d\d)\d+", r"\1", tag[0]), text)  # hundredths of a point
     for colour, variable in VARIABLES.items():
         text = text.replace(colour, f"var(--{variable}, {colour})")
-    text = lean(text, prefix)
+    text = _lean(text, prefix)
     opening, rest = text.split(">", 1)
     element = re.sub(r' (width|height)="[^"]+"', "", opening) + f' font-family="{FONTS}">' + rest
     return element, data.to_csv(index=False, float_format="%.5g", lineterminator="\n")
 
 
-def lean(svg: str, prefix: str) -> str:
+def _lean(svg: str, prefix: str) -> str:
     """The same picture in fewer letters: groups without names, no turns by nothing, each style once, as a class."""
     svg = re.sub(r'<g id="[^"]+">', "<g>", svg)
     svg = re.sub(r' transform="rotate\(-0 [\d.]+ [\d.]+\)"', "", svg)
