@@ -39,7 +39,7 @@ def number(value: float, digits: int, *, signed: bool) -> str:
 def measured(claim: dict[str, Any], row: dict[str, Any]) -> str:
     """The claim's effect with its interval, as the row writes it."""
     scale, digits = row.get("scale", 1), row.get("digits", 1 if row.get("scale") else 2)
-    signed = row.get("scale") == 100 or claim["low"] < 0
+    signed = row.get("signed", row.get("scale") == 100 or claim["low"] < 0)
     effect, low, high = (number(scale * claim[name], digits, signed=signed) for name in ("effect", "low", "high"))
     return str(row["show"]).format(f"{effect} [{low}, {high}]")
 
